@@ -1,0 +1,414 @@
+//! How each entry changes the durable state. Nothing else does. An entry that contradicts the state
+//! (an outcome of a transaction that is not open) can only come from a journal this code did not
+//! write: it is refused, and the start stops (P12).
+
+use super::books::{Side, signed, undoes};
+use super::durable::{
+    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, KeyEpoch, Lapsed, Obligation, OpenTx, Participant,
+};
+use super::entry::{
+    Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind, ReversalOf, Step, Taken,
+};
+use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq};
+use super::original::{KeptLeg, Life, Original, apply_to_target, first_life, undo_on_target};
+use yika_codec::Kind;
+
+/// The entry does not fit the state: the journal is not of this switch, or this build is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("entry {seq} does not fit the state before it: {what}")]
+pub struct Misfit {
+    pub seq: Seq,
+    pub what: &'static str,
+}
+
+impl Durable {
+    /// Absorbs one entry with the sequence and wall time it was journalled at.
+    ///
+    /// # Errors
+    /// `Misfit` when it contradicts the state.
+    pub fn absorb(&mut self, seq: Seq, wall_ms: u64, entry: Entry) -> Result<(), Misfit> {
+        let misfit = |what| Misfit { seq, what };
+        if seq != self.next_seq {
+            return Err(misfit("its number does not follow the last one"));
+        }
+        self.next_seq = Seq(seq.0 + 1);
+        self.wall_ms = self.wall_ms.max(wall_ms);
+        self.expire();
+        match entry {
+            Entry::Limits(limits) => self.limits = limits,
+            Entry::Named { id, name } => {
+                let fresh = Participant { name, last_stan: 0, signed_off: false, keys: Default::default() };
+                self.participants.insert(id, fresh);
+            }
+            Entry::Intent(intent) => self.absorb_intent(*intent),
+            Entry::Step(step) => self.absorb_step(*step).map_err(misfit)?,
+            Entry::Outcome(outcome) => self.absorb_outcome(seq, *outcome).map_err(misfit)?,
+            Entry::Taken(taken) => self.absorb_taken(seq, *taken).map_err(misfit)?,
+            Entry::Late(late) => self.absorb_late(late).map_err(misfit)?,
+            Entry::Discharged { id, how } => self.absorb_discharge(id, how).map_err(misfit)?,
+            Entry::Parked { id, code } => {
+                let held = self.obligations.get_mut(&id).ok_or_else(|| misfit("it parks an unknown obligation"))?;
+                held.parked = Some(code);
+            }
+            Entry::CutOver { to, .. } => self.absorb_cut_over(to),
+            Entry::DateClosed { date } => {
+                self.dates.open.remove(&date);
+                let current = self.dates.current;
+                self.books.carry(date, current);
+            }
+            Entry::KeyEpoch { participant, usage, epoch, block } => {
+                let held = self.participants.get_mut(&participant).ok_or_else(|| misfit("it keys a stranger"))?;
+                held.keys.insert(usage, KeyEpoch { epoch, block });
+            }
+            Entry::SignedOff { participant, off } => {
+                let held = self.participants.get_mut(&participant).ok_or_else(|| misfit("a stranger signs"))?;
+                held.signed_off = off;
+            }
+        }
+        Ok(())
+    }
+
+    fn absorb_intent(&mut self, intent: Intent) {
+        self.next_tx = self.next_tx.max((intent.tx.0 & !(0xff << 56)) + 1);
+        for leg in &intent.legs {
+            self.note_stan(leg.participant, leg.identity.stan);
+        }
+        let state = DedupeState::InFlight(intent.tx);
+        self.dedupe.put(intent.key, Dedupe { fingerprint: intent.fingerprint, state });
+        for handle in self.handles_of(&intent) {
+            self.handles.put(handle, Handle::Open(intent.tx));
+        }
+        if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
+            target.busy = true;
+        }
+        *self.dates.open.entry(intent.date).or_insert(0) += 1;
+        let ends = intent.legs.iter().map(|_| LegEnd { state: LegState::Sent, agreed: 0 }).collect();
+        self.open.put(intent.tx, OpenTx { intent: Box::new(intent), wall_ms: self.wall_ms, ends });
+    }
+
+    fn absorb_step(&mut self, step: Step) -> Result<(), &'static str> {
+        self.note_stan(step.next.participant, step.next.identity.stan);
+        let tx = self.open.get_mut(&step.tx).ok_or("it steps a transaction that is not open")?;
+        let end = tx.ends.get_mut(usize::from(step.leg)).ok_or("it steps a leg that is not there")?;
+        *end = LegEnd { state: LegState::Approved, agreed: step.agreed };
+        let leg = &tx.intent.legs[usize::from(step.leg)];
+        let (participant, kind, date, currency) =
+            (leg.participant, tx.intent.kind, tx.intent.date, tx.intent.money.currency);
+        tx.intent.legs.push(step.next);
+        tx.ends.push(LegEnd { state: LegState::Sent, agreed: 0 });
+        let money = Money { minor: step.agreed, currency };
+        self.book_agreed(participant, kind, date, money);
+        let date = self.book_date(date);
+        self.books.book(date, currency).in_flight += signed(kind, step.agreed);
+        Ok(())
+    }
+
+    fn absorb_taken(&mut self, seq: Seq, taken: Taken) -> Result<(), &'static str> {
+        let reversal = taken.reversal;
+        self.absorb_intent(taken.intent);
+        self.absorb_outcome(seq, taken.outcome)?;
+        match reversal {
+            Some(ReversalOf::Kept(no)) => self.undo_original(no),
+            Some(ReversalOf::Unknown { handle, sent_at }) => {
+                self.handles.put(handle, Handle::ReversedBefore { sent_at });
+                self.remember(handle);
+            }
+            Some(ReversalOf::WithoutEffect | ReversalOf::InFlight(_)) | None => {}
+        }
+        Ok(())
+    }
+
+    fn absorb_outcome(&mut self, seq: Seq, outcome: Outcome) -> Result<(), &'static str> {
+        let tx = self.open.take(&outcome.tx).ok_or("it ends a transaction that is not open")?;
+        let (kind, currency) = (tx.intent.kind, tx.intent.money.currency);
+        for (at, end) in outcome.legs.iter().enumerate() {
+            let before = tx.ends.get(at).ok_or("it ends a leg that was never planned")?;
+            let leg = tx.intent.legs.get(at).ok_or("it ends a leg that was never planned")?;
+            if before.state == LegState::Approved {
+                let date = self.book_date(tx.intent.date);
+                self.books.book(date, currency).in_flight -= signed(kind, before.agreed);
+            } else if end.agreed > 0 {
+                let money = Money { minor: end.agreed, currency };
+                self.book_agreed(leg.participant, kind, tx.intent.date, money);
+            }
+        }
+        if outcome.approved > 0 {
+            let money = Money { minor: outcome.approved, currency };
+            self.book_told(tx.intent.acquirer, kind, tx.intent.date, money, false);
+        }
+        if outcome.stand_in {
+            self.spend_stand_in(&tx.intent, outcome.approved);
+        }
+        for owed in outcome.owed.iter().cloned() {
+            self.owe(owed);
+        }
+        self.finish_keys(seq, &tx, &outcome);
+        let in_flight = self.dates.open.get_mut(&tx.intent.date).ok_or("its business date is closed")?;
+        *in_flight = in_flight.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Dedupe key, handles, kept payment and target of a transaction that just ended.
+    fn finish_keys(&mut self, seq: Seq, tx: &OpenTx, outcome: &Outcome) {
+        let intent = &tx.intent;
+        self.dedupe
+            .put(intent.key, Dedupe { fingerprint: intent.fingerprint, state: DedupeState::Done(seq) });
+        let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
+        self.dedupe_ring.push(Expiry::new(at_ms, intent.key));
+        let stands = outcome.code.is_approved() && first_life(intent.kind).is_some();
+        if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
+            target.busy = false;
+            if stands {
+                apply_to_target(target, intent.kind, outcome.approved);
+            }
+        }
+        let handles = self.handles_of(intent);
+        if !stands {
+            for handle in handles {
+                self.handles.put(handle, Handle::Ended(intent.tx));
+                self.remember(handle);
+            }
+            return;
+        }
+        let no = self.keep(tx, outcome);
+        for handle in handles {
+            self.handles.put(handle, Handle::Kept(no));
+        }
+    }
+
+    fn keep(&mut self, tx: &OpenTx, outcome: &Outcome) -> OriginalNo {
+        let intent = &tx.intent;
+        let stood = intent.legs.iter().zip(&outcome.legs).enumerate();
+        let stood = stood.filter(|(_, (_, end))| end.state == LegState::Approved).map(|(at, (leg, end))| KeptLeg {
+            role: leg.role,
+            leg: at as u8,
+            participant: leg.participant,
+            identity: leg.identity,
+            amount: leg.amount,
+            agreed: end.agreed,
+        });
+        // What is advised or repeated stands as the message that will carry it.
+        let told = outcome.owed.iter().filter(|owed| owed.kind != OwedKind::Reverse).map(|owed| KeptLeg {
+            role: LegRole::Issuer,
+            leg: owed.of.leg,
+            participant: owed.participant,
+            identity: owed.identity,
+            amount: owed.money.minor,
+            agreed: owed.money.minor,
+        });
+        let legs = stood.chain(told);
+        let original = Original {
+            tx: intent.tx,
+            kind: intent.kind,
+            life: first_life(intent.kind).unwrap_or(Life::Approved),
+            busy: false,
+            stand_in: outcome.stand_in,
+            acquirer: intent.acquirer,
+            terminal: intent.terminal,
+            stan: intent.stan,
+            sent_at: intent.sent_at,
+            rrn: intent.rrn,
+            card: intent.card,
+            money: Money { minor: outcome.approved, ..intent.money },
+            used: 0,
+            date: intent.date,
+            expires_ms: self.wall_ms.saturating_add(self.limits.original_window_ms),
+            target: intent.target,
+            legs: legs.collect(),
+        };
+        if self.originals.len() >= self.limits.originals_max.max(1) {
+            self.drop_oldest_original();
+        }
+        OriginalNo(self.originals.push(original))
+    }
+
+    /// A kept payment is reversed: told money goes back, and what it did to another is undone.
+    fn undo_original(&mut self, no: OriginalNo) {
+        let Some(original) = self.originals.get_mut(no.0) else { return };
+        original.life = Life::Reversed;
+        let original = original.clone();
+        self.book_told(original.acquirer, original.kind, original.date, original.money, true);
+        if let Some(target) = original.target.and_then(|no| self.originals.get_mut(no.0)) {
+            undo_on_target(target, original.kind, original.money.minor);
+        }
+        if original.stand_in {
+            self.give_back_stand_in(&original);
+        }
+    }
+
+    fn absorb_late(&mut self, late: Late) -> Result<(), &'static str> {
+        match late.effect {
+            LateEffect::None | LateEffect::AlreadyReversed => {}
+            LateEffect::ReversalPending(id) => {
+                self.book_agreed(late.participant, late.kind, late.date, late.money);
+                let date = self.book_date(late.date);
+                let held = self.obligations.get_mut(&id).ok_or("a late answer names an unknown obligation")?;
+                held.owed.stood = Some(late.money.minor);
+                self.books.book(date, late.money.currency).owed += held.owed.books();
+            }
+            LateEffect::Reopened(owed) => {
+                self.book_agreed(late.participant, late.kind, late.date, late.money);
+                self.lapsed.remove(&owed.id);
+                self.owe(*owed);
+            }
+            LateEffect::Settles(id) => {
+                self.absorb_discharge(id, Discharge::Acknowledged { code: late.code })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn absorb_discharge(&mut self, id: ObligationId, how: Discharge) -> Result<(), &'static str> {
+        let Obligation { owed, .. } = self.obligations.remove(&id).ok_or("it ends an unknown obligation")?;
+        if let Some(count) = self.owing.get_mut(&owed.of.tx) {
+            *count -= 1;
+            if *count == 0 {
+                self.owing.take(&owed.of.tx);
+            }
+        }
+        let date = self.book_date(owed.date);
+        let book = self.books.book(date, owed.money.currency);
+        let books = owed.books();
+        book.owed -= books;
+        let why = match how {
+            Discharge::Acknowledged { .. } | Discharge::NeverSent => {
+                book.agreed += books;
+                let moved = if undoes(owed.kind) { owed.stood } else { Some(owed.money.minor) };
+                if let Some(minor) = moved {
+                    let key = (date, owed.money.currency, Side::Issuer, owed.participant);
+                    self.books.count(key, owed.tx_kind, minor, undoes(owed.kind));
+                }
+                return Ok(());
+            }
+            Discharge::Unknown => {
+                book.agreed += books;
+                let expires_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
+                self.lapsed.insert(id, Lapsed { owed, expires_ms });
+                return Ok(());
+            }
+            Discharge::Refused { code } => format!("refused with {code}"),
+            Discharge::Settled { reason } => format!("settled by an operator: {reason}"),
+        };
+        book.exceptions += books;
+        let exception = Exception {
+            participant: owed.participant,
+            tx: owed.of.tx,
+            books,
+            why,
+            wall_ms: self.wall_ms,
+        };
+        self.exceptions.insert(id, exception);
+        Ok(())
+    }
+
+    fn absorb_cut_over(&mut self, to: BusinessDate) {
+        self.dates.current = to;
+        self.dates.open.entry(to).or_insert(0);
+        self.stand_in_cards.clear();
+        self.stand_in_issuers.clear();
+    }
+
+    fn owe(&mut self, owed: Owed) {
+        self.next_obligation = self.next_obligation.max(owed.id.0 + 1);
+        self.note_stan(owed.participant, owed.identity.stan);
+        *self.owing.entry_or(owed.of.tx, || 0) += 1;
+        let date = self.book_date(owed.date);
+        self.books.book(date, owed.money.currency).owed += owed.books();
+        self.obligations.insert(owed.id, Obligation { owed, parked: None });
+    }
+
+    fn book_agreed(&mut self, who: ParticipantId, kind: Kind, date: BusinessDate, money: Money) {
+        let date = self.book_date(date);
+        self.books.book(date, money.currency).agreed += signed(kind, money.minor);
+        self.books.count((date, money.currency, Side::Issuer, who), kind, money.minor, false);
+    }
+
+    fn book_told(&mut self, who: ParticipantId, kind: Kind, date: BusinessDate, money: Money, undo: bool) {
+        let date = self.book_date(date);
+        let signed = signed(kind, money.minor);
+        self.books.book(date, money.currency).told += if undo { -signed } else { signed };
+        self.books.count((date, money.currency, Side::Acquirer, who), kind, money.minor, undo);
+    }
+
+    fn spend_stand_in(&mut self, intent: &Intent, minor: u64) {
+        let Some(leg) = intent.legs.first() else { return };
+        if let Some(card) = intent.card {
+            let spent = self.stand_in_cards.entry_or((leg.participant, card), Default::default);
+            spent.count += 1;
+            spent.minor = spent.minor.saturating_add(minor);
+        }
+        let spent = self.stand_in_issuers.entry(leg.participant).or_default();
+        spent.count += 1;
+        spent.minor = spent.minor.saturating_add(minor);
+    }
+
+    fn give_back_stand_in(&mut self, original: &Original) {
+        let Some(leg) = original.legs.first() else { return };
+        let minor = original.money.minor;
+        let card = original.card.and_then(|card| self.stand_in_cards.get_mut(&(leg.participant, card)));
+        for spent in card.into_iter().chain(self.stand_in_issuers.get_mut(&leg.participant)) {
+            spent.count = spent.count.saturating_sub(1);
+            spent.minor = spent.minor.saturating_sub(minor);
+        }
+    }
+
+    fn note_stan(&mut self, participant: ParticipantId, stan: u32) {
+        if let Some(held) = self.participants.get_mut(&participant) {
+            held.last_stan = stan;
+        }
+    }
+
+    fn handles_of(&self, intent: &Intent) -> [KeyedHash; 2] {
+        [
+            self.handle_by_stan(intent.acquirer, &intent.terminal, intent.stan),
+            self.handle_by_rrn(intent.acquirer, &intent.terminal, &intent.rrn),
+        ]
+    }
+
+    fn remember(&mut self, handle: KeyedHash) {
+        let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
+        self.handle_ring.push(Expiry::new(at_ms, handle));
+    }
+
+    /// Forgets what the wall time of this entry puts outside its window.
+    fn expire(&mut self) {
+        while let Some(oldest) = self.dedupe_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
+            let key = oldest.hash();
+            if self.dedupe.get(&key).is_some_and(|held| matches!(held.state, DedupeState::Done(_))) {
+                self.dedupe.take(&key);
+            }
+            self.dedupe_ring.drop_oldest();
+        }
+        while let Some(oldest) = self.handle_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
+            let handle = oldest.hash();
+            let gone = |held: &Handle| matches!(held, Handle::Ended(_) | Handle::ReversedBefore { .. });
+            if self.handles.get(&handle).is_some_and(gone) {
+                self.handles.take(&handle);
+            }
+            self.handle_ring.drop_oldest();
+        }
+        while self.originals.oldest().is_some_and(|oldest| oldest.expires_ms <= self.wall_ms) {
+            self.drop_oldest_original();
+        }
+        while let Some(oldest) = self.lapsed.first_entry().filter(|held| held.get().expires_ms <= self.wall_ms) {
+            oldest.remove();
+        }
+    }
+
+    fn drop_oldest_original(&mut self) {
+        let Some(oldest) = self.originals.oldest() else { return };
+        let handles = [
+            self.handle_by_stan(oldest.acquirer, &oldest.terminal, oldest.stan),
+            self.handle_by_rrn(oldest.acquirer, &oldest.terminal, &oldest.rrn),
+        ];
+        let tx = oldest.tx;
+        for handle in handles {
+            if let Some(Handle::Kept(no)) = self.handles.get(&handle)
+                && self.originals.get(no.0).is_some_and(|held| held.tx == tx)
+            {
+                self.handles.take(&handle);
+            }
+        }
+        self.originals.drop_oldest();
+    }
+}

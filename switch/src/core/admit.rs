@@ -1,0 +1,464 @@
+//! The way in: dedupe first, then admission, then the plan of the first leg (rules 2, 3). Only the core
+//! refuses for overload, only after the look-up, and only a new key.
+
+use super::Core;
+use super::batch::Batch;
+use super::clock::month_to_second;
+use super::durable::{Dedupe, DedupeState, Handle};
+use super::effect::{Effect, Request};
+use super::entry::{
+    Entry, Identity, Intent, LaterLeg, LegIntent, LegRole, Outcome, Owed, OwedKind, Reason, ReversalOf, Silence,
+    Taken,
+};
+use super::facts::Facts;
+use super::finish::code_for;
+use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
+use super::volatile::{Copy, Live, Waiter};
+use siphasher::sip::SipHasher24;
+use std::hash::Hasher;
+use yika_codec::{Code, FieldSet, Kind};
+
+/// One leg of a plan before it has an identity.
+pub(super) struct PlannedLeg {
+    pub(super) role: LegRole,
+    pub(super) participant: ParticipantId,
+    /// None: what is left of the transaction's amount.
+    pub(super) amount: Option<u64>,
+    pub(super) original: Option<Identity>,
+}
+
+impl Core {
+    pub(super) fn request(&mut self, now: Now, batch: &mut Batch, request: Request) {
+        self.counters.requests += 1;
+        let waiter = Waiter { peer: request.peer, msg: request.msg };
+        if network_kind(request.facts.kind) {
+            return self.network(batch, waiter, &request.facts);
+        }
+        let key = self.dedupe_key(&request.facts);
+        match self.durable.dedupe.get(&key).copied() {
+            Some(held) => self.copy(batch, waiter, request.facts, held),
+            None => self.fresh(now, batch, request, key),
+        }
+    }
+
+    /// A copy of something held: join the wait, or answer from the journal, or refuse a clash.
+    fn copy(&mut self, batch: &mut Batch, waiter: Waiter, facts: Facts, held: Dedupe) {
+        self.counters.copies += 1;
+        let Some(listener) = self.settings.listener(facts.listener) else { return };
+        let (clash, overload) = (listener.codes.duplicate, listener.codes.overload);
+        if held.fingerprint != self.fingerprint(&facts) {
+            return self.refuse(batch, waiter, facts.kind, clash);
+        }
+        match held.state {
+            DedupeState::InFlight(tx) => {
+                let bound = self.settings.bounds.copies_max;
+                match self.live.live.get_mut(&tx) {
+                    Some(live) if live.waiters.len() < bound => live.waiters.push(waiter),
+                    _ => batch.effect(Effect::Forget(waiter.msg)),
+                }
+            }
+            DedupeState::Done(seq) => {
+                if self.live.fetching.len() >= self.settings.bounds.fetches_max {
+                    return self.refuse(batch, waiter, facts.kind, overload);
+                }
+                let waiting = self.live.fetching.entry_or(seq, Vec::new);
+                waiting.push(Copy { waiter, facts: Box::new(facts) });
+                if waiting.len() == 1 {
+                    batch.effect(Effect::Fetch(seq));
+                }
+            }
+        }
+    }
+
+    /// The outcome of an ended transaction came back from the journal: the same answer again (P3).
+    pub(super) fn fetched(&mut self, batch: &mut Batch, seq: Seq, entry: Option<Box<Entry>>) {
+        let copies = self.live.fetching.take(&seq).unwrap_or_default();
+        let outcome = match entry.map(|entry| *entry) {
+            Some(Entry::Outcome(outcome)) => Some(*outcome),
+            Some(Entry::Taken(taken)) => Some(taken.outcome),
+            _ => None,
+        };
+        for Copy { waiter, facts } in copies {
+            let Some(outcome) = &outcome else {
+                batch.effect(Effect::Forget(waiter.msg));
+                continue;
+            };
+            self.counters.repeats_answered += 1;
+            if self.undone_since(&facts, outcome) {
+                let Some(listener) = self.settings.listener(facts.listener) else { continue };
+                let code = listener.codes.reversed_before;
+                self.reply(batch, waiter, facts.kind, code, None, FieldSet::new());
+                continue;
+            }
+            let amount = (outcome.approved > 0 && outcome.approved != facts.amount).then_some(outcome.approved);
+            self.reply(batch, waiter, facts.kind, outcome.code, amount, outcome.answer.clone());
+        }
+    }
+
+    /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5).
+    fn undone_since(&self, facts: &Facts, outcome: &Outcome) -> bool {
+        let handle = self.durable.handle_by_stan(facts.acquirer, &facts.terminal, facts.stan);
+        let Some(Handle::Kept(no)) = self.durable.handles.get(&handle) else { return false };
+        self.durable
+            .original(*no)
+            .is_some_and(|held| held.tx == outcome.tx && held.life == super::original::Life::Reversed)
+    }
+
+    fn fresh(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
+        let facts = &request.facts;
+        let waiter = Waiter { peer: request.peer, msg: request.msg };
+        let kind = facts.kind;
+        let Some(listener) = self.settings.listener(facts.listener) else { return };
+        let codes = listener.codes.clone();
+        let custodial = takes_custody(kind);
+        if facts.mti.is_repeat() && !self.inside_window(now, facts) {
+            return self.refuse(batch, waiter, kind, codes.duplicate);
+        }
+        if self.full() {
+            if custodial {
+                self.counters.advices_dropped += 1;
+                return batch.effect(Effect::Forget(request.msg));
+            }
+            return self.refuse(batch, waiter, kind, codes.overload);
+        }
+        if kind == Kind::Reversal {
+            return self.reversal(now, batch, request, key);
+        }
+        if facts.card.is_none() {
+            return self.refuse(batch, waiter, kind, codes.format);
+        }
+        let handle = self.durable.handle_by_stan(facts.acquirer, &facts.terminal, facts.stan);
+        if let Some(Handle::ReversedBefore { sent_at }) = self.durable.handles.get(&handle)
+            && (*sent_at == 0 || facts.sent_at.is_none_or(|at| at == *sent_at))
+        {
+            return self.decline(now, batch, request, key, Reason::Reversed);
+        }
+        if facts.amount == 0 && kind != Kind::Balance {
+            return self.decline(now, batch, request, key, Reason::BadAmount);
+        }
+        if !listener.currencies.is_empty() && !listener.currencies.contains(&facts.currency) {
+            return self.decline(now, batch, request, key, Reason::BadCurrency);
+        }
+        match kind {
+            Kind::Void
+            | Kind::Completion
+            | Kind::CompletionCancel
+            | Kind::PreAuthCancel
+            | Kind::Refund
+            | Kind::CompletionAdvice => self.follow_up(now, batch, request, key),
+            Kind::AuthorizationAdvice | Kind::PurchaseAdvice => self.take_advice(now, batch, request, key, None),
+            Kind::Authorization | Kind::Purchase | Kind::Cash | Kind::PreAuthorization | Kind::Balance => {
+                self.payment(now, batch, request, key);
+            }
+            _ => self.decline(now, batch, request, key, Reason::Unsupported),
+        }
+    }
+
+    fn payment(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
+        let facts = &request.facts;
+        let Some(issuer) = facts.card.and_then(|card| self.settings.routes.find(card.prefix)) else {
+            return self.decline(now, batch, request, key, Reason::NoRoute);
+        };
+        let leg = |role, participant, amount| PlannedLeg { role, participant, amount, original: None };
+        let legs = match facts.coupon.filter(|_| facts.kind == Kind::Purchase) {
+            None => vec![leg(LegRole::Issuer, issuer, Some(facts.amount))],
+            Some(coupon) => {
+                let Some(platform) = self.settings.coupon_platform else {
+                    return self.decline(now, batch, request, key, Reason::NoRoute);
+                };
+                if coupon.asked == 0 || coupon.asked > facts.amount {
+                    return self.decline(now, batch, request, key, Reason::BadAmount);
+                }
+                vec![
+                    leg(LegRole::CouponPlatform, platform, Some(coupon.asked)),
+                    leg(LegRole::Issuer, issuer, None),
+                ]
+            }
+        };
+        self.begin(now, batch, request, key, legs, None);
+    }
+
+    /// Admits a transaction whose legs are known: intent, then the first request (P1). When its first
+    /// participant cannot be reached, stand-in or a decline instead (rules 9, 10).
+    pub(super) fn begin(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        request: Request,
+        key: KeyedHash,
+        legs: Vec<PlannedLeg>,
+        target: Option<OriginalNo>,
+    ) {
+        let kind = request.facts.kind;
+        let waiter = Waiter { peer: request.peer, msg: request.msg };
+        let mut legs = legs.into_iter();
+        let Some(first) = legs.next() else {
+            return self.decline(now, batch, request, key, Reason::Unsupported);
+        };
+        let (to, listener) = (first.participant, request.facts.listener);
+        let Some(participant) = self.settings.participant(to) else {
+            return self.decline(now, batch, request, key, Reason::NoRoute);
+        };
+        let Some(acquirer) = self.settings.listener(listener) else { return };
+        if self.live.inflight.get(&to).copied().unwrap_or(0) >= participant.inflight_max {
+            let code = acquirer.codes.overload;
+            return self.refuse(batch, waiter, kind, code);
+        }
+        let deadline_us = now.mono_us + acquirer.deadline_us;
+        let mut intent = self.intent(now, &request, key, target);
+        let Some(identity) = self.identity(now, to, kind, intent.rrn) else {
+            return self.decline(now, batch, request, key, Reason::Unsupported);
+        };
+        intent.legs.push(LegIntent {
+            role: first.role,
+            participant: to,
+            identity,
+            amount: first.amount.unwrap_or(intent.money.minor),
+            silence: silence_of(kind),
+            original: first.original,
+        });
+        intent.later = legs
+            .map(|leg| LaterLeg {
+                role: leg.role,
+                participant: leg.participant,
+                amount: leg.amount,
+                original: leg.original,
+            })
+            .collect();
+        let (tx, has_pin) = (intent.tx, request.facts.has_pin);
+        let live = Live { listener, waiters: vec![waiter], deadline_us, has_pin, written: 0, emitted: 0 };
+        self.live.live.put(tx, live);
+        if !self.reachable(to) {
+            return self.cannot_send(now, batch, intent, has_pin);
+        }
+        batch.record(&mut self.durable, Entry::Intent(Box::new(intent)));
+        self.launch(now, batch, LegRef { tx, leg: 0 });
+    }
+
+    /// An outcome without a leg: the reason's code, durable before it is told (P2).
+    pub(super) fn decline(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        request: Request,
+        key: KeyedHash,
+        reason: Reason,
+    ) {
+        let Some(listener) = self.settings.listener(request.facts.listener) else { return };
+        let code = code_for(reason, Some(&listener.codes), listener.codes.no_answer);
+        self.take(now, batch, request, key, Verdict { reason, code, approved: 0, owed: Vec::new(), of: None, target: None });
+    }
+
+    /// Decides on the spot: intent and outcome in one entry, then the answer.
+    pub(super) fn take(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        request: Request,
+        key: KeyedHash,
+        verdict: Verdict,
+    ) {
+        let mut intent = self.intent(now, &request, key, verdict.target);
+        let tx = intent.tx;
+        let mut owed = verdict.owed;
+        for (at, one) in owed.iter_mut().enumerate() {
+            one.id = ObligationId(self.durable.next_obligation + at as u64);
+        }
+        if owed.is_empty() {
+            intent.custody = FieldSet::new();
+        }
+        self.spread_stans(&mut owed);
+        let mut answer = FieldSet::new();
+        if verdict.code.is_approved() && request.facts.rrn.is_none() {
+            answer.set(37, &intent.rrn);
+        }
+        let outcome = Outcome {
+            tx,
+            reason: verdict.reason,
+            code: verdict.code,
+            approved: verdict.approved,
+            stand_in: false,
+            legs: Vec::new(),
+            answer: answer.clone(),
+            owed,
+        };
+        self.counters.outcome(verdict.reason);
+        let queue: Vec<_> = outcome.owed.iter().map(|one| (one.id, one.participant, one.of)).collect();
+        let taken = Taken { intent, outcome, reversal: verdict.of };
+        batch.record(&mut self.durable, Entry::Taken(Box::new(taken)));
+        for (id, participant, _) in queue {
+            self.enqueue(now, id, participant, None, 0);
+        }
+        let waiter = Waiter { peer: request.peer, msg: request.msg };
+        self.reply(batch, waiter, request.facts.kind, verdict.code, None, answer);
+        self.pump_all(now, batch);
+    }
+
+    pub(super) fn intent(
+        &self,
+        now: Now,
+        request: &Request,
+        key: KeyedHash,
+        target: Option<OriginalNo>,
+    ) -> Intent {
+        let facts = &request.facts;
+        let tx = TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx);
+        let silence_code =
+            self.settings.listener(facts.listener).map_or(Code::new(*b"68"), |listener| listener.codes.no_answer);
+        Intent {
+            tx,
+            key,
+            fingerprint: self.fingerprint(facts),
+            kind: facts.kind,
+            acquirer: facts.acquirer,
+            terminal: facts.terminal,
+            stan: facts.stan,
+            sent_at: facts.sent_at.unwrap_or(0),
+            rrn: facts.rrn.unwrap_or_else(|| assigned_rrn(self.durable.next_tx)),
+            card: facts.card.map(|card| card.token),
+            money: facts.money(),
+            date: self.date(now),
+            silence_code,
+            target,
+            legs: Vec::new(),
+            later: Vec::new(),
+            custody: request.custody.clone(),
+        }
+    }
+
+    fn full(&self) -> bool {
+        let bounds = &self.settings.bounds;
+        self.live.journal_full
+            || self.durable.open.len() >= bounds.open_max
+            || self.durable.dedupe.len() >= bounds.dedupe_max
+            || self.durable.obligations.len() + self.durable.open.len() * 2 >= bounds.obligations_max
+    }
+
+    /// A repeat whose original is not held is new if its time lies inside the window (rule 3).
+    fn inside_window(&self, now: Now, facts: &Facts) -> bool {
+        facts.made_ms.is_none_or(|made| now.wall_ms.abs_diff(made) < self.settings.limits.dedupe_window_ms)
+    }
+
+    /// Rule 3: participant + F41 + F42 + MTI without repeat digit + F11 + F12/F13, else F7 (+ 60.2).
+    fn dedupe_key(&self, facts: &Facts) -> KeyedHash {
+        self.durable.keyed(b'D', facts.acquirer, |hash| {
+            hash.write(&facts.terminal);
+            hash.write(&facts.merchant);
+            hash.write(&facts.mti.without_repeat().bcd().to_le_bytes());
+            hash.write(&facts.stan.to_le_bytes());
+            hash.write(&facts.local_at.or(facts.sent_at).unwrap_or(0).to_le_bytes());
+            hash.write(&facts.batch.unwrap_or(0).to_le_bytes());
+        })
+    }
+
+    /// Rule 3: card token, F3, F4, F49, F37.
+    fn fingerprint(&self, facts: &Facts) -> u64 {
+        let mut hash = SipHasher24::new_with_key(&self.durable.seed);
+        hash.write(facts.card.as_ref().map_or(&[0; 16], |card| &card.token.0));
+        hash.write(&facts.processing);
+        hash.write(&facts.amount.to_le_bytes());
+        hash.write(&facts.currency.0.to_le_bytes());
+        hash.write(facts.rrn.as_ref().unwrap_or(&[0; 12]));
+        hash.finish()
+    }
+
+    /// The obligation that an advice, or the reversal of a kept leg, becomes; id and F11 are set by `take`.
+    #[expect(clippy::too_many_arguments, reason = "an obligation is this many facts, each of another type")]
+    pub(super) fn owe(
+        &self,
+        now: Now,
+        request: &Request,
+        kind: OwedKind,
+        tx_kind: Kind,
+        participant: ParticipantId,
+        of: LegRef,
+        minor: u64,
+        original: Option<Identity>,
+    ) -> Owed {
+        let facts = &request.facts;
+        let rrn = facts.rrn.unwrap_or_else(|| assigned_rrn(self.durable.next_tx));
+        Owed {
+            id: ObligationId(0),
+            kind,
+            participant,
+            of,
+            tx_kind,
+            card: facts.card.map(|card| card.token),
+            identity: self.owed_identity(now, participant, kind, tx_kind, rrn),
+            original,
+            terminal: facts.terminal,
+            money: super::ids::Money { minor, ..facts.money() },
+            date: self.date(now),
+            stood: None,
+            original_ms: now.wall_ms,
+            custody: request.custody.clone(),
+        }
+    }
+
+    pub(super) fn date(&self, now: Now) -> super::ids::BusinessDate {
+        if self.durable.dates.current.0 != 0 {
+            return self.durable.dates.current;
+        }
+        super::clock::business_date(now.wall_ms, self.settings.zone_minutes)
+    }
+
+    /// The identity of an obligation's own message.
+    pub(super) fn owed_identity(
+        &self,
+        now: Now,
+        participant: ParticipantId,
+        kind: OwedKind,
+        tx_kind: Kind,
+        rrn: [u8; 12],
+    ) -> Identity {
+        let sends_as = super::saf::sends_as(kind, tx_kind);
+        self.identity(now, participant, sends_as, rrn).unwrap_or_else(|| {
+            // Its dialect has no such message any more: the obligation stays, refused at each attempt, until settled.
+            let sent_at = month_to_second(now.wall_ms, 0);
+            let stan = self.durable.participants.get(&participant).map_or(1, |p| p.last_stan + 1);
+            Identity { mti: yika_codec::Mti::new(0x0420), stan, sent_at, rrn }
+        })
+    }
+}
+
+/// What `take` decides.
+pub(super) struct Verdict {
+    pub(super) reason: Reason,
+    pub(super) code: Code,
+    pub(super) approved: u64,
+    pub(super) owed: Vec<Owed>,
+    pub(super) of: Option<ReversalOf>,
+    pub(super) target: Option<OriginalNo>,
+}
+
+/// F37 where the terminal sent none: the transaction's own number, which does not come again.
+pub(super) fn assigned_rrn(tx: u64) -> [u8; 12] {
+    let mut digits = [b'0'; 12];
+    let mut rest = tx;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    digits
+}
+
+/// Rule 4.
+fn silence_of(kind: Kind) -> Silence {
+    match kind {
+        Kind::Balance => Silence::Nothing,
+        Kind::Refund => Silence::Repeat,
+        _ => Silence::Reverse,
+    }
+}
+
+/// Messages that are answered because they were stored, not because they were decided.
+fn takes_custody(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Reversal | Kind::AuthorizationAdvice | Kind::PurchaseAdvice | Kind::CompletionAdvice
+    )
+}
+
+fn network_kind(kind: Kind) -> bool {
+    matches!(kind, Kind::SignOn | Kind::SignOff | Kind::Echo | Kind::KeyChange | Kind::CutOver)
+}

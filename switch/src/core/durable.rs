@@ -1,0 +1,226 @@
+//! The state that the journal carries: every change is the absorption of an entry, and absorbing
+//! reads the entry and this state alone. Replaying the same entries therefore gives the same bytes
+//! (P8). What lives only while the process lives is in `volatile`.
+
+use super::books::Books;
+use super::entry::{Intent, KeyUse, LegEnd, Limits, Owed};
+use super::ids::{
+    BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, TxId,
+};
+use super::original::Original;
+use super::ring::Ring;
+use super::table::Table;
+use serde::{Deserialize, Serialize};
+use siphasher::sip128::{Hasher128, SipHasher24};
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+use yika_codec::Code;
+
+#[derive(Serialize, Deserialize)]
+pub struct Durable {
+    /// Secret of the keyed hashes; from the keystore, the same at every start.
+    pub seed: [u8; 16],
+    pub limits: Limits,
+    /// Wall time of the newest entry, milliseconds.
+    pub wall_ms: u64,
+    pub next_seq: Seq,
+    pub next_tx: u64,
+    pub next_obligation: u64,
+    pub participants: BTreeMap<ParticipantId, Participant>,
+    pub open: Table<TxId, OpenTx>,
+    pub dedupe: Table<KeyedHash, Dedupe>,
+    /// Finished keys by the moment they expire, oldest first.
+    pub dedupe_ring: Ring<Expiry>,
+    /// Where a reversal, void, completion or refund finds what it names.
+    pub handles: Table<KeyedHash, Handle>,
+    pub handle_ring: Ring<Expiry>,
+    pub originals: Ring<Original>,
+    pub obligations: BTreeMap<ObligationId, Obligation>,
+    /// How many obligations of a transaction are open (rule 8).
+    pub owing: Table<TxId, u8>,
+    /// Reversals that ended as "unknown", until a late approval can no longer come (P6).
+    pub lapsed: BTreeMap<ObligationId, Lapsed>,
+    pub stand_in_cards: Table<(ParticipantId, CardToken), Spent>,
+    pub stand_in_issuers: BTreeMap<ParticipantId, Spent>,
+    pub books: Books,
+    pub exceptions: BTreeMap<ObligationId, Exception>,
+    pub dates: Dates,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Participant {
+    pub name: String,
+    /// The last F11 given to a message for it; 0 before the first.
+    pub last_stan: u32,
+    pub signed_off: bool,
+    pub keys: BTreeMap<KeyUse, KeyEpoch>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeyEpoch {
+    pub epoch: u32,
+    pub block: String,
+}
+
+/// A transaction without an outcome.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct OpenTx {
+    pub intent: Box<Intent>,
+    pub wall_ms: u64,
+    pub ends: Vec<LegEnd>,
+}
+
+/// One entry of the hot table of rule 3.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Dedupe {
+    pub fingerprint: u64,
+    pub state: DedupeState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum DedupeState {
+    InFlight(TxId),
+    /// The outcome is read back from the journal when a copy comes.
+    Done(Seq),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Handle {
+    Open(TxId),
+    Kept(OriginalNo),
+    /// Ended without effect.
+    Ended(TxId),
+    /// A reversal came first (P6); F7 of the original it named, 0 when it did not say.
+    ReversedBefore { sent_at: u32 },
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Expiry {
+    pub at_ms: u64,
+    /// A `KeyedHash` in two halves: keeps the record at 24 bytes.
+    pub key: [u64; 2],
+}
+
+impl Expiry {
+    pub fn new(at_ms: u64, key: KeyedHash) -> Self {
+        Expiry { at_ms, key: [(key.0 >> 64) as u64, key.0 as u64] }
+    }
+
+    pub fn hash(&self) -> KeyedHash {
+        KeyedHash(u128::from(self.key[0]) << 64 | u128::from(self.key[1]))
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Obligation {
+    pub owed: Owed,
+    /// Waits for an operator; the code it was last refused with.
+    pub parked: Option<Code>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Lapsed {
+    pub owed: Owed,
+    pub expires_ms: u64,
+}
+
+/// What stand-in has approved on the open business date.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Spent {
+    pub count: u32,
+    pub minor: u64,
+}
+
+/// An obligation that ended otherwise than paid: stays on the books by name.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Exception {
+    pub participant: ParticipantId,
+    pub tx: TxId,
+    pub books: i64,
+    pub why: String,
+    pub wall_ms: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Dates {
+    /// The date that new transactions belong to.
+    pub current: BusinessDate,
+    /// Dates not yet closed, with how many of their transactions are in flight.
+    pub open: BTreeMap<BusinessDate, u64>,
+}
+
+impl Durable {
+    pub fn new(seed: [u8; 16]) -> Self {
+        Durable {
+            seed,
+            limits: Limits::default(),
+            wall_ms: 0,
+            next_seq: Seq(1),
+            next_tx: 1,
+            next_obligation: 1,
+            participants: BTreeMap::new(),
+            open: Table::new(),
+            dedupe: Table::new(),
+            dedupe_ring: Ring::new(),
+            handles: Table::new(),
+            handle_ring: Ring::new(),
+            originals: Ring::new(),
+            obligations: BTreeMap::new(),
+            owing: Table::new(),
+            lapsed: BTreeMap::new(),
+            stand_in_cards: Table::new(),
+            stand_in_issuers: BTreeMap::new(),
+            books: Books::default(),
+            exceptions: BTreeMap::new(),
+            dates: Dates::default(),
+        }
+    }
+
+    /// The whole state as canonical bytes: equal states have equal bytes, whatever their history.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("the state holds no type that postcard cannot write")
+    }
+
+    pub fn participant_by_name(&self, name: &str) -> Option<ParticipantId> {
+        self.participants.iter().find(|(_, p)| p.name == name).map(|(id, _)| *id)
+    }
+
+    pub fn original(&self, no: OriginalNo) -> Option<&Original> {
+        self.originals.get(no.0)
+    }
+
+    /// The date that money of `date` books to: itself while open, afterwards the current one (rule 13).
+    pub fn book_date(&self, date: BusinessDate) -> BusinessDate {
+        if self.dates.open.contains_key(&date) { date } else { self.dates.current }
+    }
+
+    /// Handle of a message by its terminal and F11.
+    pub fn handle_by_stan(&self, acquirer: ParticipantId, terminal: &[u8; 8], stan: u32) -> KeyedHash {
+        self.keyed(b'S', acquirer, |hash| {
+            hash.write(terminal);
+            hash.write(&stan.to_le_bytes());
+        })
+    }
+
+    /// Handle of a message by its terminal and F37.
+    pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> KeyedHash {
+        self.keyed(b'R', acquirer, |hash| {
+            hash.write(terminal);
+            hash.write(rrn);
+        })
+    }
+
+    /// A keyed hash over what `feed` writes; `purpose` keeps the uses apart.
+    pub fn keyed(
+        &self,
+        purpose: u8,
+        acquirer: ParticipantId,
+        feed: impl FnOnce(&mut SipHasher24),
+    ) -> KeyedHash {
+        let mut hash = SipHasher24::new_with_key(&self.seed);
+        hash.write_u8(purpose);
+        hash.write(&acquirer.0.to_le_bytes());
+        feed(&mut hash);
+        KeyedHash(hash.finish128().as_u128())
+    }
+}

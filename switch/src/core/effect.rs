@@ -1,0 +1,139 @@
+//! What comes into the core and what leaves it. Events carry facts; effects are plans that only
+//! the journal may release (see `journal::Released`), once what they rest on is durable.
+
+use super::entry::{Entry, Identity, KeyUse, OwedKind};
+use super::facts::Facts;
+use super::ids::{
+    BusinessDate, CardToken, Currency, LegRef, LineId, Money, MsgHandle, ObligationId, ParticipantId, Peer, Seq,
+};
+use yika_codec::{Code, FieldSet, Kind, Mti};
+use yika_keystore::Authentic;
+
+/// Something happened outside.
+pub enum Event {
+    Request(Authentic<Request>),
+    Answer(Authentic<Answer>),
+    /// All bytes of a send reached the kernel.
+    Written(SendOf),
+    /// No byte of a send reached the kernel (rule 9).
+    NotSent(SendOf, Unsent),
+    /// A participant's lines can, or can no longer, carry requests: signed on, keyed, not drained.
+    Reachable { participant: ParticipantId, lines: u16 },
+    /// A cold read came back; None when the position is no longer held.
+    Fetched { seq: Seq, entry: Option<Box<Entry>> },
+    /// A working key was unwrapped and checked by the keystore.
+    KeyChange { peer: Peer, msg: MsgHandle, participant: ParticipantId, usage: KeyUse, block: String },
+    /// An operator settles an obligation by name.
+    Settle { id: ObligationId, reason: String, ticket: u64 },
+    CutOver { ticket: u64 },
+    /// Time passed.
+    Tick,
+}
+
+/// A decoded, authentic request with its live message's handle.
+pub struct Request {
+    pub peer: Peer,
+    pub msg: MsgHandle,
+    pub facts: Facts,
+    pub custody: FieldSet,
+}
+
+/// A decoded, authentic answer from a participant.
+pub struct Answer {
+    pub participant: ParticipantId,
+    pub line: LineId,
+    pub mti: Mti,
+    pub stan: u32,
+    pub sent_at: Option<u32>,
+    pub terminal: Option<[u8; 8]>,
+    pub rrn: Option<[u8; 12]>,
+    pub code: Option<Code>,
+    pub amount: Option<u64>,
+    pub currency: Option<Currency>,
+    pub card: Option<CardToken>,
+    /// The answer fields that are no echo of the request.
+    pub record: FieldSet,
+}
+
+/// Why nothing of a send reached the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unsent {
+    /// No line of the participant could take it.
+    NoLine,
+    /// The send was older than its `not_after`.
+    TooOld,
+    /// The live message was gone, or could not be written in the participant's dialect.
+    Unwritable,
+    /// The PIN could not be translated.
+    Pin,
+}
+
+/// What a send carries: a leg of a live transaction, or an obligation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SendOf {
+    Leg(LegRef),
+    Obligation(ObligationId),
+}
+
+/// Something to do once the batch is durable.
+pub enum Effect {
+    Send(Box<Send>),
+    Reply(Reply),
+    Fetch(Seq),
+    /// The live message is needed no longer.
+    Forget(MsgHandle),
+    /// A working key comes into use at the rim.
+    UseKey { participant: ParticipantId, usage: KeyUse, epoch: u32, block: String },
+    /// A participant signed off or on again.
+    SignedOff { participant: ParticipantId, off: bool },
+    /// An operator should look.
+    Alarm(Alarm),
+    /// An operator's command is done; None means it was.
+    Done { ticket: u64, refused: Option<String> },
+}
+
+/// One request on its way to a participant.
+pub struct Send {
+    pub of: SendOf,
+    pub participant: ParticipantId,
+    pub kind: Kind,
+    /// What an obligation is, None for a live leg.
+    pub owed: Option<OwedKind>,
+    pub identity: Identity,
+    pub repeat: bool,
+    pub money: Money,
+    pub original: Option<Identity>,
+    pub body: Body,
+    /// Not written after this moment of the monotonic clock.
+    pub not_after_us: u64,
+}
+
+/// Where the rest of the message comes from.
+pub enum Body {
+    Live(MsgHandle),
+    Kept(FieldSet),
+}
+
+/// One answer on its way to an originator.
+pub struct Reply {
+    pub peer: Peer,
+    pub msg: MsgHandle,
+    pub kind: Kind,
+    pub code: Code,
+    /// F4, where it differs from what was asked.
+    pub amount: Option<u64>,
+    /// F37 where the originator sent none, and everything of the answer record.
+    pub record: FieldSet,
+}
+
+/// What an operator should know at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Alarm {
+    ObligationParked { id: ObligationId, participant: ParticipantId, code: Code },
+    Exception { id: ObligationId, participant: ParticipantId, money: Money, code: Code },
+    LateApproval { of: LegRef, participant: ParticipantId, late_ms: u64 },
+    DateOpened { date: BusinessDate },
+    DateClosed { date: BusinessDate },
+    ClockBack { by_ms: u64 },
+    KeyClash { participant: ParticipantId },
+}

@@ -1,0 +1,371 @@
+//! What the journal holds: decisions, complete in themselves. An entry never refers to the
+//! configuration, the clock or anything volatile, so that absorbing it needs the entry and the
+//! state alone (P8). Encoding is postcard after one version byte; variants and fields are only ever
+//! appended, and the golden bytes in the tests hold the layout still.
+
+use super::books::signed;
+use super::ids::{
+    BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, TxId,
+};
+use serde::{Deserialize, Serialize};
+use yika_codec::{Code, FieldSet, Kind, Mti};
+
+/// Version byte in front of every encoded entry.
+pub const ENTRY_VERSION: u8 = 1;
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Entry {
+    /// A participant of the configuration gets its lasting id.
+    Named { id: ParticipantId, name: String },
+    /// How long things are remembered; written at the start and when the configuration changes it.
+    Limits(Limits),
+    /// A transaction is admitted and its first leg is about to leave (P1).
+    Intent(Box<Intent>),
+    /// A leg was approved and the next is about to leave.
+    Step(Box<Step>),
+    /// How a transaction ended, what its originator is told and what is owed from it (P2, P4).
+    Outcome(Box<Outcome>),
+    /// A transaction decided on the spot: intent and outcome are one (declines, advices taken into
+    /// custody, stand-in, reversals from terminals).
+    Taken(Box<Taken>),
+    /// An answer that came after its outcome (P6).
+    Late(Late),
+    /// An obligation ended (P5).
+    Discharged { id: ObligationId, how: Discharge },
+    /// An obligation was refused thirty ways and waits for an operator.
+    Parked { id: ObligationId, code: Code },
+    /// The business date moves on; the old one closes when nothing of it is in flight (rule 13).
+    CutOver { to: BusinessDate, trigger: CutOverTrigger },
+    DateClosed { date: BusinessDate },
+    /// A working key came into use; the block rests under the master key.
+    KeyEpoch { participant: ParticipantId, usage: KeyUse, epoch: u32, block: String },
+    /// An explicit sign-off (`off`), or the sign-on that ends it (rule 15).
+    SignedOff { participant: ParticipantId, off: bool },
+}
+
+/// Windows that absorbing needs, so that expiry never asks the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Limits {
+    pub dedupe_window_ms: u64,
+    pub original_window_ms: u64,
+    pub originals_max: u64,
+}
+
+/// An admitted transaction: everything that a crash must not take.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Intent {
+    pub tx: TxId,
+    pub key: KeyedHash,
+    pub fingerprint: u64,
+    pub kind: Kind,
+    pub acquirer: ParticipantId,
+    pub terminal: [u8; 8],
+    pub stan: u32,
+    /// F7 as the terminal sent it, 0 when it sent none.
+    pub sent_at: u32,
+    /// F37 as the terminal sent it, or as the core assigned it.
+    pub rrn: [u8; 12],
+    pub card: Option<CardToken>,
+    pub money: Money,
+    pub date: BusinessDate,
+    /// What the terminal is told when a leg's fate is unknown, by its dialect's table (rule 12).
+    pub silence_code: Code,
+    /// The kept payment that this one voids, completes, cancels or refunds.
+    pub target: Option<OriginalNo>,
+    /// The legs that have left or are leaving, in order; `Step` appends.
+    pub legs: Vec<LegIntent>,
+    /// The legs that follow once those stand.
+    pub later: Vec<LaterLeg>,
+    /// The whitelisted fields that a reversal, repeat or deferred send needs; at most 1 KiB.
+    pub custody: FieldSet,
+}
+
+/// One request to one participant, as it will be sent.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LegIntent {
+    pub role: LegRole,
+    pub participant: ParticipantId,
+    pub identity: Identity,
+    pub amount: u64,
+    pub silence: Silence,
+    /// The message that this leg voids, completes or refunds, as its participant knows it.
+    pub original: Option<Identity>,
+}
+
+/// A leg that starts when the one before it stands; its identity is assigned then.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LaterLeg {
+    pub role: LegRole,
+    pub participant: ParticipantId,
+    /// None: what the legs before it left of the transaction's amount.
+    pub amount: Option<u64>,
+    pub original: Option<Identity>,
+}
+
+/// Who a leg goes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum LegRole {
+    Issuer,
+    CouponPlatform,
+}
+
+/// A message's identity at its participant; the same on every attempt, line and restart (rule 1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Identity {
+    pub mti: Mti,
+    /// F11.
+    pub stan: u32,
+    /// F7 as the number MMDDhhmmss.
+    pub sent_at: u32,
+    /// F37.
+    pub rrn: [u8; 12],
+}
+
+/// What becomes of a leg that was sent and never answered (rule 4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Silence {
+    Reverse,
+    Repeat,
+    Nothing,
+}
+
+/// A leg stands; the next one leaves.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    pub tx: TxId,
+    pub leg: u8,
+    /// What the leg's participant agreed to.
+    pub agreed: u64,
+    pub next: LegIntent,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    pub tx: TxId,
+    pub reason: Reason,
+    /// F39 as told to the originator.
+    pub code: Code,
+    /// The amount told as approved; 0 when declined.
+    pub approved: u64,
+    pub stand_in: bool,
+    /// How each leg ended, in order.
+    pub legs: Vec<LegEnd>,
+    /// The answer record: every answer field that is no echo of the request.
+    pub answer: FieldSet,
+    pub owed: Vec<Owed>,
+}
+
+/// Why a transaction ended as it did: for reports and metrics; the code is what was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Reason {
+    Approved,
+    /// By a participant.
+    Declined,
+    StandIn,
+    StandInLimit,
+    /// An advice, refund or reversal was taken into custody.
+    Accepted,
+    TimedOut,
+    /// Found open after a crash.
+    InDoubt,
+    /// A reversal came while it was in flight, or before it.
+    Reversed,
+    NoRoute,
+    IssuerDown,
+    NotAllowed,
+    OriginalNotFound,
+    AmountMismatch,
+    Busy,
+    PinFault,
+    PartialNotAllowed,
+    Coupon,
+    BadAmount,
+    BadCurrency,
+    Unsupported,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LegEnd {
+    pub state: LegState,
+    /// What its participant agreed to, in minor units.
+    pub agreed: u64,
+}
+
+/// The life of a leg.
+///
+/// ```text
+/// Planned -> Sent -> Approved -> Compensated (undone: an obligation reverses it)
+///    |        |----> Declined
+///    |        `----> Unknown (an obligation repeats or reverses it, or nothing is owed)
+///    `-> NotSent
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum LegState {
+    Planned,
+    Sent,
+    Approved,
+    Declined,
+    Unknown,
+    NotSent,
+    Compensated,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Taken {
+    pub intent: Intent,
+    pub outcome: Outcome,
+    /// What a reversal found (rule 5); None for other kinds.
+    pub reversal: Option<ReversalOf>,
+}
+
+/// What a terminal's reversal named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ReversalOf {
+    /// Not held: remembered, so that an original that arrives later is declined.
+    Unknown { handle: KeyedHash, sent_at: u32 },
+    /// It ended without effect, or is reversed already.
+    WithoutEffect,
+    /// In flight: its own outcome stands in the same batch.
+    InFlight(TxId),
+    /// A kept payment, now undone.
+    Kept(OriginalNo),
+}
+
+/// Something the switch owes a participant until it is discharged (rule 7) or settled by name.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Owed {
+    pub id: ObligationId,
+    pub kind: OwedKind,
+    pub participant: ParticipantId,
+    /// The leg it comes from.
+    pub of: LegRef,
+    /// The kind of the transaction it belongs to.
+    pub tx_kind: Kind,
+    pub card: Option<CardToken>,
+    pub identity: Identity,
+    /// F90 or F61: the message that is reversed.
+    pub original: Option<Identity>,
+    /// F41 of the originator.
+    pub terminal: [u8; 8],
+    /// F4 as sent.
+    pub money: Money,
+    /// The business date of its transaction.
+    pub date: BusinessDate,
+    /// What a reversal undoes at the participant's books; None while it is not known to have agreed.
+    pub stood: Option<u64>,
+    /// When the original was sent, wall milliseconds (rule 7: an early 25 proves nothing).
+    pub original_ms: u64,
+    pub custody: FieldSet,
+}
+
+impl Owed {
+    /// What the participant's books move by when this is discharged, in minor units (P7).
+    pub fn books(&self) -> i64 {
+        match self.kind {
+            OwedKind::Reverse => -signed(self.tx_kind, self.stood.unwrap_or(0)),
+            OwedKind::Repeat | OwedKind::Advice => signed(self.tx_kind, self.money.minor),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum OwedKind {
+    /// 0400 or 0420.
+    Reverse,
+    /// The same message again, with the repeat digit.
+    Repeat,
+    /// 0120 or 0220: tells of what was decided here, or at the terminal.
+    Advice,
+}
+
+/// An answer after the outcome.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Late {
+    pub of: LegRef,
+    pub participant: ParticipantId,
+    pub code: Code,
+    pub late_ms: u64,
+    pub kind: Kind,
+    /// What the participant agreed to; 0 unless approved.
+    pub money: Money,
+    pub date: BusinessDate,
+    pub effect: LateEffect,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum LateEffect {
+    /// Recorded only: a decline, or nothing was owed.
+    None,
+    /// An approval whose reversal is still open: the reversal now undoes booked money.
+    ReversalPending(ObligationId),
+    /// An approval that was already reversed when it came.
+    AlreadyReversed,
+    /// An approval whose reversal had been answered "unknown": owed anew (P6).
+    Reopened(Box<Owed>),
+    /// An approval of a message still being repeated: nothing is owed any more.
+    Settles(ObligationId),
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Discharge {
+    /// 00 or 94.
+    Acknowledged { code: Code },
+    /// A reversal answered 25, late enough to be believed.
+    Unknown,
+    /// A final refusal of an advice: a named exception (rule 7).
+    Refused { code: Code },
+    /// No byte of the original ever left: nothing to undo.
+    NeverSent,
+    /// By an operator, by name.
+    Settled { reason: String },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum CutOverTrigger {
+    Start,
+    Clock,
+    Message,
+    Operator,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum KeyUse {
+    Mac,
+    Pin,
+}
+
+impl Entry {
+    /// Appends version and body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(ENTRY_VERSION);
+        let taken = std::mem::take(out);
+        *out = postcard::to_extend(self, taken).expect("entries hold no type that postcard cannot write");
+    }
+
+    /// # Errors
+    /// When the bytes are of another version or do not form an entry.
+    pub fn decode(bytes: &[u8]) -> Result<Entry, EntryError> {
+        let (version, body) = bytes.split_first().ok_or(EntryError::Empty)?;
+        if *version != ENTRY_VERSION {
+            return Err(EntryError::Version(*version));
+        }
+        match postcard::take_from_bytes(body) {
+            Ok((entry, [])) => Ok(entry),
+            Ok((_, rest)) => Err(EntryError::Trailing(rest.len())),
+            Err(reason) => Err(EntryError::Malformed(reason)),
+        }
+    }
+}
+
+/// Why bytes are not an entry. None of them holds a value from the entry.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    #[error("an entry of no bytes")]
+    Empty,
+    #[error("entry version {0}, this build reads version {ENTRY_VERSION}: use the release that wrote it")]
+    Version(u8),
+    #[error("{0} bytes follow the entry")]
+    Trailing(usize),
+    #[error("not an entry: {0}")]
+    Malformed(postcard::Error),
+}

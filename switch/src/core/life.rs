@@ -1,0 +1,181 @@
+//! Transactions that build on an earlier one: void, completion, cancels, refund (rule 6), and advices
+//! taken into custody. What each may do to the payment it names is decided here.
+
+use super::Core;
+use super::admit::{PlannedLeg, Verdict};
+use super::batch::Batch;
+use super::durable::Handle;
+use super::effect::{Effect, Request};
+use super::entry::{Identity, LegRole, OwedKind, Reason};
+use super::facts::Facts;
+use super::ids::{KeyedHash, LegRef, Now, OriginalNo, ParticipantId, TxId};
+use super::original::{KeptLeg, Life, Original};
+use yika_codec::{Code, Kind};
+
+impl Core {
+    pub(super) fn follow_up(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
+        let facts = &request.facts;
+        let no = match self.named(facts) {
+            Some(Handle::Kept(no)) => *no,
+            Some(Handle::Open(_)) => return self.decline(now, batch, request, key, Reason::Busy),
+            Some(Handle::Ended(_)) => return self.decline(now, batch, request, key, Reason::OriginalNotFound),
+            Some(Handle::ReversedBefore { .. }) | None => return self.unheld(now, batch, request, key),
+        };
+        let Some(target) = self.durable.original(no) else { return self.unheld(now, batch, request, key) };
+        if let Some(reason) = self.objection(now, facts, target) {
+            return self.decline(now, batch, request, key, reason);
+        }
+        let legs = legs_on(target, facts);
+        if facts.kind == Kind::CompletionAdvice {
+            let first = target.legs.first().map(|leg| (leg.participant, leg.identity));
+            return self.take_advice(now, batch, request, key, first.map(|first| (no, first)));
+        }
+        self.begin(now, batch, request, key, legs, Some(no));
+    }
+
+    /// The message that this one names: by F90 or F61 (terminal and F11), else by F37.
+    pub(super) fn named(&self, facts: &Facts) -> Option<&Handle> {
+        let by_stan = facts.original.stan.and_then(|stan| {
+            let handle = self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan);
+            self.durable.handles.get(&handle)
+        });
+        let by_rrn = || {
+            let rrn = facts.original.rrn.or(facts.rrn)?;
+            self.durable.handles.get(&self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn))
+        };
+        by_stan.or_else(by_rrn)
+    }
+
+    /// Why rule 6 forbids it; None when it does not.
+    fn objection(&self, now: Now, facts: &Facts, target: &Original) -> Option<Reason> {
+        if target.card != facts.card.map(|card| card.token) || target.money.currency != facts.currency {
+            return Some(Reason::OriginalNotFound);
+        }
+        if target.busy {
+            return Some(Reason::Busy);
+        }
+        let same_day = target.date == self.date(now) && target.terminal == facts.terminal;
+        let whole = target.money.minor == facts.amount;
+        let (allowed, amount_fits) = match facts.kind {
+            Kind::Void => (is_debit(target) && target.life == Life::Approved && target.used == 0 && same_day, whole),
+            Kind::CompletionCancel => {
+                (is_completion(target) && target.life == Life::Approved && same_day, whole)
+            }
+            Kind::PreAuthCancel => (is_hold(target) && target.life == Life::Held, whole),
+            Kind::Completion | Kind::CompletionAdvice => {
+                (is_hold(target) && target.life == Life::Held, self.completion_fits(target, facts.amount))
+            }
+            Kind::Refund => {
+                let left = target.money.minor.saturating_sub(target.used);
+                ((is_debit(target) || is_completion(target)) && target.life == Life::Approved, refund_fits(target, facts.amount, left))
+            }
+            _ => (false, false),
+        };
+        match (allowed, amount_fits) {
+            (false, _) => Some(Reason::NotAllowed),
+            (true, false) => Some(Reason::AmountMismatch),
+            (true, true) => None,
+        }
+    }
+
+    fn completion_fits(&self, target: &Original, minor: u64) -> bool {
+        let most = u128::from(target.money.minor) * u128::from(self.settings.completion_percent_max) / 100;
+        u128::from(minor) <= most
+    }
+
+    /// The original is not held: forward it by route where that is allowed, else 25.
+    fn unheld(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
+        let facts = &request.facts;
+        let issuer = facts.card.and_then(|card| self.settings.routes.find(card.prefix));
+        let forward = issuer.and_then(|to| Some((to, self.settings.participant(to)?)));
+        let Some((participant, _)) = forward.filter(|(_, settings)| settings.forward_unknown_original) else {
+            return self.decline(now, batch, request, key, Reason::OriginalNotFound);
+        };
+        if facts.kind == Kind::CompletionAdvice {
+            return self.take_advice(now, batch, request, key, None);
+        }
+        let amount = Some(facts.amount);
+        let leg = PlannedLeg { role: LegRole::Issuer, participant, amount, original: original_as_told(facts) };
+        self.begin(now, batch, request, key, vec![leg], None);
+    }
+
+    /// Stores an advice and answers 00: acknowledging is taking custody, not the issuer's word.
+    pub(super) fn take_advice(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        request: Request,
+        key: KeyedHash,
+        target: Option<(OriginalNo, (ParticipantId, Identity))>,
+    ) {
+        let facts = &request.facts;
+        let routed = facts.card.and_then(|card| self.settings.routes.find(card.prefix));
+        let Some(participant) = target.map(|(_, (to, _))| to).or(routed) else {
+            return self.decline(now, batch, request, key, Reason::NoRoute);
+        };
+        if self.durable.obligations.len() >= self.settings.bounds.obligations_max {
+            self.counters.advices_dropped += 1;
+            return batch.effect(Effect::Forget(request.msg));
+        }
+        let (kind, minor) = (facts.kind, facts.amount);
+        let of = LegRef { tx: TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx), leg: 0 };
+        let original = target.map(|(_, (_, identity))| identity);
+        let owed = self.owe(now, &request, OwedKind::Advice, kind, participant, of, minor, original);
+        let verdict = Verdict {
+            reason: Reason::Accepted,
+            code: Code::APPROVED,
+            approved: minor,
+            owed: vec![owed],
+            of: None,
+            target: target.map(|(no, _)| no),
+        };
+        self.take(now, batch, request, key, verdict);
+    }
+}
+
+/// The legs that undo or use what stands: all of them in order, but a partial refund the bank part only
+/// (rule 18).
+fn legs_on(target: &Original, facts: &Facts) -> Vec<PlannedLeg> {
+    let planned = |leg: &KeptLeg, amount| PlannedLeg {
+        role: leg.role,
+        participant: leg.participant,
+        amount: Some(amount),
+        original: Some(leg.identity),
+    };
+    match facts.kind {
+        Kind::Refund if facts.amount < target.money.minor => {
+            let bank = target.legs.iter().find(|leg| leg.role == LegRole::Issuer);
+            bank.map(|leg| planned(leg, facts.amount)).into_iter().collect()
+        }
+        Kind::Completion => target.legs.iter().map(|leg| planned(leg, facts.amount)).collect(),
+        _ => target.legs.iter().map(|leg| planned(leg, leg.agreed)).collect(),
+    }
+}
+
+/// A partial refund comes out of the bank part; a whole one out of all parts.
+fn refund_fits(target: &Original, minor: u64, left: u64) -> bool {
+    let bank: u64 = target.legs.iter().filter(|leg| leg.role == LegRole::Issuer).map(|leg| leg.agreed).sum();
+    let whole = minor == target.money.minor && target.used == 0;
+    minor <= left && (whole || minor + target.used <= bank)
+}
+
+fn original_as_told(facts: &Facts) -> Option<Identity> {
+    Some(Identity {
+        mti: facts.original.mti.unwrap_or(yika_codec::Mti::new(0x0200)),
+        stan: facts.original.stan?,
+        sent_at: facts.original.sent_at.unwrap_or(0),
+        rrn: facts.original.rrn.or(facts.rrn).unwrap_or([b'0'; 12]),
+    })
+}
+
+fn is_debit(target: &Original) -> bool {
+    matches!(target.kind, Kind::Purchase | Kind::Cash | Kind::PurchaseAdvice)
+}
+
+fn is_completion(target: &Original) -> bool {
+    matches!(target.kind, Kind::Completion | Kind::CompletionAdvice)
+}
+
+fn is_hold(target: &Original) -> bool {
+    matches!(target.kind, Kind::Authorization | Kind::PreAuthorization | Kind::AuthorizationAdvice)
+}

@@ -1,0 +1,240 @@
+//! The pure core: one owner of all state. `Core::apply` takes one event and puts entries and effects
+//! into a batch; it has no socket, file, clock or random number, so the same journal always gives the
+//! same state. Effects leave only through `journal`, after the batch is durable.
+
+mod absorb;
+mod admit;
+mod answer;
+pub mod batch;
+pub mod books;
+pub mod clock;
+mod counters;
+pub mod durable;
+pub mod effect;
+pub mod entry;
+pub mod facts;
+mod finish;
+pub mod ids;
+mod life;
+mod network;
+pub mod original;
+pub mod plan;
+mod recover;
+mod reversal;
+pub mod ring;
+mod saf;
+pub mod settings;
+mod stand_in;
+pub mod table;
+mod volatile;
+
+pub use absorb::Misfit;
+pub use counters::Counters;
+
+use batch::Batch;
+use durable::Durable;
+use effect::{Effect, Event, SendOf, Unsent};
+use entry::{Entry, Identity};
+use ids::{LegRef, Now, ParticipantId};
+use plan::LegResult;
+use settings::Settings;
+use std::sync::Arc;
+use table::AnswerKey;
+use volatile::{Awaiting, LateWatch, Volatile};
+use yika_codec::{FieldSet, Kind};
+
+/// The state machine of the whole switch.
+pub struct Core {
+    pub durable: Durable,
+    live: Volatile,
+    settings: Arc<Settings>,
+    pub counters: Counters,
+}
+
+impl Core {
+    pub fn new(durable: Durable, settings: Arc<Settings>) -> Self {
+        Core { durable, live: Volatile::default(), settings, counters: Counters::default() }
+    }
+
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Swaps the configuration whole; ids in it were assigned by `recover::name_participants`.
+    pub fn configure(&mut self, settings: Arc<Settings>) {
+        self.settings = settings;
+    }
+
+    /// Whether new transactions are refused because the journal cannot take them (rule 2: 96).
+    pub fn set_journal_full(&mut self, full: bool) {
+        self.live.journal_full = full;
+    }
+
+    /// Decides on one event. Never blocks; what it decided takes effect when `batch` is durable.
+    pub fn apply(&mut self, now: Now, event: Event, batch: &mut Batch) {
+        let now = Now { wall_ms: batch.wall_ms, ..now };
+        match event {
+            Event::Request(request) => self.request(now, batch, request.into_inner()),
+            Event::Answer(answer) => self.answer(now, batch, answer.into_inner()),
+            Event::Written(of) => self.written(now, batch, of),
+            Event::NotSent(of, why) => self.not_sent(now, batch, of, why),
+            Event::Reachable { participant, lines } => {
+                if self.live.lines.insert(participant, lines).unwrap_or(0) == 0 {
+                    self.hasten(now, participant);
+                }
+                self.pump(now, batch, participant);
+            }
+            Event::Fetched { seq, entry } => self.fetched(batch, seq, entry),
+            Event::KeyChange { peer, msg, participant, usage, block } => {
+                self.key_change(batch, volatile::Waiter { peer, msg }, participant, usage, block);
+            }
+            Event::Settle { id, reason, ticket } => self.settle(now, batch, id, reason, ticket),
+            Event::CutOver { ticket } => {
+                self.cut_over(batch, entry::CutOverTrigger::Operator);
+                batch.effect(Effect::Done { ticket, refused: None });
+            }
+            Event::Tick => self.tick(now, batch),
+        }
+    }
+
+    fn tick(&mut self, now: Now, batch: &mut Batch) {
+        self.time_out_legs(now, batch);
+        self.time_out_obligations(now, batch);
+        self.forget_late(now);
+        self.cut_over_by_clock(now, batch);
+        self.close_dates(batch);
+        self.pump_all(now, batch);
+    }
+
+    fn time_out_legs(&mut self, now: Now, batch: &mut Batch) {
+        loop {
+            let due = self.live.deadlines.iter().find_map(|(participant, queue)| {
+                queue.front().filter(|front| front.0 <= now.mono_us).map(|_| *participant)
+            });
+            let Some(participant) = due else { return };
+            let front = self.live.deadlines.get_mut(&participant).and_then(|queue| queue.pop_front());
+            let Some((_, leg)) = front else { return };
+            if self.under_way(leg) {
+                let emitted = self.live.live.get(&leg.tx).is_some_and(|live| live.emitted & 1 << leg.leg != 0);
+                let result = if emitted { LegResult::Silent } else { LegResult::Unsent(Unsent::TooOld) };
+                self.counters.timed_out += u64::from(emitted);
+                self.leg_ended(now, batch, leg, result, FieldSet::new());
+            }
+        }
+    }
+
+    /// Whether this is the leg that its transaction waits for.
+    fn under_way(&self, leg: LegRef) -> bool {
+        self.durable.open.get(&leg.tx).is_some_and(|tx| tx.intent.legs.len() == usize::from(leg.leg) + 1)
+    }
+
+    fn written(&mut self, now: Now, batch: &mut Batch, of: SendOf) {
+        let SendOf::Leg(leg) = of else { return };
+        if let Some(live) = self.live.live.get_mut(&leg.tx) {
+            live.written |= 1 << leg.leg;
+        }
+        if let Some(id) = self.live.unwritten.remove(&leg) {
+            self.release_obligation(now, batch, id);
+        }
+    }
+
+    fn not_sent(&mut self, now: Now, batch: &mut Batch, of: SendOf, why: Unsent) {
+        self.counters.not_sent += 1;
+        match of {
+            SendOf::Obligation(id) => self.obligation_not_sent(now, batch, id),
+            SendOf::Leg(leg) if self.under_way(leg) => {
+                self.leg_ended(now, batch, leg, LegResult::Unsent(why), FieldSet::new());
+            }
+            SendOf::Leg(leg) => {
+                if let Some(id) = self.live.unwritten.remove(&leg) {
+                    self.discharge(now, batch, id, entry::Discharge::NeverSent);
+                }
+            }
+        }
+    }
+
+    /// What an answer to a message with this identity is looked up by (rule 1).
+    fn answer_key(&self, participant: ParticipantId, identity: &Identity) -> AnswerKey {
+        let by_time = self.settings.participant(participant).is_none_or(|p| p.answer_match.sent_at);
+        AnswerKey {
+            participant,
+            class: identity.mti.class(),
+            stan: identity.stan,
+            sent_at: if by_time { identity.sent_at } else { 0 },
+        }
+    }
+
+    /// The identity of a new request of `kind`; None when its participant's dialect has no such message
+    /// or every F11 is in use.
+    fn identity(&self, now: Now, participant: ParticipantId, kind: Kind, rrn: [u8; 12]) -> Option<Identity> {
+        let dialect = &self.settings.participant(participant)?.dialect;
+        let mti = match kind {
+            Kind::Reversal => dialect.reversal_style().mti(),
+            _ => dialect.kind_row(kind)?.mti,
+        };
+        self.fresh_identity(now, participant, mti, rrn)
+    }
+
+    /// Takes the F11 after the last one, stepping over those that an answer may still come for.
+    fn fresh_identity(
+        &self,
+        now: Now,
+        participant: ParticipantId,
+        mti: yika_codec::Mti,
+        rrn: [u8; 12],
+    ) -> Option<Identity> {
+        let minutes = self.settings.participant(participant)?.f7_minutes;
+        let sent_at = clock::month_to_second(now.wall_ms, minutes);
+        let mut stan = finish::next_stan(self.durable.participants.get(&participant)?.last_stan);
+        for _ in 0..999_999 {
+            let identity = Identity { mti, stan, sent_at, rrn };
+            if !self.live.awaiting.has(&self.answer_key(participant, &identity)) {
+                return Some(identity);
+            }
+            stan = finish::next_stan(stan);
+        }
+        None
+    }
+
+    /// Lines up, not signed off: requests can go there now.
+    fn reachable(&self, participant: ParticipantId) -> bool {
+        let lines = self.live.lines.get(&participant).copied().unwrap_or(0);
+        let signed_off = self.durable.participants.get(&participant).is_none_or(|p| p.signed_off);
+        lines > 0 && !signed_off
+    }
+
+    fn leave_flight(&mut self, participant: ParticipantId) {
+        if let Some(count) = self.live.inflight.get_mut(&participant) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    fn watch_late(&mut self, now: Now, (key, watch): (AnswerKey, LateWatch)) {
+        if self.live.late_order.len() >= self.settings.bounds.late_max {
+            self.drop_oldest_late();
+        }
+        let until = now.mono_us + self.settings.limits.dedupe_window_ms.saturating_mul(1000);
+        self.live.awaiting.put(key, Awaiting::Late(Box::new(watch)));
+        self.live.late_order.push_back((until, key));
+    }
+
+    fn forget_late(&mut self, now: Now) {
+        while self.live.late_order.front().is_some_and(|(until, _)| *until <= now.mono_us) {
+            self.drop_oldest_late();
+        }
+    }
+
+    fn drop_oldest_late(&mut self) {
+        let Some((_, key)) = self.live.late_order.pop_front() else { return };
+        if matches!(self.live.awaiting.get(&key), Some(Awaiting::Late(_))) {
+            self.live.awaiting.take(&key);
+        }
+    }
+
+    /// Journals how long things are remembered, when the configuration changed it.
+    fn note_limits(&mut self, batch: &mut Batch) {
+        if self.durable.limits != self.settings.limits {
+            batch.record(&mut self.durable, Entry::Limits(self.settings.limits));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Network management (0800, 0820) and the business date. A sign-off on a participant's line is durable;
+//! a terminal's sign-on belongs to its session and is no state of the core (rule 15). The next date opens
+//! before the old one closes (rule 13).
+
+use super::Core;
+use super::batch::Batch;
+use super::clock::{business_date, local, next_date};
+use super::effect::{Alarm, Effect};
+use super::entry::{CutOverTrigger, Entry, KeyUse};
+use super::facts::Facts;
+use super::ids::{BusinessDate, Now, ParticipantId, Peer};
+use super::volatile::Waiter;
+use yika_codec::{Code, FieldSet, Kind};
+
+impl Core {
+    pub(super) fn network(&mut self, batch: &mut Batch, waiter: Waiter, facts: &Facts) {
+        let on_line = matches!(waiter.peer, Peer::Line(_));
+        let code = match facts.kind {
+            Kind::SignOn | Kind::SignOff if on_line => {
+                self.note_sign(batch, facts.acquirer, facts.kind == Kind::SignOff);
+                Code::APPROVED
+            }
+            Kind::SignOn | Kind::SignOff | Kind::Echo => Code::APPROVED,
+            Kind::CutOver if on_line => {
+                self.cut_over(batch, CutOverTrigger::Message);
+                Code::APPROVED
+            }
+            // A terminal does not move the business date, and its keys come by its own sign-in.
+            _ => self.settings.listener(facts.listener).map_or(Code::new(*b"40"), |l| l.codes.unsupported),
+        };
+        self.reply(batch, waiter, facts.kind, code, None, FieldSet::new());
+    }
+
+    fn note_sign(&mut self, batch: &mut Batch, participant: ParticipantId, off: bool) {
+        let held = self.durable.participants.get(&participant);
+        if held.is_some_and(|held| held.signed_off != off) {
+            batch.record(&mut self.durable, Entry::SignedOff { participant, off });
+            batch.effect(Effect::SignedOff { participant, off });
+        }
+    }
+
+    /// A checked working key: durable, then in use, then acknowledged. The same block again changes nothing.
+    pub(super) fn key_change(
+        &mut self,
+        batch: &mut Batch,
+        waiter: Waiter,
+        participant: ParticipantId,
+        usage: KeyUse,
+        block: String,
+    ) {
+        let Some(held) = self.durable.participants.get(&participant) else { return };
+        let current = held.keys.get(&usage);
+        if current.is_none_or(|key| key.block != block) {
+            let epoch = current.map_or(1, |key| key.epoch + 1);
+            let entry = Entry::KeyEpoch { participant, usage, epoch, block: block.clone() };
+            batch.record(&mut self.durable, entry);
+            batch.effect(Effect::UseKey { participant, usage, epoch, block });
+        }
+        self.reply(batch, waiter, Kind::KeyChange, Code::APPROVED, None, FieldSet::new());
+    }
+
+    /// Opens the next date, once: a second trigger while it is ahead of the calendar changes nothing.
+    pub(super) fn cut_over(&mut self, batch: &mut Batch, trigger: CutOverTrigger) {
+        let today = business_date(batch.wall_ms, self.settings.zone_minutes);
+        let current = self.durable.dates.current;
+        if current <= today {
+            self.open_date(batch, next_date(today), trigger);
+        }
+    }
+
+    pub(super) fn cut_over_by_clock(&mut self, now: Now, batch: &mut Batch) {
+        let minute = self.settings.cut_over_minute;
+        let first = self.durable.dates.current.0 == 0;
+        if minute.is_none() && !first {
+            return;
+        }
+        let at = local(now.wall_ms, self.settings.zone_minutes);
+        let today = business_date(now.wall_ms, self.settings.zone_minutes);
+        let past = minute.is_some_and(|minute| at.day_ms >= u64::from(minute) * 60_000 && minute > 0);
+        let due = if past { next_date(today) } else { today };
+        if due > self.durable.dates.current {
+            let trigger = if first { CutOverTrigger::Start } else { CutOverTrigger::Clock };
+            self.open_date(batch, due, trigger);
+        }
+    }
+
+    fn open_date(&mut self, batch: &mut Batch, to: BusinessDate, trigger: CutOverTrigger) {
+        batch.record(&mut self.durable, Entry::CutOver { to, trigger });
+        batch.effect(Effect::Alarm(Alarm::DateOpened { date: to }));
+    }
+
+    /// A past date closes when nothing of it is in flight.
+    pub(super) fn close_dates(&mut self, batch: &mut Batch) {
+        let current = self.durable.dates.current;
+        let done = self.durable.dates.open.iter().find(|(date, count)| **date < current && **count == 0);
+        if let Some(date) = done.map(|(date, _)| *date) {
+            batch.record(&mut self.durable, Entry::DateClosed { date });
+            batch.effect(Effect::Alarm(Alarm::DateClosed { date }));
+        }
+    }
+}

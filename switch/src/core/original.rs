@@ -1,0 +1,106 @@
+//! Kept payments: what a later void, completion, refund or reversal may still do to each (rule 6).
+//! A record lives for the original window and is changed only by absorbing entries.
+
+use super::entry::{Identity, LegRole};
+use super::ids::{BusinessDate, CardToken, Money, OriginalNo, ParticipantId, TxId};
+use serde::{Deserialize, Serialize};
+use yika_codec::Kind;
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Original {
+    pub tx: TxId,
+    pub kind: Kind,
+    pub life: Life,
+    /// A void, completion or refund of it is in flight.
+    pub busy: bool,
+    /// Approved by stand-in: reversing it gives the limits back.
+    pub stand_in: bool,
+    pub acquirer: ParticipantId,
+    pub terminal: [u8; 8],
+    pub stan: u32,
+    pub sent_at: u32,
+    pub rrn: [u8; 12],
+    pub card: Option<CardToken>,
+    /// As approved.
+    pub money: Money,
+    /// The sum of refunds so far, or the amount of its completion.
+    pub used: u64,
+    pub date: BusinessDate,
+    pub expires_ms: u64,
+    /// What this one voided, completed or refunded.
+    pub target: Option<OriginalNo>,
+    pub legs: Box<[KeptLeg]>,
+}
+
+/// A leg that stands at its participant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeptLeg {
+    pub role: LegRole,
+    /// Its place in the plan.
+    pub leg: u8,
+    pub participant: ParticipantId,
+    pub identity: Identity,
+    /// F4 as sent, and what its participant agreed to.
+    pub amount: u64,
+    pub agreed: u64,
+}
+
+/// ```text
+/// Held ------> Completed         Approved -----> Voided | Reversed
+///   `--------> Cancelled | Reversed    `-- refunds add to `used`
+/// ```
+/// Reversing a void, completion or cancel moves its target back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Life {
+    Held,
+    Completed,
+    Cancelled,
+    Approved,
+    Voided,
+    Reversed,
+}
+
+/// The life an approved transaction of this kind starts with; None when nothing can follow it.
+pub fn first_life(kind: Kind) -> Option<Life> {
+    match kind {
+        Kind::Authorization | Kind::PreAuthorization | Kind::AuthorizationAdvice => Some(Life::Held),
+        Kind::Purchase
+        | Kind::Cash
+        | Kind::PurchaseAdvice
+        | Kind::Completion
+        | Kind::CompletionAdvice
+        | Kind::Void
+        | Kind::CompletionCancel
+        | Kind::PreAuthCancel
+        | Kind::Refund => Some(Life::Approved),
+        _ => None,
+    }
+}
+
+/// What an approved transaction of `kind` over `minor` does to the payment it names.
+pub fn apply_to_target(target: &mut Original, kind: Kind, minor: u64) {
+    match kind {
+        Kind::Void | Kind::CompletionCancel => target.life = Life::Voided,
+        Kind::PreAuthCancel => target.life = Life::Cancelled,
+        Kind::Completion | Kind::CompletionAdvice => {
+            target.life = Life::Completed;
+            target.used = minor;
+        }
+        Kind::Refund => target.used = target.used.saturating_add(minor),
+        _ => {}
+    }
+}
+
+/// The opposite: that transaction was reversed, and the payment it named is as before (rule 4).
+pub fn undo_on_target(target: &mut Original, kind: Kind, minor: u64) {
+    match kind {
+        Kind::Void | Kind::CompletionCancel => target.life = Life::Approved,
+        Kind::PreAuthCancel => target.life = Life::Held,
+        Kind::Completion | Kind::CompletionAdvice => {
+            target.life = Life::Held;
+            target.used = 0;
+        }
+        Kind::Refund => target.used = target.used.saturating_sub(minor),
+        _ => {}
+    }
+}

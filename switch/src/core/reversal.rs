@@ -1,0 +1,101 @@
+//! Reversals from terminals (rule 5): answered 00 once durable, whatever they find. In flight, the
+//! original ends declined in the same batch and each leg that may stand is reversed; kept, it is undone
+//! at every participant; unknown, it is remembered so that an original that comes later is declined.
+
+use super::Core;
+use super::admit::Verdict;
+use super::batch::Batch;
+use super::durable::Handle;
+use super::effect::Request;
+use super::entry::{LegEnd, LegState, Owed, OwedKind, Reason, ReversalOf};
+use super::ids::{KeyedHash, LegRef, Now, OriginalNo, TxId};
+use super::original::Life;
+use super::plan::End;
+use yika_codec::{Code, FieldSet};
+
+impl Core {
+    pub(super) fn reversal(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
+        self.counters.reversals_received += 1;
+        let facts = &request.facts;
+        if facts.replacement {
+            let Some(listener) = self.settings.listener(facts.listener) else { return };
+            let code = listener.codes.partial_reversal;
+            let verdict = verdict(Reason::Unsupported, code, None, Vec::new());
+            return self.take(now, batch, request, key, verdict);
+        }
+        match self.named(facts).copied() {
+            Some(Handle::Open(tx)) => self.reverse_in_flight(now, batch, request, key, tx),
+            Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
+            Some(Handle::Ended(_)) => {
+                let of = Some(ReversalOf::WithoutEffect);
+                self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+            }
+            Some(Handle::ReversedBefore { .. }) | None => {
+                let of = facts.original.stan.map(|stan| ReversalOf::Unknown {
+                    handle: self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan),
+                    sent_at: facts.original.sent_at.unwrap_or(0),
+                });
+                self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+            }
+        }
+    }
+
+    fn reverse_in_flight(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash, tx: TxId) {
+        let Some(open) = self.durable.open.get(&tx) else { return };
+        let facts = &request.facts;
+        let other_card = facts.card.is_some_and(|card| Some(card.token) != open.intent.card);
+        if other_card || (facts.amount != 0 && facts.money() != open.intent.money) {
+            return self.decline(now, batch, request, key, Reason::OriginalNotFound);
+        }
+        let under_way = open.intent.legs.len() - 1;
+        let to = open.intent.legs[under_way].participant;
+        let emitted = self.live.live.get(&tx).is_some_and(|live| live.emitted & 1 << under_way != 0);
+        let state = if emitted { LegState::Sent } else { LegState::NotSent };
+        let leg = LegEnd { state, agreed: 0 };
+        if !emitted {
+            let key = self.answer_key(to, &open.intent.legs[under_way].identity);
+            self.live.awaiting.take(&key);
+        }
+        self.leave_flight(to);
+        self.end(now, batch, tx, End { reason: Reason::Reversed, code: None, approved: 0, leg }, FieldSet::new());
+        let of = Some(ReversalOf::InFlight(tx));
+        self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+    }
+
+    fn reverse_kept(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash, no: OriginalNo) {
+        let Some(original) = self.durable.original(no) else { return };
+        let facts = &request.facts;
+        let other_card = facts.card.is_some_and(|card| Some(card.token) != original.card);
+        if other_card || (facts.amount != 0 && facts.money() != original.money) {
+            return self.decline(now, batch, request, key, Reason::OriginalNotFound);
+        }
+        if original.life == Life::Reversed {
+            let of = Some(ReversalOf::WithoutEffect);
+            return self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+        }
+        if original.busy || original.life == Life::Voided || original.life == Life::Cancelled {
+            return self.decline(now, batch, request, key, Reason::NotAllowed);
+        }
+        let (date, kind, tx) = (original.date, original.kind, original.tx);
+        let owed: Vec<Owed> = original
+            .legs
+            .iter()
+            .map(|leg| {
+                let of = LegRef { tx, leg: leg.leg };
+                let identity = Some(leg.identity);
+                let mut owed =
+                    self.owe(now, &request, OwedKind::Reverse, kind, leg.participant, of, leg.amount, identity);
+                owed.stood = Some(leg.agreed);
+                owed.date = date;
+                owed.card = original.card;
+                owed
+            })
+            .collect();
+        let of = Some(ReversalOf::Kept(no));
+        self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, owed));
+    }
+}
+
+fn verdict(reason: Reason, code: Code, of: Option<ReversalOf>, owed: Vec<Owed>) -> Verdict {
+    Verdict { reason, code, approved: 0, owed, of, target: None }
+}

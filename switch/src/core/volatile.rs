@@ -1,0 +1,81 @@
+//! What lives only while the process lives: who waits for which answer, which lines carry requests,
+//! which deadlines run on the monotonic clock. Outside P8; after a restart it is rebuilt from the
+//! durable state and by living again.
+
+use super::ids::{
+    BusinessDate, CardToken, LegRef, ListenerNo, Money, MsgHandle, ObligationId, ParticipantId, Peer, Seq, TxId,
+};
+use super::facts::Facts;
+use super::saf::SafQueue;
+use super::table::{AnswerKey, Table};
+use std::collections::{BTreeMap, VecDeque};
+use yika_codec::Kind;
+
+#[derive(Default)]
+pub struct Volatile {
+    /// How many lines of a participant carry requests now.
+    pub lines: BTreeMap<ParticipantId, u16>,
+    /// Legs sent and not answered.
+    pub inflight: BTreeMap<ParticipantId, usize>,
+    pub awaiting: Table<AnswerKey, Awaiting>,
+    pub live: Table<TxId, Live>,
+    /// Per participant, in order: each leg's deadline. Time-outs are one per participant, so the queue is sorted.
+    pub deadlines: BTreeMap<ParticipantId, VecDeque<(u64, LegRef)>>,
+    pub saf: BTreeMap<ParticipantId, SafQueue>,
+    /// Legs that wait for the last open obligation of the transaction they build on (rule 8).
+    pub behind: Table<TxId, Vec<LegRef>>,
+    /// Reversals that wait until their original is written or not (rule 8).
+    pub unwritten: BTreeMap<LegRef, ObligationId>,
+    pub fetching: Table<Seq, Vec<Copy>>,
+    pub late_order: VecDeque<(u64, AnswerKey)>,
+    /// The journal takes no new transactions: too few spare segments, or too much not yet durable.
+    pub journal_full: bool,
+}
+
+/// A transaction in flight: who waits for its answer.
+pub struct Live {
+    pub listener: ListenerNo,
+    pub waiters: Vec<Waiter>,
+    pub deadline_us: u64,
+    /// A PIN rules stand-in out (rule 10).
+    pub has_pin: bool,
+    /// Bit per leg: its bytes reached the kernel.
+    pub written: u8,
+    /// Bit per leg: its send was emitted.
+    pub emitted: u8,
+}
+
+/// One received copy of a request; each gets one answer on its own session (rule 20).
+#[derive(Clone, std::marker::Copy, PartialEq, Eq, Debug)]
+pub struct Waiter {
+    pub peer: Peer,
+    pub msg: MsgHandle,
+}
+
+/// A copy of an ended transaction that waits for the cold read of its outcome.
+pub struct Copy {
+    pub waiter: Waiter,
+    pub facts: Box<Facts>,
+}
+
+/// What an answer with this key would be an answer to.
+pub enum Awaiting {
+    Leg(LegRef),
+    Obligation(ObligationId),
+    Late(Box<LateWatch>),
+}
+
+/// A leg whose transaction ended without its answer.
+pub struct LateWatch {
+    pub leg: LegRef,
+    pub participant: ParticipantId,
+    pub ended_us: u64,
+    pub kind: Kind,
+    pub date: BusinessDate,
+    /// F4 as sent.
+    pub money: Money,
+    pub terminal: [u8; 8],
+    pub rrn: [u8; 12],
+    pub card: Option<CardToken>,
+    pub owed: Option<ObligationId>,
+}

@@ -1,0 +1,151 @@
+//! The only door to storage: seven operations on numbered files. `FileDisk` is the real one;
+//! `faulty::FaultyDisk` keeps everything in memory and can crash, tear, fail and fill up, so that a missing
+//! sync fails a test.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+/// A segment's file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct FileNo(pub u32);
+
+/// Storage as the journal needs it. All operations block. After `sync` returns, what was written to that
+/// file before survives a crash; before that, any part of it may be lost or torn.
+pub trait Disk: Send + Sync + 'static {
+    fn list(&self) -> io::Result<Vec<FileNo>>;
+    fn len(&self, file: FileNo) -> io::Result<u64>;
+    /// A new file of `len` zeros; it and its name are durable when this returns.
+    fn create(&self, file: FileNo, len: u64) -> io::Result<()>;
+    /// Fills `buf` from `offset`; short only at the end of the file.
+    fn read(&self, file: FileNo, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+    fn write(&self, file: FileNo, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    fn sync(&self, file: FileNo) -> io::Result<()>;
+    fn remove(&self, file: FileNo) -> io::Result<()>;
+    /// How an operator finds the file.
+    fn name(&self, file: FileNo) -> String;
+}
+
+/// A folder of segment files on a real file system.
+pub struct FileDisk {
+    folder: PathBuf,
+    open: RwLock<BTreeMap<FileNo, Arc<File>>>,
+    writable: bool,
+}
+
+impl FileDisk {
+    /// Creates the folder when it is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn create_in(folder: &Path) -> io::Result<FileDisk> {
+        std::fs::create_dir_all(folder)?;
+        Ok(FileDisk { folder: folder.to_owned(), open: RwLock::default(), writable: true })
+    }
+
+    /// For tools that only look: files are opened for reading.
+    pub fn read_only(folder: &Path) -> FileDisk {
+        FileDisk { folder: folder.to_owned(), open: RwLock::default(), writable: false }
+    }
+
+    fn path(&self, file: FileNo) -> PathBuf {
+        self.folder.join(file_name(file))
+    }
+
+    fn handle(&self, file: FileNo) -> io::Result<Arc<File>> {
+        let held = self.open.read().map_err(|_| poisoned())?.get(&file).cloned();
+        if let Some(handle) = held {
+            return Ok(handle);
+        }
+        let handle = Arc::new(OpenOptions::new().read(true).write(self.writable).open(self.path(file))?);
+        self.open.write().map_err(|_| poisoned())?.insert(file, handle.clone());
+        Ok(handle)
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+}
+
+/// `segment-00000007.yj`
+fn file_name(file: FileNo) -> String {
+    format!("segment-{:08}.yj", file.0)
+}
+
+fn parse_name(name: &str) -> Option<FileNo> {
+    let digits = name.strip_prefix("segment-")?.strip_suffix(".yj")?;
+    (digits.len() == 8).then(|| digits.parse().ok().map(FileNo))?
+}
+
+fn poisoned() -> io::Error {
+    io::Error::other("a thread panicked while it held the file table")
+}
+
+impl Disk for FileDisk {
+    fn list(&self) -> io::Result<Vec<FileNo>> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            if let Some(file) = entry?.file_name().to_str().and_then(parse_name) {
+                found.push(file);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn len(&self, file: FileNo) -> io::Result<u64> {
+        Ok(self.handle(file)?.metadata()?.len())
+    }
+
+    fn create(&self, file: FileNo, len: u64) -> io::Result<()> {
+        let handle = OpenOptions::new().read(true).write(true).create_new(true).open(self.path(file))?;
+        // Zeros are written, not promised: a commit into blocks that exist is several times cheaper than
+        // one that makes the file grow, and a full disk is met here.
+        let zeros = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < len {
+            let part = (len - at).min(zeros.len() as u64) as usize;
+            handle.write_all_at(&zeros[..part], at)?;
+            at += part as u64;
+        }
+        handle.sync_all()?;
+        self.sync_folder()?;
+        self.open.write().map_err(|_| poisoned())?.insert(file, Arc::new(handle));
+        Ok(())
+    }
+
+    fn read(&self, file: FileNo, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let handle = self.handle(file)?;
+        let mut done = 0;
+        while done < buf.len() {
+            match handle.read_at(&mut buf[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(part) => done += part,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write(&self, file: FileNo, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.handle(file)?.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self, file: FileNo) -> io::Result<()> {
+        self.handle(file)?.sync_data()
+    }
+
+    fn remove(&self, file: FileNo) -> io::Result<()> {
+        self.open.write().map_err(|_| poisoned())?.remove(&file);
+        std::fs::remove_file(self.path(file))?;
+        self.sync_folder()
+    }
+
+    fn name(&self, file: FileNo) -> String {
+        self.path(file).display().to_string()
+    }
+}
