@@ -5,20 +5,20 @@
 
 use zeroize::Zeroize as _;
 
-use crate::cipher::{BLOCK_BYTES_MAX, BlockCipher};
+use crate::cipher::{BLOCK_BYTES_MAX, Encipher};
 
 /// A key ready to make CMACs: schedule and both subkeys.
 pub(crate) struct Cmac {
-    cipher: BlockCipher,
+    cipher: Encipher,
     whole: [u8; BLOCK_BYTES_MAX],
     padded: [u8; BLOCK_BYTES_MAX],
 }
 
 impl Cmac {
-    pub(crate) fn new(cipher: BlockCipher) -> Cmac {
+    pub(crate) fn new(cipher: Encipher) -> Cmac {
         let n = cipher.block_bytes();
         let mut whole = [0; BLOCK_BYTES_MAX];
-        cipher.encrypt_block(&mut whole[..n]);
+        cipher.block(&mut whole[..n]);
         double(&mut whole[..n]);
         let mut padded = whole;
         double(&mut padded[..n]);
@@ -37,7 +37,7 @@ impl Cmac {
         if tail.len() < n {
             last[tail.len()] ^= 0x80;
         }
-        self.cipher.encrypt_cbc(&state[..n], &mut last[..n]);
+        self.cipher.cbc(&state[..n], &mut last[..n]);
         last[n..].fill(0);
         last
     }

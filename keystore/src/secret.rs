@@ -4,7 +4,7 @@
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::attributes::Algorithm;
-use crate::cipher::BlockCipher;
+use crate::cipher::Encipher;
 use crate::cmac::Cmac;
 use crate::error::KeyError;
 use crate::random;
@@ -77,12 +77,12 @@ impl KeyBytes {
 
     /// As many bytes of the check value as a legacy layout may show: 8.
     pub(crate) fn check_value_full(&self, algorithm: Algorithm) -> Result<[u8; 8], KeyError> {
-        let cipher = BlockCipher::new(algorithm, self.as_slice())?;
+        let cipher = Encipher::new(algorithm, self.as_slice())?;
         let mut full = [0; 8];
         if algorithm == Algorithm::Aes {
             full.copy_from_slice(&Cmac::new(cipher).tag(&[0; 16])[..8]);
         } else {
-            cipher.encrypt_block(&mut full);
+            cipher.block(&mut full);
         }
         Ok(full)
     }

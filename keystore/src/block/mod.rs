@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 pub(crate) use header::{Header, Optional};
 
 use crate::attributes::Algorithm;
-use crate::cipher::BlockCipher;
+use crate::cipher::{Decipher, Encipher};
 use crate::cmac::Cmac;
 use crate::error::{BlockError, KeyError};
 use crate::random;
@@ -26,7 +26,8 @@ use crate::secret::{KeyBytes, hex, unhex};
 /// A key block protection key, expanded: the two keys derived from it.
 pub(crate) struct Protection {
     version: Version,
-    encryption: BlockCipher,
+    encipher: Encipher,
+    decipher: Decipher,
     authentication: Cmac,
 }
 
@@ -62,11 +63,13 @@ impl Protection {
     /// Derives the encryption and authentication keys (X9.143, key derivation binding method).
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Protection, KeyError> {
         let version = if algorithm == Algorithm::Aes { Version::D } else { Version::B };
-        let kdf = Cmac::new(BlockCipher::new(algorithm, key)?);
+        let kdf = Cmac::new(Encipher::new(algorithm, key)?);
         let derive = |purpose| derive(&kdf, version, purpose, key.len());
-        let encryption = BlockCipher::new(algorithm, derive(ENCRYPTION).as_slice())?;
-        let authentication = Cmac::new(BlockCipher::new(algorithm, derive(AUTHENTICATION).as_slice())?);
-        Ok(Protection { version, encryption, authentication })
+        let encryption = derive(ENCRYPTION);
+        let encipher = Encipher::new(algorithm, encryption.as_slice())?;
+        let decipher = Decipher::new(algorithm, encryption.as_slice())?;
+        let authentication = Cmac::new(Encipher::new(algorithm, derive(AUTHENTICATION).as_slice())?);
+        Ok(Protection { version, encipher, decipher, authentication })
     }
 
     /// Wraps a key under `header`, whose lengths are filled in here. The payload is padded to that of the
@@ -88,7 +91,7 @@ impl Protection {
         let tag = self.authentication.tag(&input);
         let tag = &tag[..self.version.block_bytes()];
         let payload = &mut input[text.len()..];
-        self.encryption.encrypt_cbc(tag, payload);
+        self.encipher.cbc(tag, payload);
         format!("{text}{}{}", hex(payload), hex(tag))
     }
 
@@ -104,7 +107,7 @@ impl Protection {
         let mut input = Zeroizing::new(block.as_bytes()[..header.chars].to_vec());
         input.extend_from_slice(&field("encrypted payload", header.chars, mac_offset)?);
 
-        self.encryption.decrypt_cbc(&tag, &mut input[header.chars..]);
+        self.decipher.cbc(&tag, &mut input[header.chars..]);
         let expected = self.authentication.tag(&input);
         if !bool::from(expected[..tag.len()].ct_eq(&tag)) {
             return Err(BlockError::NotAuthentic { offset: mac_offset });

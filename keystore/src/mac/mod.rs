@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::attributes::{Algorithm, Mode, Usage};
 use crate::authentic::Authentic;
-use crate::cipher::BlockCipher;
+use crate::cipher::{Decipher, Encipher};
 use crate::cmac::Cmac;
 use crate::error::KeyError;
 use crate::lmk::Opened;
@@ -44,8 +44,14 @@ struct Inner {
 
 enum Method {
     Cmac(Cmac),
-    Retail { left: BlockCipher, right: BlockCipher },
-    UnionPayEcb(BlockCipher),
+    Retail(Box<Retail>),
+    UnionPayEcb(Encipher),
+}
+
+/// The two DES parts of a retail MAC key, each in the one direction it is used in.
+struct Retail {
+    left: Encipher,
+    right: Decipher,
 }
 
 impl MacKey {
@@ -131,11 +137,11 @@ impl Inner {
             needs,
         };
         let key = opened.key.as_slice();
-        let cipher = || BlockCipher::new(attributes.algorithm, key);
+        let cipher = || Encipher::new(attributes.algorithm, key);
         let method = match attributes.usage {
             _ if !modes.iter().all(|&wanted| attributes.mode.may(wanted)) => return Err(refuse(needs)),
             Usage::MacCmac => Method::Cmac(Cmac::new(cipher()?)),
-            Usage::MacRetail => retail(key)?,
+            Usage::MacRetail => Method::Retail(Box::new(Retail::new(key)?)),
             Usage::MacUnionPayEcb => Method::UnionPayEcb(cipher()?),
             _ => return Err(refuse("a MAC key (use M3, M6 or 90)")),
         };
@@ -145,7 +151,7 @@ impl Inner {
     fn generate(&self, data: &[u8]) -> [u8; 8] {
         match &self.method {
             Method::Cmac(cmac) => left_8(&cmac.tag(data)),
-            Method::Retail { left, right } => retail_mac(left, right, data),
+            Method::Retail(retail) => retail.mac(data),
             Method::UnionPayEcb(cipher) => unionpay_ecb_mac(cipher, data),
         }
     }
@@ -159,46 +165,45 @@ impl Inner {
     }
 }
 
-/// ISO 9797-1 algorithm 3 is defined for a key of two DES parts.
-fn retail(key: &[u8]) -> Result<Method, KeyError> {
-    let Some((left, right)) = key.split_at_checked(8).filter(|(_, right)| right.len() == 8) else {
-        return Err(KeyError::Length {
-            algorithm: Algorithm::Tdes,
-            bytes: key.len(),
-            expected: "16 bytes for a retail MAC",
-        });
-    };
-    Ok(Method::Retail {
-        left: BlockCipher::new(Algorithm::Des, left)?,
-        right: BlockCipher::new(Algorithm::Des, right)?,
-    })
-}
+impl Retail {
+    /// ISO 9797-1 algorithm 3 is defined for a key of two DES parts.
+    fn new(key: &[u8]) -> Result<Retail, KeyError> {
+        let Some((left, right)) = key.split_at_checked(8).filter(|(_, right)| right.len() == 8) else {
+            let (algorithm, bytes) = (Algorithm::Tdes, key.len());
+            return Err(KeyError::Length { algorithm, bytes, expected: "16 bytes for a retail MAC" });
+        };
+        Ok(Retail {
+            left: Encipher::new(Algorithm::Des, left)?,
+            right: Decipher::new(Algorithm::Des, right)?,
+        })
+    }
 
-/// ISO 9797-1 algorithm 3, padding method 1 (zeros up to a whole block, at least one block): the method
-/// of ANSI X9.19. Single DES along the chain, and only the last block pays for three.
-fn retail_mac(left: &BlockCipher, right: &BlockCipher, data: &[u8]) -> [u8; 8] {
-    let (head, tail) = data.split_at(data.len().saturating_sub(1) / 8 * 8);
-    let mut state = [0; 8];
-    left.chain(&mut state, head);
-    state.iter_mut().zip(tail).for_each(|(byte, data)| *byte ^= data);
-    left.encrypt_block(&mut state);
-    right.decrypt_block(&mut state);
-    left.encrypt_block(&mut state);
-    state
+    /// ISO 9797-1 algorithm 3, padding method 1 (zeros up to a whole block, at least one block): the
+    /// method of ANSI X9.19. Single DES along the chain, and only the last block pays for three.
+    fn mac(&self, data: &[u8]) -> [u8; 8] {
+        let (head, tail) = data.split_at(data.len().saturating_sub(1) / 8 * 8);
+        let mut state = [0; 8];
+        self.left.chain(&mut state, head);
+        state.iter_mut().zip(tail).for_each(|(byte, data)| *byte ^= data);
+        self.left.block(&mut state);
+        self.right.block(&mut state);
+        self.left.block(&mut state);
+        state
+    }
 }
 
 /// The terminals' "ECB MAC": fold all blocks by exclusive or, spell the result as 16 hex characters,
 /// encrypt the first half, add the second, encrypt again, and spell the left 4 bytes as 8 characters.
-fn unionpay_ecb_mac(cipher: &BlockCipher, data: &[u8]) -> [u8; 8] {
+fn unionpay_ecb_mac(cipher: &Encipher, data: &[u8]) -> [u8; 8] {
     let mut folded = [0; 8];
     for block in data.chunks(8) {
         folded.iter_mut().zip(block).for_each(|(byte, data)| *byte ^= data);
     }
     let mut state = spell([folded[0], folded[1], folded[2], folded[3]]);
     let second = spell([folded[4], folded[5], folded[6], folded[7]]);
-    cipher.encrypt_block(&mut state);
+    cipher.block(&mut state);
     state.iter_mut().zip(second).for_each(|(byte, data)| *byte ^= data);
-    cipher.encrypt_block(&mut state);
+    cipher.block(&mut state);
     spell([state[0], state[1], state[2], state[3]])
 }
 

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
 
-use crate::attributes::{Algorithm, Mode, Usage};
-use crate::cipher::BlockCipher;
+use crate::attributes::{Algorithm, Attributes, Mode, Usage};
+use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::Opened;
 use crate::random;
@@ -34,10 +34,10 @@ use format::{ClearPin, Pan};
 pub struct PinKey(Arc<Inner>);
 
 struct Inner {
-    cipher: BlockCipher,
     algorithm: Algorithm,
-    encrypts: bool,
-    decrypts: bool,
+    /// Absent when the key's mode forbids it.
+    encipher: Option<Encipher>,
+    decipher: Option<Decipher>,
     test: bool,
     check_value: [u8; 3],
 }
@@ -68,12 +68,12 @@ pub enum PinError {
     #[error("the PIN in the block is not 4 to 12 digits long")]
     PinLength,
     /// The block length does not fit the format.
-    #[error("a PIN block of {bytes} bytes does not fit the format, which has {expected}")]
+    #[error("a PIN block of {bytes} bytes does not fit: expected {expected}")]
     BlockLength {
         /// The length given.
         bytes: usize,
-        /// The length of the format.
-        expected: usize,
+        /// What the format has.
+        expected: &'static str,
     },
     /// The PAN is not 8 to 19 digits.
     #[error("a PAN of {bytes} characters that are not 8 to 19 digits cannot be bound to a PIN")]
@@ -115,10 +115,9 @@ pub fn translate_pin(
     block: &EncryptedPin,
 ) -> Result<EncryptedPin, PinError> {
     let pan = Pan::new(pan)?;
-    from.require(from_format, Mode::Decrypt)?;
-    to.require(to_format, Mode::Encrypt)?;
-    let pin = from.decrypt(from_format, &pan, block)?;
-    Ok(to.encrypt(to_format, &pan, &pin))
+    let (decipher, encipher) = (from.decipher(from_format)?, to.encipher(to_format)?);
+    let pin = decrypt(decipher, from_format, &pan, block)?;
+    Ok(encrypt(encipher, to_format, &pan, &pin))
 }
 
 /// Encrypts a test PIN: what a terminal's PIN entry device does, for load generators and tests.
@@ -132,8 +131,7 @@ pub fn encrypt_test_pin(
     pin: &[u8],
 ) -> Result<EncryptedPin, PinError> {
     key.require_test()?;
-    key.require(format, Mode::Encrypt)?;
-    Ok(key.encrypt(format, &Pan::new(pan)?, &ClearPin::from_ascii(pin)?))
+    Ok(encrypt(key.encipher(format)?, format, &Pan::new(pan)?, &ClearPin::from_ascii(pin)?))
 }
 
 /// Whether an encrypted block holds `pin`: what an issuer does, for simulated issuers and tests.
@@ -148,8 +146,7 @@ pub fn matches_test_pin(
     pin: &[u8],
 ) -> Result<bool, PinError> {
     key.require_test()?;
-    key.require(format, Mode::Decrypt)?;
-    let found = key.decrypt(format, &Pan::new(pan)?, block)?;
+    let found = decrypt(key.decipher(format)?, format, &Pan::new(pan)?, block)?;
     Ok(found.as_nibbles().ct_eq(ClearPin::from_ascii(pin)?.as_nibbles()).into())
 }
 
@@ -181,24 +178,24 @@ impl PinKey {
                 needs: "a PIN key (use P0)",
             });
         }
-        Ok(PinKey(Arc::new(Inner {
-            cipher: BlockCipher::new(attributes.algorithm, opened.key.as_slice())?,
-            algorithm: attributes.algorithm,
-            encrypts: attributes.mode.may(Mode::Encrypt),
-            decrypts: attributes.mode.may(Mode::Decrypt),
-            test,
-            check_value: opened.check_value,
-        })))
+        let Attributes { algorithm, mode, .. } = *attributes;
+        let key = opened.key.as_slice();
+        let encipher = mode.may(Mode::Encrypt).then(|| Encipher::new(algorithm, key)).transpose()?;
+        let decipher = mode.may(Mode::Decrypt).then(|| Decipher::new(algorithm, key)).transpose()?;
+        Ok(PinKey(Arc::new(Inner { algorithm, encipher, decipher, test, check_value: opened.check_value })))
     }
 
-    fn require(&self, format: PinFormat, direction: Mode) -> Result<(), PinError> {
-        let (allowed, operation) = match direction {
-            Mode::Encrypt => (self.0.encrypts, "encrypt"),
-            _ => (self.0.decrypts, "decrypt"),
-        };
-        if !allowed {
-            return Err(PinError::Mode { operation });
-        }
+    fn encipher(&self, format: PinFormat) -> Result<&Encipher, PinError> {
+        self.require_format(format)?;
+        self.0.encipher.as_ref().ok_or(PinError::Mode { operation: "encrypt" })
+    }
+
+    fn decipher(&self, format: PinFormat) -> Result<&Decipher, PinError> {
+        self.require_format(format)?;
+        self.0.decipher.as_ref().ok_or(PinError::Mode { operation: "decrypt" })
+    }
+
+    fn require_format(&self, format: PinFormat) -> Result<(), PinError> {
         let algorithm = self.0.algorithm;
         match (format, algorithm) {
             (PinFormat::Iso0, Algorithm::Tdes) | (PinFormat::Iso4, Algorithm::Aes) => Ok(()),
@@ -209,58 +206,65 @@ impl PinKey {
     fn require_test(&self) -> Result<(), PinError> {
         if self.0.test { Ok(()) } else { Err(PinError::NotATestKey) }
     }
+}
 
-    /// ISO 9564-1: clause 9.3.2 (format 0) and 9.4.2 (format 4, deciphered twice around the PAN).
-    fn decrypt(&self, format: PinFormat, pan: &Pan, block: &EncryptedPin) -> Result<ClearPin, PinError> {
-        let bytes = block.as_bytes();
-        if bytes.len() != format.block_bytes() {
-            return Err(PinError::BlockLength { bytes: bytes.len(), expected: format.block_bytes() });
-        }
-        let mut clear = EncryptedPin { bytes: block.bytes, len: block.len };
-        let field = &mut clear.bytes[..format.block_bytes()];
-        self.0.cipher.decrypt_block(field);
-        match format {
-            PinFormat::Iso0 => {
-                xor(field, &pan.field_0());
-                ClearPin::from_field(field, 0x0, 0xF)
-            }
-            PinFormat::Iso4 => {
-                xor(field, &pan.field_4());
-                self.0.cipher.decrypt_block(field);
-                ClearPin::from_field(&field[..8], 0x4, 0xA)
-            }
-        }
+/// ISO 9564-1 clause 9.3.2 (format 0) and 9.4.2 (format 4: deciphered twice, the PAN in between).
+fn decrypt(
+    decipher: &Decipher,
+    format: PinFormat,
+    pan: &Pan,
+    block: &EncryptedPin,
+) -> Result<ClearPin, PinError> {
+    let bytes = block.as_bytes().len();
+    if bytes != format.block_bytes() {
+        let expected = if format == PinFormat::Iso0 { "8 in format 0" } else { "16 in format 4" };
+        return Err(PinError::BlockLength { bytes, expected });
     }
-
-    fn encrypt(&self, format: PinFormat, pan: &Pan, pin: &ClearPin) -> EncryptedPin {
-        match format {
-            PinFormat::Iso0 => {
-                let mut out = EncryptedPin { bytes: [0; 16], len: 8 };
-                let field = &mut out.bytes[..8];
-                pin.write_field(field, 0x0, 0xF);
-                xor(field, &pan.field_0());
-                self.0.cipher.encrypt_block(field);
-                out
-            }
-            PinFormat::Iso4 => {
-                let mut fill = [0; 8];
-                random::fill(&mut fill);
-                self.encrypt_iso4(pan, pin, fill)
-            }
+    // Wiped on drop like the block it came from.
+    let mut clear = EncryptedPin { bytes: block.bytes, len: block.len };
+    let field = &mut clear.bytes[..format.block_bytes()];
+    decipher.block(field);
+    match format {
+        PinFormat::Iso0 => {
+            xor(field, &pan.field_0());
+            ClearPin::from_field(field, 0x0, 0xF)
+        }
+        PinFormat::Iso4 => {
+            xor(field, &pan.field_4());
+            decipher.block(field);
+            ClearPin::from_field(&field[..8], 0x4, 0xA)
         }
     }
+}
 
-    /// Format 4 with its 8 bytes of random fill given.
-    fn encrypt_iso4(&self, pan: &Pan, pin: &ClearPin, fill: [u8; 8]) -> EncryptedPin {
-        let mut out = EncryptedPin { bytes: [0; 16], len: 16 };
-        let (field, random) = out.bytes.split_at_mut(8);
-        pin.write_field(field, 0x4, 0xA);
-        random.copy_from_slice(&fill);
-        self.0.cipher.encrypt_block(&mut out.bytes);
-        xor(&mut out.bytes, &pan.field_4());
-        self.0.cipher.encrypt_block(&mut out.bytes);
-        out
+fn encrypt(encipher: &Encipher, format: PinFormat, pan: &Pan, pin: &ClearPin) -> EncryptedPin {
+    match format {
+        PinFormat::Iso0 => {
+            let mut out = EncryptedPin { bytes: [0; 16], len: 8 };
+            let field = &mut out.bytes[..8];
+            pin.write_field(field, 0x0, 0xF);
+            xor(field, &pan.field_0());
+            encipher.block(field);
+            out
+        }
+        PinFormat::Iso4 => {
+            let mut fill = [0; 8];
+            random::fill(&mut fill);
+            encrypt_iso4(encipher, pan, pin, fill)
+        }
     }
+}
+
+/// Format 4 with its 8 bytes of random fill given.
+fn encrypt_iso4(encipher: &Encipher, pan: &Pan, pin: &ClearPin, fill: [u8; 8]) -> EncryptedPin {
+    let mut out = EncryptedPin { bytes: [0; 16], len: 16 };
+    let (field, random) = out.bytes.split_at_mut(8);
+    pin.write_field(field, 0x4, 0xA);
+    random.copy_from_slice(&fill);
+    encipher.block(&mut out.bytes);
+    xor(&mut out.bytes, &pan.field_4());
+    encipher.block(&mut out.bytes);
+    out
 }
 
 impl EncryptedPin {
@@ -273,7 +277,7 @@ impl EncryptedPin {
         pin.len = match block.len() {
             8 => 8,
             16 => 16,
-            bytes => return Err(PinError::BlockLength { bytes, expected: 8 }),
+            bytes => return Err(PinError::BlockLength { bytes, expected: "8 or 16" }),
         };
         pin.bytes[..block.len()].copy_from_slice(block);
         Ok(pin)

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::Keystore;
 use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
 use crate::block::{Header, Protection};
-use crate::cipher::BlockCipher;
+use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::{LmkBlock, Opened};
 use crate::secret::{KeyBytes, hex};
@@ -117,9 +117,9 @@ impl Keystore {
                 if opened.attributes.algorithm == Algorithm::Aes {
                     return refuse("be exported as a bare cryptogram", "a DES or TDES key");
                 }
-                let cipher = BlockCipher::new(Algorithm::Tdes, kek_bytes)?;
+                let cipher = Encipher::new(Algorithm::Tdes, kek_bytes)?;
                 let mut cryptogram = opened.key.as_slice().to_vec();
-                cryptogram.chunks_exact_mut(8).for_each(|part| cipher.encrypt_block(part));
+                cryptogram.chunks_exact_mut(8).for_each(|part| cipher.block(part));
                 let full = opened.key.check_value_full(opened.attributes.algorithm)?;
                 Ok(Wrapped::TdesEcb { cryptogram, check_value: full[..CHECK_VALUE_BYTES].to_vec() })
             }
@@ -221,12 +221,11 @@ fn open_cryptogram(
     if !algorithm.fits(bytes) || algorithm == Algorithm::Aes {
         return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() });
     }
-    let cipher = BlockCipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;
+    let cipher = Decipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;
     let mut clear = Zeroizing::new(cryptogram.to_vec());
-    clear.chunks_exact_mut(8).for_each(|part| cipher.decrypt_block(part));
+    clear.chunks_exact_mut(8).for_each(|part| cipher.block(part));
     let too_long = KeyError::Length { algorithm, bytes, expected: algorithm.lengths() };
     let key = KeyBytes::new(&clear).ok_or(too_long)?;
-    // A wrong key-encryption key can also give a weak key by chance: both read as a wrong check value.
     let computed = key.check_value_full(algorithm)?;
     let computed = &computed[..check_value.len().min(computed.len())];
     if !(3..=8).contains(&check_value.len()) || !bool::from(computed.ct_eq(check_value)) {
