@@ -1,0 +1,128 @@
+//! Block ciphers with their key schedule expanded once: DES, two- and three-key TDES, AES.
+//!
+//! A thin face over aws-lc-rs. It promises that no operation allocates and that schedules are wiped on
+//! drop (aws-lc-rs does both). It works on whole blocks only and never pads.
+
+use aws_lc_rs::cipher::{
+    self as engines, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, UnboundCipherKey,
+};
+use aws_lc_rs::iv::FixedLength;
+
+use crate::attributes::Algorithm;
+use crate::error::KeyError;
+
+/// The largest block: AES.
+pub(crate) const BLOCK_BYTES_MAX: usize = 16;
+
+/// An expanded key that encrypts.
+pub(crate) struct Encipher {
+    key: EncryptingKey,
+    block_bytes: usize,
+}
+
+/// An expanded key that decrypts. A type of its own: a key that may not decrypt simply has none.
+pub(crate) struct Decipher {
+    key: DecryptingKey,
+    block_bytes: usize,
+}
+
+impl Encipher {
+    /// Expands `key`.
+    ///
+    /// # Errors
+    /// `Length` when no cipher of the algorithm has this key length; `Weak` for weak DES parts or equal
+    /// parts, which would make TDES as weak as DES (SP 800-67 3.1).
+    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Encipher, KeyError> {
+        let key = EncryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?;
+        Ok(Encipher { key, block_bytes: algorithm.block_bytes() })
+    }
+
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.block_bytes
+    }
+
+    /// Encrypts one block; with an IV of zeros CBC is the bare cipher.
+    pub(crate) fn block(&self, block: &mut [u8]) {
+        assert_eq!(block.len(), self.block_bytes);
+        self.cbc(&[0; BLOCK_BYTES_MAX][..self.block_bytes], block);
+    }
+
+    /// CBC over whole blocks, in place.
+    pub(crate) fn cbc(&self, iv: &[u8], blocks: &mut [u8]) {
+        assert!(iv.len() == self.block_bytes && blocks.len().is_multiple_of(self.block_bytes));
+        let context = match <&[u8; 16]>::try_from(iv) {
+            Ok(iv) => EncryptionContext::Iv128(FixedLength::from(iv)),
+            Err(_) => EncryptionContext::Iv64(FixedLength::from(short_iv(iv))),
+        };
+        self.key
+            .less_safe_encrypt(blocks, context)
+            .expect("whole blocks and one block of IV, asserted above");
+    }
+
+    /// Runs the CBC chain over whole blocks of `data` and leaves the last cipher block in `state`.
+    /// Works through a buffer on the stack, so that a MAC of any length allocates nothing.
+    pub(crate) fn chain(&self, state: &mut [u8], data: &[u8]) {
+        const CHUNK_BYTES: usize = 256;
+        let mut buffer = [0; CHUNK_BYTES];
+        for chunk in data.chunks(CHUNK_BYTES) {
+            let blocks = &mut buffer[..chunk.len()];
+            blocks.copy_from_slice(chunk);
+            self.cbc(state, blocks);
+            state.copy_from_slice(&blocks[blocks.len() - self.block_bytes..]);
+        }
+    }
+}
+
+impl Decipher {
+    /// Expands `key`.
+    ///
+    /// # Errors
+    /// As [`Encipher::new`].
+    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Decipher, KeyError> {
+        let key = DecryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?;
+        Ok(Decipher { key, block_bytes: algorithm.block_bytes() })
+    }
+
+    /// Decrypts one block.
+    pub(crate) fn block(&self, block: &mut [u8]) {
+        assert_eq!(block.len(), self.block_bytes);
+        self.cbc(&[0; BLOCK_BYTES_MAX][..self.block_bytes], block);
+    }
+
+    /// The inverse of [`Encipher::cbc`].
+    pub(crate) fn cbc(&self, iv: &[u8], blocks: &mut [u8]) {
+        assert!(iv.len() == self.block_bytes && blocks.len().is_multiple_of(self.block_bytes));
+        let context = match <&[u8; 16]>::try_from(iv) {
+            Ok(iv) => DecryptionContext::Iv128(FixedLength::from(iv)),
+            Err(_) => DecryptionContext::Iv64(FixedLength::from(short_iv(iv))),
+        };
+        self.key.decrypt(blocks, context).expect("whole blocks and one block of IV, asserted above");
+    }
+}
+
+fn short_iv(iv: &[u8]) -> &[u8; 8] {
+    iv.try_into().expect("a block has 16 or 8 bytes, and 16 was ruled out")
+}
+
+fn unbound(algorithm: Algorithm, key: &[u8]) -> Result<UnboundCipherKey, KeyError> {
+    // Devices that load three-part keys only send two-key TDES as K1 K2 K1.
+    let key = match (algorithm, key.len()) {
+        (Algorithm::Tdes, 24) if key[..8] == key[16..] => &key[..16],
+        _ => key,
+    };
+    let engine = engine(algorithm, key.len())?;
+    UnboundCipherKey::new(engine, key).map_err(|_| KeyError::Weak { algorithm })
+}
+
+#[expect(deprecated, reason = "marked legacy by the library; payment networks still run on TDES")]
+fn engine(algorithm: Algorithm, bytes: usize) -> Result<&'static engines::Algorithm, KeyError> {
+    Ok(match (algorithm, bytes) {
+        (Algorithm::Des, 8) => &engines::DES_FOR_LEGACY_USE_ONLY,
+        (Algorithm::Tdes, 16) => &engines::DES_EDE_FOR_LEGACY_USE_ONLY,
+        (Algorithm::Tdes, 24) => &engines::DES_EDE3_FOR_LEGACY_USE_ONLY,
+        (Algorithm::Aes, 16) => &engines::AES_128,
+        (Algorithm::Aes, 24) => &engines::AES_192,
+        (Algorithm::Aes, 32) => &engines::AES_256,
+        _ => return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() }),
+    })
+}

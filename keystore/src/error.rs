@@ -1,0 +1,197 @@
+//! What can go wrong with a key, said so that the reader knows what to do next.
+//! Messages name keys, files, lines and header fields; they never hold key or PIN bytes.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::attributes::{Algorithm, Mode, Usage};
+
+/// Why a key could not be made, imported, exported, opened or stored.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// No key of this name is in the store.
+    #[error("no key named {name:?} in the keystore: generate or import it first")]
+    NotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// A key of this name exists; keys are never overwritten.
+    #[error("a key named {name:?} exists: keys are never overwritten, choose a new name")]
+    NameTaken {
+        /// The name that is in use.
+        name: String,
+    },
+    /// The name cannot label a key.
+    #[error("key name {name:?} is not usable: 1 to 64 characters from A-Z a-z 0-9 . _ : / -")]
+    NameInvalid {
+        /// The name as given.
+        name: String,
+    },
+    /// Use, algorithm and mode do not fit together.
+    #[error("a {usage} key cannot have algorithm {algorithm} with mode {mode}: {hint}")]
+    Attributes {
+        /// The use asked for.
+        usage: Usage,
+        /// The algorithm asked for.
+        algorithm: Algorithm,
+        /// The mode asked for.
+        mode: Mode,
+        /// What would fit.
+        hint: &'static str,
+    },
+    /// The components do not make a key.
+    #[error("the key components are refused: {reason}")]
+    Components {
+        /// What is wrong with them, without their values.
+        reason: &'static str,
+    },
+    /// A key of this length is not defined for its algorithm and use.
+    #[error("{bytes} bytes are no {algorithm} key: expected {expected}")]
+    Length {
+        /// The algorithm asked for.
+        algorithm: Algorithm,
+        /// The length found.
+        bytes: usize,
+        /// The lengths that are allowed.
+        expected: &'static str,
+    },
+    /// The cipher refuses the key itself (weak DES part, equal halves).
+    #[error("the {algorithm} key is weak (a weak DES part, or equal parts): make another one")]
+    Weak {
+        /// The algorithm of the key.
+        algorithm: Algorithm,
+    },
+    /// The key may not do this; the binding of X9.143 is enforced here.
+    #[error("key {name:?} may not {operation}: it is {has}, and this needs {needs}")]
+    NotAllowed {
+        /// The key's name, or its check value for a working key.
+        name: String,
+        /// What was tried.
+        operation: &'static str,
+        /// What the key is.
+        has: String,
+        /// What would be allowed to do it.
+        needs: &'static str,
+    },
+    /// The key-encryption key is weaker than the key it should carry.
+    #[error(
+        "key-encryption key {kek:?} ({kek_bits} bits) is weaker than the key it should carry ({key_bits} bits)"
+    )]
+    KekTooWeak {
+        /// The key-encryption key.
+        kek: String,
+        /// Its effective strength.
+        kek_bits: u32,
+        /// The strength of the carried key.
+        key_bits: u32,
+    },
+    /// The unwrapped key is not what the caller announced.
+    #[error(
+        "the key block says {field} {found}, but {expected} was announced: ask the sender which is right"
+    )]
+    Mismatch {
+        /// The attribute.
+        field: &'static str,
+        /// What the block says.
+        found: String,
+        /// What the caller expects.
+        expected: String,
+    },
+    /// The check value does not belong to the key: wrong key-encryption key, or damage on the way.
+    #[error(
+        "check value {given} was sent, the key under {kek:?} gives {computed}: wrong key-encryption key or a damaged cryptogram"
+    )]
+    CheckValue {
+        /// The key-encryption key used.
+        kek: String,
+        /// The check value as sent, hex.
+        given: String,
+        /// The computed one, hex, of the same length.
+        computed: String,
+    },
+    /// A key block is malformed or was changed.
+    #[error("{what}: {source}")]
+    Block {
+        /// Which block, and under what key.
+        what: String,
+        /// The precise reason.
+        source: BlockError,
+    },
+    /// The key file belongs to another master key.
+    #[error("{} belongs to the master key with check value {file}, the given one has {given}: load the right components", path.display())]
+    WrongLmk {
+        /// The key file.
+        path: PathBuf,
+        /// The check value in the file.
+        file: String,
+        /// The check value of the master key given.
+        given: String,
+    },
+    /// The key file is damaged; nothing was loaded.
+    #[error("{} line {line}: {reason}: {remedy}", path.display())]
+    Damaged {
+        /// The key file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// Another process changed the key file since it was opened, or an earlier write failed.
+    #[error("{} is not as this process left it ({reason}): open it again", path.display())]
+    Stale {
+        /// The key file.
+        path: PathBuf,
+        /// What differs.
+        reason: &'static str,
+    },
+    /// The file or the store is full.
+    #[error("the keystore is full: at most {max} keys")]
+    Full {
+        /// The limit.
+        max: usize,
+    },
+    /// The operating system refused.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+/// Why a key block (ANSI X9.143) is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// A field of the block is not what the standard allows.
+    #[error("key block field {field} at offset {offset}: expected {expected}, found {found:?}")]
+    Malformed {
+        /// The field, by its name in X9.143.
+        field: &'static str,
+        /// Its first character, counted from 0.
+        offset: usize,
+        /// What the standard allows there.
+        expected: String,
+        /// What was there (at most 16 characters; empty when the block ends before).
+        found: String,
+    },
+    /// The MAC does not hold: changed on the way, or wrapped under another key.
+    #[error("key block MAC at offset {offset} does not hold: changed, or wrapped under another key")]
+    NotAuthentic {
+        /// Where the MAC begins.
+        offset: usize,
+    },
+    /// The MAC holds, but the protected length fits neither the payload nor the algorithm.
+    #[error(
+        "key block holds {bits} bits, which is no key of its algorithm: ask the sender for a correct block"
+    )]
+    KeyLength {
+        /// The length field inside the encrypted part.
+        bits: usize,
+    },
+}

@@ -1,0 +1,249 @@
+//! Keys that travel: imported and exported under a key-encryption key.
+//!
+//! Two forms: X9.143 key blocks, and the legacy TDES-ECB cryptogram with check value that many zones and
+//! all UnionPay terminals still use. The second is a matter of permission, on both keys. No form carries
+//! a key under a weaker one, and no call shows a clear key.
+
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use super::Keystore;
+use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
+use crate::block::{Header, Protection};
+use crate::cipher::{Decipher, Encipher};
+use crate::error::KeyError;
+use crate::lmk::{LmkBlock, Opened};
+use crate::secret::{KeyBytes, hex};
+
+/// A key under a key-encryption key, as it travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrapped {
+    /// An X9.143 key block: version D under an AES key, B under a TDES key.
+    KeyBlock(String),
+    /// Each 8 bytes of the key encrypted under TDES, and the leading bytes of its check value.
+    TdesEcb {
+        /// 8, 16 or 24 bytes.
+        cryptogram: Vec<u8>,
+        /// 3 to 8 bytes on import; 4 on export (cut it to 3 where the layout says so).
+        check_value: Vec<u8>,
+    },
+}
+
+/// In which form to export a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WrapForm {
+    /// X9.143; the version follows from the key-encryption key.
+    KeyBlock,
+    /// Legacy; see [`Wrapped::TdesEcb`].
+    TdesEcb,
+}
+
+/// Exported check values: what UnionPay layouts carry.
+const CHECK_VALUE_BYTES: usize = 4;
+
+impl Keystore {
+    /// Takes a key that came under the key-encryption key `kek` into the store.
+    ///
+    /// Exportability is that of the block; a bare cryptogram says nothing, so its key stays (`N`).
+    ///
+    /// # Errors
+    /// `Block` or `CheckValue` when it does not open, `Mismatch` when it is not what was announced,
+    /// `NotAllowed` and `KekTooWeak` for the wrong key-encryption key, and those of [`Keystore::generate`].
+    pub fn import_wrapped(
+        &self,
+        name: &str,
+        kek: &str,
+        wrapped: &Wrapped,
+        usage: Usage,
+        algorithm: Algorithm,
+        mode: Mode,
+    ) -> Result<KeyInfo, KeyError> {
+        let (key, attributes) = self.open_wrapped(kek, wrapped, usage, algorithm, mode)?;
+        self.add(name, attributes, &key)
+    }
+
+    /// As [`Keystore::import_wrapped`], but returns the key under the master key instead of storing it:
+    /// working keys live in the journal, not in the key file.
+    ///
+    /// # Errors
+    /// As [`Keystore::import_wrapped`], without those about names and files.
+    pub fn rewrap(
+        &self,
+        kek: &str,
+        wrapped: &Wrapped,
+        usage: Usage,
+        algorithm: Algorithm,
+        mode: Mode,
+    ) -> Result<LmkBlock, KeyError> {
+        let (key, attributes) = self.open_wrapped(kek, wrapped, usage, algorithm, mode)?;
+        self.lmk.wrap(&key, &attributes, None)
+    }
+
+    /// Sends a stored key out under the key-encryption key `kek`.
+    ///
+    /// # Errors
+    /// `NotAllowed` when either key forbids it: the key's exportability must be E or S for a key block and
+    /// S for a bare cryptogram, which in turn needs a TDES `K0` key to carry it. `KekTooWeak`, `NotFound`.
+    pub fn export_wrapped(&self, name: &str, kek: &str, form: WrapForm) -> Result<Wrapped, KeyError> {
+        let opened = self.open_named(name)?;
+        let refuse = |operation, needs| {
+            Err(KeyError::NotAllowed {
+                name: name.to_owned(),
+                operation,
+                has: opened.attributes.describe(),
+                needs,
+            })
+        };
+        match (form, opened.attributes.export) {
+            (_, Export::N) => return refuse("be exported", "exportability E or S"),
+            (WrapForm::TdesEcb, Export::E) => {
+                return refuse(
+                    "be exported as a bare cryptogram",
+                    "exportability S: this form does not meet X9.24",
+                );
+            }
+            _ => {}
+        }
+        let kek_key = self.open_kek(kek, form, Mode::Encrypt)?;
+        check_strength(kek, &kek_key, opened.attributes.algorithm, &opened.key)?;
+        let kek_bytes = kek_key.key.as_slice();
+        match form {
+            WrapForm::KeyBlock => {
+                let protection = Protection::new(kek_key.attributes.algorithm, kek_bytes)?;
+                let header = opened.attributes.header(Vec::new());
+                Ok(Wrapped::KeyBlock(protection.wrap(&header, &opened.key)))
+            }
+            WrapForm::TdesEcb => {
+                if opened.attributes.algorithm == Algorithm::Aes {
+                    return refuse("be exported as a bare cryptogram", "a DES or TDES key");
+                }
+                let cipher = Encipher::new(Algorithm::Tdes, kek_bytes)?;
+                let mut cryptogram = opened.key.as_slice().to_vec();
+                cryptogram.chunks_exact_mut(8).for_each(|part| cipher.block(part));
+                let full = opened.key.check_value_full(opened.attributes.algorithm)?;
+                Ok(Wrapped::TdesEcb { cryptogram, check_value: full[..CHECK_VALUE_BYTES].to_vec() })
+            }
+        }
+    }
+
+    fn open_wrapped(
+        &self,
+        kek: &str,
+        wrapped: &Wrapped,
+        usage: Usage,
+        algorithm: Algorithm,
+        mode: Mode,
+    ) -> Result<(KeyBytes, Attributes), KeyError> {
+        let announced = Attributes { usage, algorithm, mode, export: Export::N };
+        announced.check()?;
+        let (key, attributes) = match wrapped {
+            Wrapped::KeyBlock(block) => {
+                let kek_key = self.open_kek(kek, WrapForm::KeyBlock, Mode::Decrypt)?;
+                let (key, attributes) = open_key_block(kek, &kek_key, block, &announced)?;
+                check_strength(kek, &kek_key, algorithm, &key)?;
+                (key, attributes)
+            }
+            Wrapped::TdesEcb { cryptogram, check_value } => {
+                let kek_key = self.open_kek(kek, WrapForm::TdesEcb, Mode::Decrypt)?;
+                let key = open_cryptogram(kek, &kek_key, cryptogram, check_value, algorithm)?;
+                check_strength(kek, &kek_key, algorithm, &key)?;
+                (key, announced)
+            }
+        };
+        Ok((key, attributes))
+    }
+
+    /// Opens a key-encryption key for one form and direction: use, algorithm and mode are checked here.
+    fn open_kek(&self, kek: &str, form: WrapForm, direction: Mode) -> Result<Opened, KeyError> {
+        let opened = self.open_named(kek)?;
+        let Attributes { usage, algorithm, mode, .. } = opened.attributes;
+        let needs = match form {
+            WrapForm::KeyBlock if !matches!(usage, Usage::Kek | Usage::KeyBlockProtection) => {
+                "a key-encryption key (use K0 or K1)"
+            }
+            WrapForm::TdesEcb if usage != Usage::Kek || algorithm != Algorithm::Tdes => {
+                "a TDES key of use K0: only that permits bare cryptograms"
+            }
+            _ if !mode.may(direction) => match direction {
+                Mode::Encrypt => "mode E, B or N",
+                _ => "mode D, B or N",
+            },
+            _ => return Ok(opened),
+        };
+        let operation = match direction {
+            Mode::Encrypt => "carry keys out",
+            _ => "bring keys in",
+        };
+        Err(KeyError::NotAllowed {
+            name: kek.to_owned(),
+            operation,
+            has: opened.attributes.describe(),
+            needs,
+        })
+    }
+}
+
+/// Opens a key block and compares what it says with what was announced.
+fn open_key_block(
+    kek: &str,
+    kek_key: &Opened,
+    block: &str,
+    announced: &Attributes,
+) -> Result<(KeyBytes, Attributes), KeyError> {
+    let fail = |source| KeyError::Block { what: format!("key block under {kek:?}"), source };
+    // The header is read before the MAC is checked only to name a malformed field; it decides nothing.
+    Header::parse(block, None).map_err(fail)?;
+    let protection = Protection::new(kek_key.attributes.algorithm, kek_key.key.as_slice())?;
+    let (header, key) = protection.unwrap(block).map_err(fail)?;
+    let found = Attributes::from_header(&header).map_err(fail)?;
+    let differs = |field, found: String, expected: String| Err(KeyError::Mismatch { field, found, expected });
+    if found.usage != announced.usage {
+        return differs("use", found.usage.to_string(), announced.usage.to_string());
+    }
+    if found.algorithm != announced.algorithm {
+        return differs("algorithm", found.algorithm.to_string(), announced.algorithm.to_string());
+    }
+    if found.mode != announced.mode {
+        return differs("mode", found.mode.to_string(), announced.mode.to_string());
+    }
+    Ok((key, found))
+}
+
+/// Opens a bare cryptogram; only the check value tells whether it is the key that was meant.
+fn open_cryptogram(
+    kek: &str,
+    kek_key: &Opened,
+    cryptogram: &[u8],
+    check_value: &[u8],
+    algorithm: Algorithm,
+) -> Result<KeyBytes, KeyError> {
+    let bytes = cryptogram.len();
+    if !algorithm.fits(bytes) || algorithm == Algorithm::Aes {
+        return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() });
+    }
+    let cipher = Decipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;
+    let mut clear = Zeroizing::new(cryptogram.to_vec());
+    clear.chunks_exact_mut(8).for_each(|part| cipher.block(part));
+    let too_long = KeyError::Length { algorithm, bytes, expected: algorithm.lengths() };
+    let key = KeyBytes::new(&clear).ok_or(too_long)?;
+    let computed = key.check_value_full(algorithm)?;
+    let computed = &computed[..check_value.len().min(computed.len())];
+    if !(3..=8).contains(&check_value.len()) || !bool::from(computed.ct_eq(check_value)) {
+        return Err(KeyError::CheckValue {
+            kek: kek.to_owned(),
+            given: hex(check_value.get(..8).unwrap_or(check_value)),
+            computed: hex(computed),
+        });
+    }
+    Ok(key)
+}
+
+/// A key is carried only by one at least as strong (X9.24-1, ISO 11568).
+fn check_strength(kek: &str, kek_key: &Opened, algorithm: Algorithm, key: &KeyBytes) -> Result<(), KeyError> {
+    let kek_bits = kek_key.attributes.algorithm.strength_bits(kek_key.key.as_slice().len());
+    let key_bits = algorithm.strength_bits(key.as_slice().len());
+    if kek_bits < key_bits {
+        return Err(KeyError::KekTooWeak { kek: kek.to_owned(), kek_bits, key_bits });
+    }
+    Ok(())
+}
