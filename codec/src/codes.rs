@@ -21,6 +21,11 @@ impl Code {
         &self.0
     }
 
+    /// Whether this is 00; a partial approval (10) is not.
+    pub const fn is_approved(&self) -> bool {
+        matches!(&self.0, b"00")
+    }
+
     /// The code in this text: two letters or digits.
     pub fn parse(text: &str) -> Option<Code> {
         let code = Code(text.as_bytes().try_into().ok()?);

@@ -1,1 +1,3 @@
-//! Under construction.
+//! The transaction switch as a library: the binary `yika`, the tests and the bench share it.
+
+pub mod core;

@@ -29,6 +29,7 @@ pub mod table;
 mod volatile;
 
 pub use absorb::Misfit;
+pub use recover::name_participants;
 pub use counters::Counters;
 
 use batch::Batch;
@@ -41,7 +42,7 @@ use settings::Settings;
 use std::sync::Arc;
 use table::AnswerKey;
 use volatile::{Awaiting, LateWatch, Volatile};
-use yika_codec::{FieldSet, Kind};
+use yika_codec::{FieldSet, Kind, Mti, ReversalStyle};
 
 /// The state machine of the whole switch.
 pub struct Core {
@@ -169,7 +170,7 @@ impl Core {
     fn identity(&self, now: Now, participant: ParticipantId, kind: Kind, rrn: [u8; 12]) -> Option<Identity> {
         let dialect = &self.settings.participant(participant)?.dialect;
         let mti = match kind {
-            Kind::Reversal => dialect.reversal_style().mti(),
+            Kind::Reversal => reversal_mti(dialect.reversal()),
             _ => dialect.kind_row(kind)?.mti,
         };
         self.fresh_identity(now, participant, mti, rrn)
@@ -180,7 +181,7 @@ impl Core {
         &self,
         now: Now,
         participant: ParticipantId,
-        mti: yika_codec::Mti,
+        mti: Mti,
         rrn: [u8; 12],
     ) -> Option<Identity> {
         let minutes = self.settings.participant(participant)?.f7_minutes;
@@ -236,5 +237,13 @@ impl Core {
         if self.durable.limits != self.settings.limits {
             batch.record(&mut self.durable, Entry::Limits(self.settings.limits));
         }
+    }
+}
+
+/// How a reversal of ours is sent (rule 14).
+fn reversal_mti(style: ReversalStyle) -> Mti {
+    match style {
+        ReversalStyle::F90Advice => Mti::new(0x0420),
+        ReversalStyle::F61Request => Mti::new(0x0400),
     }
 }

@@ -16,7 +16,7 @@ use yika_codec::{Code, Kind};
 const REFUSALS_MAX: u8 = 3;
 
 #[derive(Default)]
-pub struct SafQueue {
+pub(crate) struct SafQueue {
     /// Obligations of each card in order; only the first may go. One without a card queues by itself.
     lanes: BTreeMap<Lane, VecDeque<ObligationId>>,
     /// First obligations of their lanes, by when they may go.
@@ -148,7 +148,7 @@ impl Core {
         let (participant, kind) = (held.owed.participant, held.owed.kind);
         let timeout_ms = self.settings.participant(participant).map_or(0, |p| p.timeout_us / 1000);
         let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms);
-        match (kind, &code.bytes()) {
+        match (kind, code.bytes()) {
             (_, b"00" | b"94") => self.discharge(now, batch, id, Discharge::Acknowledged { code }),
             (_, b"68" | b"91" | b"96" | b"98" | b"A0") => self.back_off(now, id, participant),
             (OwedKind::Reverse, b"25") if settled => self.discharge(now, batch, id, Discharge::Unknown),

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use yika_codec::Kind;
 
 #[derive(Default)]
-pub struct Volatile {
+pub(crate) struct Volatile {
     /// How many lines of a participant carry requests now.
     pub lines: BTreeMap<ParticipantId, u16>,
     /// Legs sent and not answered.
@@ -33,7 +33,7 @@ pub struct Volatile {
 }
 
 /// A transaction in flight: who waits for its answer.
-pub struct Live {
+pub(crate) struct Live {
     pub listener: ListenerNo,
     pub waiters: Vec<Waiter>,
     pub deadline_us: u64,
@@ -47,26 +47,26 @@ pub struct Live {
 
 /// One received copy of a request; each gets one answer on its own session (rule 20).
 #[derive(Clone, std::marker::Copy, PartialEq, Eq, Debug)]
-pub struct Waiter {
+pub(crate) struct Waiter {
     pub peer: Peer,
     pub msg: MsgHandle,
 }
 
 /// A copy of an ended transaction that waits for the cold read of its outcome.
-pub struct Copy {
+pub(crate) struct Copy {
     pub waiter: Waiter,
     pub facts: Box<Facts>,
 }
 
 /// What an answer with this key would be an answer to.
-pub enum Awaiting {
+pub(crate) enum Awaiting {
     Leg(LegRef),
     Obligation(ObligationId),
     Late(Box<LateWatch>),
 }
 
 /// A leg whose transaction ended without its answer.
-pub struct LateWatch {
+pub(crate) struct LateWatch {
     pub leg: LegRef,
     pub participant: ParticipantId,
     pub ended_us: u64,
