@@ -23,6 +23,8 @@ mod random;
 mod seal;
 mod secret;
 mod store;
+#[cfg(test)]
+mod testing;
 mod token;
 
 pub use attributes::{Algorithm, Export, KeyInfo, Mode, Usage};

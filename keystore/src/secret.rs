@@ -87,6 +87,17 @@ impl KeyBytes {
         Ok(full)
     }
 
+    /// Effective strength in bits (NIST SP 800-57 part 1, table 2).
+    pub(crate) fn strength_bits(&self, algorithm: Algorithm) -> u32 {
+        match (algorithm, self.as_slice()) {
+            (Algorithm::Des, _) => 56,
+            // Two parts, also when they are sent as K1 K2 K1.
+            (Algorithm::Tdes, key) if key.len() < 24 || key[..8] == key[16..] => 80,
+            (Algorithm::Tdes, _) => 112,
+            (Algorithm::Aes, key) => u32::try_from(key.len() * 8).expect("a key has at most 32 bytes"),
+        }
+    }
+
     fn set_parity(&mut self, algorithm: Algorithm) {
         if algorithm != Algorithm::Aes {
             for byte in &mut self.bytes[..self.len] {

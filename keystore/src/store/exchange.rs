@@ -150,6 +150,7 @@ impl Keystore {
                 (key, announced)
             }
         };
+        attributes.check_length(key.as_slice().len())?;
         Ok((key, attributes))
     }
 
@@ -240,8 +241,8 @@ fn open_cryptogram(
 
 /// A key is carried only by one at least as strong (X9.24-1, ISO 11568).
 fn check_strength(kek: &str, kek_key: &Opened, algorithm: Algorithm, key: &KeyBytes) -> Result<(), KeyError> {
-    let kek_bits = kek_key.attributes.algorithm.strength_bits(kek_key.key.as_slice().len());
-    let key_bits = algorithm.strength_bits(key.as_slice().len());
+    let kek_bits = kek_key.key.strength_bits(kek_key.attributes.algorithm);
+    let key_bits = key.strength_bits(algorithm);
     if kek_bits < key_bits {
         return Err(KeyError::KekTooWeak { kek: kek.to_owned(), kek_bits, key_bits });
     }
