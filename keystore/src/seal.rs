@@ -20,7 +20,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 pub const SEAL_TAG_BYTES: usize = 16;
 
 /// Length of a wrapped data key, so that formats can reserve room for one.
-pub const DATA_KEY_WRAPPED_BYTES: usize = 160;
+pub const DATA_KEY_WRAPPED_BYTES: usize = 176;
 
 /// A key that seals and opens, and nothing else.
 pub struct SealKey {

@@ -7,6 +7,8 @@
 mod exchange;
 mod file;
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
