@@ -1,14 +1,15 @@
 //! Sealing of data at rest: AES-256-GCM, one key per journal segment, the nonce counted by the caller.
 //!
 //! The caller promises never to seal twice under one key with one nonce (the journal takes the frame
-//! number and a fresh key per segment). The bytes of a key cannot be had or printed:
+//! number and a fresh key per segment). ring does not wipe its keys on drop, a limit of that library; the
+//! bytes we hold ourselves are wiped. The bytes of a key cannot be had or printed:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
 //! fn print(key: &yika_keystore::SealKey) {
 //!     println!("{key:?}");
 //! }
 //! ```
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! fn copy(key: &yika_keystore::SealKey) -> yika_keystore::SealKey {
 //!     key.clone()
 //! }

@@ -1,5 +1,6 @@
 //! Clear key bytes: at most 32, wiped when dropped, without Debug, Clone or Serialize.
-//! Everything in the crate that holds a clear key between two ciphers holds it in this type.
+//! Everything in the crate that holds a clear key between two ciphers holds it in this type. A move may
+//! leave a copy on the stack that nobody wipes: keys are passed by reference wherever they live on.
 
 use zeroize::{Zeroize as _, Zeroizing};
 

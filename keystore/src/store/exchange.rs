@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::Keystore;
 use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
-use crate::block::{Header, Protection};
+use crate::block::Protection;
 use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::{LmkBlock, Opened};
@@ -192,8 +192,6 @@ fn open_key_block(
     announced: &Attributes,
 ) -> Result<(KeyBytes, Attributes), KeyError> {
     let fail = |source| KeyError::Block { what: format!("key block under {kek:?}"), source };
-    // The header is read before the MAC is checked only to name a malformed field; it decides nothing.
-    Header::parse(block, None).map_err(fail)?;
     let protection = Protection::new(kek_key.attributes.algorithm, kek_key.key.as_slice())?;
     let (header, key) = protection.unwrap(block).map_err(fail)?;
     let found = Attributes::from_header(&header).map_err(fail)?;

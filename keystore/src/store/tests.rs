@@ -1,5 +1,5 @@
 //! The binding of use, mode and algorithm, the wrapped forms, and the doors of the store.
-//! The key file has its own tests in `file_tests`.
+//! The key file has its own tests in `store::file_tests`.
 
 use super::*;
 use crate::block::Protection;
@@ -277,6 +277,10 @@ fn components_must_make_a_key() {
     }
     let odd = import(Algorithm::Aes, &[vec![1; 17], vec![2; 17]]);
     assert!(matches!(odd, Err(KeyError::Length { bytes: 17, .. })));
+    let triple = [unhex("0123456789ABCDEF FEDCBA9876543210 1122334455667788"), vec![0x11; 24]];
+    let retail =
+        store.import_components("r", Usage::MacRetail, Algorithm::Tdes, Mode::Both, Export::N, &triple);
+    assert!(matches!(retail, Err(KeyError::Length { bytes: 24, .. })), "a retail MAC key has two parts");
     let weak = import(Algorithm::Tdes, &[vec![1; 16], vec![0xFF; 16]]);
     assert!(matches!(weak, Err(KeyError::Weak { .. })), "equal halves");
     import(Algorithm::Tdes, &[a.clone(), b.clone()]).unwrap();
@@ -284,6 +288,36 @@ fn components_must_make_a_key() {
     let whole = unhex("5DB50B454F8389ADCE573BE50861F2BF");
     put(&store, "zmk", Usage::Kek, Algorithm::Tdes, Mode::Both, &whole);
     assert_eq!(store.info("zmk").unwrap().check_value, [0x5C, 0x94, 0x05]);
+}
+
+#[test]
+fn a_use_that_is_not_served_is_refused() {
+    // TR-31:2018 A.7.3.2 holds a base derivation key (B0), mode X: authentic, and nothing we know to bind.
+    let store = store();
+    let kbpk = unhex("1D22BF32387C600AD97F9B97A51311AC");
+    put(&store, "kbpk", Usage::KeyBlockProtection, Algorithm::Tdes, Mode::Both, &kbpk);
+    let block = "B0104B0TX12S0100KS1800604B120F9292800000BB68BE8680A400D9191AD4ECE45B6E6C0D21C4738A52190E248719E24B433627";
+    let wrapped = Wrapped::KeyBlock(block.to_owned());
+    let error = store.rewrap("kbpk", &wrapped, Usage::Data, Algorithm::Tdes, Mode::Both).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        matches!(
+            error,
+            KeyError::Block { source: BlockError::Malformed { field: "key usage", offset: 5, .. }, .. }
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn of_many_threads_one_gets_the_name() {
+    let store = store();
+    let winners = std::thread::scope(|scope| {
+        let make = || store.generate("key", Usage::Pin, Algorithm::Aes, Mode::Both, Export::N);
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().unwrap().ok()).collect::<Vec<_>>()
+    });
+    assert_eq!(winners, store.list());
 }
 
 #[test]
