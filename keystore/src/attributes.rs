@@ -119,6 +119,18 @@ impl Attributes {
         Err(KeyError::Attributes { usage, algorithm, mode, hint })
     }
 
+    /// Refuses a length that the algorithm, or the MAC method, does not have.
+    pub(crate) fn check_length(&self, bytes: usize) -> Result<(), KeyError> {
+        let algorithm = self.algorithm;
+        if self.usage == Usage::MacRetail && bytes != 16 {
+            return Err(KeyError::Length { algorithm, bytes, expected: "16 bytes for a retail MAC" });
+        }
+        if !algorithm.fits(bytes) {
+            return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() });
+        }
+        Ok(())
+    }
+
     /// How a message calls the key.
     pub(crate) fn describe(&self) -> String {
         format!("{}, {}, mode {}, export {}", self.usage, self.algorithm, self.mode, self.export)
@@ -204,18 +216,6 @@ impl Algorithm {
             Algorithm::Des => bytes == 8,
             Algorithm::Tdes => matches!(bytes, 16 | 24),
             Algorithm::Aes => matches!(bytes, 16 | 24 | 32),
-        }
-    }
-
-    /// Effective strength in bits (NIST SP 800-57 part 1, table 2).
-    pub(crate) fn strength_bits(self, bytes: usize) -> u32 {
-        match (self, bytes) {
-            (Algorithm::Des, _) => 56,
-            (Algorithm::Tdes, 16) => 80,
-            (Algorithm::Tdes, _) => 112,
-            (Algorithm::Aes, 16) => 128,
-            (Algorithm::Aes, 24) => 192,
-            (Algorithm::Aes, _) => 256,
         }
     }
 }

@@ -59,16 +59,29 @@ impl Encipher {
             .expect("whole blocks and one block of IV, asserted above");
     }
 
-    /// Runs the CBC chain over whole blocks of `data` and leaves the last cipher block in `state`.
-    /// Works through a buffer on the stack, so that a MAC of any length allocates nothing.
-    pub(crate) fn chain(&self, state: &mut [u8], data: &[u8]) {
-        const CHUNK_BYTES: usize = 256;
-        let mut buffer = [0; CHUNK_BYTES];
-        for chunk in data.chunks(CHUNK_BYTES) {
-            let blocks = &mut buffer[..chunk.len()];
-            blocks.copy_from_slice(chunk);
-            self.cbc(state, blocks);
-            state.copy_from_slice(&blocks[blocks.len() - self.block_bytes..]);
+    /// The CBC chain of a MAC: over the whole blocks of `head`, then `last`; returns the final cipher block,
+    /// left-justified. Works through a buffer on the stack, so that a MAC of any length allocates nothing.
+    pub(crate) fn chain(&self, head: &[u8], last: &[u8]) -> [u8; BLOCK_BYTES_MAX] {
+        const CHUNK_BYTES: usize = 240;
+        let n = self.block_bytes;
+        let mut buffer = [0; CHUNK_BYTES + BLOCK_BYTES_MAX];
+        let mut state = [0; BLOCK_BYTES_MAX];
+        let mut chunks = head.chunks(CHUNK_BYTES);
+        loop {
+            let chunk = chunks.next().unwrap_or_default();
+            let mut len = chunk.len();
+            buffer[..len].copy_from_slice(chunk);
+            let done = chunks.len() == 0;
+            if done {
+                // In the same call as what comes before it: most messages need one call in all.
+                buffer[len..len + n].copy_from_slice(last);
+                len += n;
+            }
+            self.cbc(&state[..n], &mut buffer[..len]);
+            state[..n].copy_from_slice(&buffer[len - n..len]);
+            if done {
+                return state;
+            }
         }
     }
 }

@@ -29,17 +29,12 @@ impl Cmac {
     pub(crate) fn tag(&self, data: &[u8]) -> [u8; BLOCK_BYTES_MAX] {
         let n = self.cipher.block_bytes();
         let (head, tail) = data.split_at(data.len().saturating_sub(1) / n * n);
-        let mut state = [0; BLOCK_BYTES_MAX];
-        self.cipher.chain(&mut state[..n], head);
-
         let mut last = if tail.len() == n { self.whole } else { self.padded };
         last.iter_mut().zip(tail).for_each(|(byte, data)| *byte ^= data);
         if tail.len() < n {
             last[tail.len()] ^= 0x80;
         }
-        self.cipher.cbc(&state[..n], &mut last[..n]);
-        last[n..].fill(0);
-        last
+        self.cipher.chain(head, &last[..n])
     }
 }
 

@@ -1,13 +1,23 @@
 //! The keystore of Yika: secrets go in, only results come out.
 //!
-//! It owns the master key, every key wrapped under it, and the operations that need a key: MAC, PIN
-//! translation, sealing of data at rest, tokens. It promises that a key does only what its key block
-//! allows, and that no clear key and no clear PIN leaves the crate. It must never print a secret, guess
-//! at a damaged key file, or know anything about messages, sockets and time.
+//! It owns the master key, every key wrapped under it, and what needs a key: MAC, PIN translation, sealing,
+//! tokens. A key does only what its key block allows; no clear key and no clear PIN leaves the crate. It
+//! must never print a secret, guess at a damaged key file, or know of messages, sockets and time.
 //!
-//! The hierarchy: [`Lmk`] (master key) > key-encryption keys > working keys. Keys rest as X9.143 version
-//! D key blocks under the master key; a handle such as [`MacKey`] or [`PinKey`] is opened once, checked
-//! once, and is then free of look-ups and locks.
+//! Keys rest as X9.143 version D blocks under the [`Lmk`]; key-encryption keys carry working keys in and
+//! out; a handle such as [`MacKey`] is opened and checked once, and is then free of look-ups and locks:
+//!
+//! ```
+//! use yika_keystore::{Algorithm, Export, Keystore, Lmk, Mode, Usage};
+//!
+//! let store = Keystore::in_memory(Lmk::test());
+//! store.generate("zak.bank-a", Usage::MacCmac, Algorithm::Aes, Mode::Both, Export::E)?;
+//! let key = store.mac_key("zak.bank-a")?;
+//! let mac = key.generate(b"0200...");
+//! let request = key.verify(b"0200...", &mac, "a decoded request").map_err(|(error, _)| error);
+//! assert_eq!(request.map(|proof| proof.into_inner()), Ok("a decoded request"));
+//! # Ok::<(), yika_keystore::KeyError>(())
+//! ```
 #![warn(missing_docs)]
 
 mod attributes;
@@ -23,6 +33,8 @@ mod random;
 mod seal;
 mod secret;
 mod store;
+#[cfg(test)]
+mod testing;
 mod token;
 
 pub use attributes::{Algorithm, Export, KeyInfo, Mode, Usage};

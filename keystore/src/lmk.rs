@@ -2,6 +2,12 @@
 //!
 //! It owns the wrapping of every key of the store (X9.143 version D, AES-256) and the derivation of the
 //! few keys that belong to the store itself. The master key never leaves; it comes in as components.
+//!
+//! ```compile_fail,E0277
+//! fn print(key: &yika_keystore::Lmk) {
+//!     println!("{key:?}");
+//! }
+//! ```
 
 use std::fmt;
 

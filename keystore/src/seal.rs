@@ -1,14 +1,15 @@
 //! Sealing of data at rest: AES-256-GCM, one key per journal segment, the nonce counted by the caller.
 //!
 //! The caller promises never to seal twice under one key with one nonce (the journal takes the frame
-//! number and a fresh key per segment). The bytes of a key cannot be had or printed:
+//! number and a fresh key per segment). ring does not wipe its keys on drop, a limit of that library; the
+//! bytes we hold ourselves are wiped. The bytes of a key cannot be had or printed:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
 //! fn print(key: &yika_keystore::SealKey) {
 //!     println!("{key:?}");
 //! }
 //! ```
-//! ```compile_fail
+//! ```compile_fail,E0599
 //! fn copy(key: &yika_keystore::SealKey) -> yika_keystore::SealKey {
 //!     key.clone()
 //! }
@@ -20,7 +21,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 pub const SEAL_TAG_BYTES: usize = 16;
 
 /// Length of a wrapped data key, so that formats can reserve room for one.
-pub const DATA_KEY_WRAPPED_BYTES: usize = 160;
+pub const DATA_KEY_WRAPPED_BYTES: usize = 176;
 
 /// A key that seals and opens, and nothing else.
 pub struct SealKey {

@@ -1,5 +1,6 @@
 //! Clear key bytes: at most 32, wiped when dropped, without Debug, Clone or Serialize.
-//! Everything in the crate that holds a clear key between two ciphers holds it in this type.
+//! Everything in the crate that holds a clear key between two ciphers holds it in this type. A move may
+//! leave a copy on the stack that nobody wipes: keys are passed by reference wherever they live on.
 
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -85,6 +86,17 @@ impl KeyBytes {
             cipher.block(&mut full);
         }
         Ok(full)
+    }
+
+    /// Effective strength in bits (NIST SP 800-57 part 1, table 2).
+    pub(crate) fn strength_bits(&self, algorithm: Algorithm) -> u32 {
+        match (algorithm, self.as_slice()) {
+            (Algorithm::Des, _) => 56,
+            // Two parts, also when they are sent as K1 K2 K1.
+            (Algorithm::Tdes, key) if key.len() < 24 || key[..8] == key[16..] => 80,
+            (Algorithm::Tdes, _) => 112,
+            (Algorithm::Aes, key) => u32::try_from(key.len() * 8).expect("a key has at most 32 bytes"),
+        }
     }
 
     fn set_parity(&mut self, algorithm: Algorithm) {

@@ -1,5 +1,6 @@
 //! Card tokens: a keyed hash that stands for a PAN wherever the PAN itself must not be.
 //! Stable for one master key, useless without it; it never keeps the PAN.
+//! ring does not wipe the derived key on drop, a limit of that library.
 
 use ring::hmac;
 

@@ -182,10 +182,9 @@ impl Retail {
     /// method of ANSI X9.19. Single DES along the chain, and only the last block pays for three.
     fn mac(&self, data: &[u8]) -> [u8; 8] {
         let (head, tail) = data.split_at(data.len().saturating_sub(1) / 8 * 8);
-        let mut state = [0; 8];
-        self.left.chain(&mut state, head);
-        state.iter_mut().zip(tail).for_each(|(byte, data)| *byte ^= data);
-        self.left.block(&mut state);
+        let mut last = [0; 8];
+        last[..tail.len()].copy_from_slice(tail);
+        let mut state = left_8(&self.left.chain(head, &last));
         self.right.block(&mut state);
         self.left.block(&mut state);
         state

@@ -6,7 +6,7 @@
 //!
 //! The bytes of a PIN key cannot be printed:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
 //! fn print(key: &yika_keystore::PinKey) {
 //!     println!("{key:?}");
 //! }

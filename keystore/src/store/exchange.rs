@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::Keystore;
 use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
-use crate::block::{Header, Protection};
+use crate::block::Protection;
 use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::{LmkBlock, Opened};
@@ -150,6 +150,7 @@ impl Keystore {
                 (key, announced)
             }
         };
+        attributes.check_length(key.as_slice().len())?;
         Ok((key, attributes))
     }
 
@@ -191,8 +192,6 @@ fn open_key_block(
     announced: &Attributes,
 ) -> Result<(KeyBytes, Attributes), KeyError> {
     let fail = |source| KeyError::Block { what: format!("key block under {kek:?}"), source };
-    // The header is read before the MAC is checked only to name a malformed field; it decides nothing.
-    Header::parse(block, None).map_err(fail)?;
     let protection = Protection::new(kek_key.attributes.algorithm, kek_key.key.as_slice())?;
     let (header, key) = protection.unwrap(block).map_err(fail)?;
     let found = Attributes::from_header(&header).map_err(fail)?;
@@ -240,8 +239,8 @@ fn open_cryptogram(
 
 /// A key is carried only by one at least as strong (X9.24-1, ISO 11568).
 fn check_strength(kek: &str, kek_key: &Opened, algorithm: Algorithm, key: &KeyBytes) -> Result<(), KeyError> {
-    let kek_bits = kek_key.attributes.algorithm.strength_bits(kek_key.key.as_slice().len());
-    let key_bits = algorithm.strength_bits(key.as_slice().len());
+    let kek_bits = kek_key.key.strength_bits(kek_key.attributes.algorithm);
+    let key_bits = key.strength_bits(algorithm);
     if kek_bits < key_bits {
         return Err(KeyError::KekTooWeak { kek: kek.to_owned(), kek_bits, key_bits });
     }

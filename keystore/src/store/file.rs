@@ -115,24 +115,26 @@ impl KeyFile {
         result
     }
 
+    /// Adds under a lock on the file, and only to the file as this process knows it.
     fn append_locked(&mut self, info: &KeyInfo, block: &LmkBlock) -> Result<(), KeyError> {
-        let path = self.path.clone();
-        let io = |what| {
-            let path = path.clone();
-            move |source| KeyError::Io { what, path, source }
-        };
+        let path = &self.path.clone();
+        let io = |what| move |source| KeyError::Io { what, path: path.clone(), source };
         self.file.lock().map_err(io("lock the key file"))?;
-        let mut on_disk = vec![0; self.header.len()];
-        self.file.seek(SeekFrom::Start(0)).map_err(io("read the key file"))?;
-        let read = self.file.read_exact(&mut on_disk);
-        let unchanged = read.is_ok() && on_disk == self.header.as_bytes();
-        let written = if unchanged {
-            self.write_record(info, block).map_err(io("write the key file"))
-        } else {
-            Err(KeyError::Stale { path: path.clone(), reason: "another process added keys" })
+        let written = match self.is_unchanged() {
+            Ok(true) => self.write_record(info, block).map_err(io("write the key file")),
+            Ok(false) => Err(KeyError::Stale { path: path.clone(), reason: "another process added keys" }),
+            Err(source) => Err(io("read the key file")(source)),
         };
-        self.file.unlock().map_err(io("unlock the key file"))?;
+        // Whether the key is durable is decided above; a lock that stays ends with the process.
+        let _ = self.file.unlock();
         written
+    }
+
+    fn is_unchanged(&mut self) -> io::Result<bool> {
+        let mut on_disk = Vec::with_capacity(self.header.len());
+        self.file.seek(SeekFrom::Start(0))?;
+        (&self.file).take(self.header.len() as u64).read_to_end(&mut on_disk)?;
+        Ok(on_disk == self.header.as_bytes())
     }
 
     fn write_record(&mut self, info: &KeyInfo, block: &LmkBlock) -> io::Result<()> {

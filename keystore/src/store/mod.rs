@@ -7,6 +7,8 @@
 mod exchange;
 mod file;
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -240,13 +242,7 @@ impl Keystore {
     fn add(&self, name: &str, attributes: Attributes, key: &KeyBytes) -> Result<KeyInfo, KeyError> {
         check_name(name)?;
         let Attributes { algorithm, usage, mode, export } = attributes;
-        if !algorithm.fits(key.as_slice().len()) {
-            return Err(KeyError::Length {
-                algorithm,
-                bytes: key.as_slice().len(),
-                expected: algorithm.lengths(),
-            });
-        }
+        attributes.check_length(key.as_slice().len())?;
         let check_value = key.check_value(algorithm)?;
         let block = self.lmk.wrap(key, &attributes, Some(name))?;
         let info = KeyInfo {
