@@ -1,3 +1,4 @@
 //! The transaction switch as a library: the binary `yika`, the tests and the bench share it.
 
 pub mod core;
+pub mod journal;

@@ -76,6 +76,12 @@ impl Keystore {
         Ok(Keystore { keys: RwLock::new(keys.collect()), lmk, file: Mutex::new(Some(file)) })
     }
 
+    /// The check value of the master key: tells operators which one is in use.
+    #[must_use]
+    pub fn lmk_check_value(&self) -> [u8; 3] {
+        self.lmk.check_value()
+    }
+
     /// Whether the keys lie under the well-known test master key, which production must refuse.
     #[must_use]
     pub fn is_test(&self) -> bool {

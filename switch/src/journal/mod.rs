@@ -1,0 +1,386 @@
+//! The journal: entries become durable in frames, many entries and one sync each, and only then are the
+//! effects that rest on them released. `Released` can be made here alone, and sessions and lines take
+//! nothing else: that is the whole durability argument (P1, P2), and the types carry it.
+
+pub mod disk;
+pub mod faulty;
+pub mod format;
+mod reader;
+pub mod recovery;
+#[cfg(test)]
+mod tests;
+pub mod writer;
+
+pub use reader::Reader;
+
+use crate::core::Misfit;
+use crate::core::batch::Batch;
+use crate::core::durable::Durable;
+use crate::core::effect::Effect;
+use crate::core::entry::Entry;
+use crate::core::ids::Seq;
+use disk::{Disk, FileNo};
+use reader::Index;
+use recovery::{RecoveryError, Scan, scan};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use writer::{Body, SPARES_WANTED, Spares, WriteError, Writer};
+use yika_keystore::Keystore;
+
+/// An effect that may happen: everything it rests on is durable.
+pub struct Released<T>(T);
+
+impl<T> Released<T> {
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// A journal that was read to its end, and the state its entries make.
+pub struct Opened {
+    pub durable: Durable,
+    pub scan: Scan,
+}
+
+/// Replays the journal on `disk` into a fresh state.
+///
+/// # Errors
+/// Damage, a wrong key, or an entry that does not fit; nothing was changed.
+pub fn replay(disk: &dyn Disk, keys: &Keystore) -> Result<Opened, RecoveryError> {
+    let mut durable = Durable::new(keys.hash_seed());
+    let scan = scan(disk, keys, |seq, record| {
+        let entry = Entry::decode(record.entry).map_err(|e| e.to_string())?;
+        durable.absorb(Seq(seq), record.wall_ms, entry).map_err(|e: Misfit| e.to_string())
+    })?;
+    Ok(Opened { durable, scan })
+}
+
+/// What the driver's side and the writer's side share.
+struct Shared {
+    inbox: Mutex<Inbox>,
+    filled: Condvar,
+    /// The last batch that is durable.
+    durable_batch: AtomicU64,
+    /// Bytes handed over and not yet durable.
+    pending_bytes: AtomicU64,
+    failure: Mutex<Option<String>>,
+    stats: Stats,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Inbox {
+    bodies: VecDeque<(Body, u64)>,
+    spent: Vec<Body>,
+    closed: bool,
+}
+
+/// Plain counts for the metrics.
+#[derive(Default)]
+pub struct Stats {
+    pub commits: AtomicU64,
+    pub records: AtomicU64,
+    pub bytes: AtomicU64,
+    pub commit_ns: AtomicU64,
+    pub commit_ns_max: AtomicU64,
+}
+
+/// The driver's side: batches go in, released effects come out, in the same order.
+pub struct Journal {
+    shared: Arc<Shared>,
+    spares: Arc<Spares>,
+    reader: Reader,
+    waiting: VecDeque<(u64, Vec<Effect>)>,
+    last_batch: u64,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    /// Without a thread, `step` commits: for tests and the simulator.
+    stepped: Option<Writer>,
+}
+
+/// Size and place of the journal.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalSize {
+    pub segment_bytes: u64,
+    /// Bound on what is handed over and not yet durable; beyond it new transactions get 96.
+    pub pending_bytes_max: u64,
+}
+
+/// After this idle time a watermark is written, and after the second it is synced.
+const WATERMARK_AFTER: Duration = Duration::from_millis(1);
+const WATERMARK_SYNC_AFTER: Duration = Duration::from_millis(20);
+
+impl Journal {
+    /// Opens the tail behind `scan` and starts the writer and the preparer of spares. `wake` is called after
+    /// each commit, from the writer's thread.
+    ///
+    /// # Errors
+    /// `WriteError` when no segment can be made durable.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        keys: Arc<Keystore>,
+        scan: &Scan,
+        size: JournalSize,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<Journal, WriteError> {
+        let (mut journal, writer) = Journal::assemble(disk.clone(), keys, scan, size, wake)?;
+        let (shared, spares) = (journal.shared.clone(), journal.spares.clone());
+        let spawned = std::thread::Builder::new().name("journal".into()).spawn(move || write_loop(&shared, writer));
+        let prepare = move || {
+            while spares.wait(Duration::from_millis(200)) {
+                spares.prepare_one(&*disk, size.segment_bytes);
+            }
+        };
+        let preparer = std::thread::Builder::new().name("segments".into()).spawn(prepare);
+        for thread in [spawned, preparer] {
+            let thread = thread.map_err(|source| WriteError::Io { doing: "start a thread for", file: "itself".into(), source })?;
+            journal.threads.push(thread);
+        }
+        Ok(journal)
+    }
+
+    /// The same without threads: nothing is durable until `step`.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub fn start_stepped(
+        disk: Arc<dyn Disk>,
+        keys: Arc<Keystore>,
+        scan: &Scan,
+        size: JournalSize,
+    ) -> Result<Journal, WriteError> {
+        let (mut journal, writer) = Journal::assemble(disk, keys, scan, size, Box::new(|| {}))?;
+        journal.stepped = Some(writer);
+        Ok(journal)
+    }
+
+    fn assemble(
+        disk: Arc<dyn Disk>,
+        keys: Arc<Keystore>,
+        scan: &Scan,
+        size: JournalSize,
+        wake: Box<dyn Fn() + Send + Sync>,
+    ) -> Result<(Journal, Writer), WriteError> {
+        for blank in &scan.blanks {
+            let failed = |source| WriteError::Io { doing: "remove", file: disk.name(*blank), source };
+            disk.remove(*blank).map_err(failed)?;
+        }
+        let used = scan.segments.iter().map(|segment| segment.file);
+        let next = used.chain(scan.spares.iter().copied()).max().map_or(0, |last: FileNo| last.0 + 1);
+        let fitting = scan.spares.iter().copied().filter(|file| disk.len(*file).is_ok_and(|len| len == size.segment_bytes));
+        let spares = Arc::new(Spares::new(fitting.collect(), next));
+        let index = Arc::new(Index::of(scan));
+        let writer =
+            Writer::start(disk.clone(), keys, spares.clone(), index.clone(), scan, size.segment_bytes)?;
+        while spares.count() < SPARES_WANTED && spares.prepare_one(&*disk, size.segment_bytes) {}
+        let shared = Arc::new(Shared {
+            inbox: Mutex::default(),
+            filled: Condvar::new(),
+            durable_batch: AtomicU64::new(0),
+            pending_bytes: AtomicU64::new(0),
+            failure: Mutex::default(),
+            stats: Stats::default(),
+            wake,
+        });
+        let journal = Journal {
+            shared,
+            spares,
+            reader: Reader { disk, index },
+            waiting: VecDeque::new(),
+            last_batch: 0,
+            threads: Vec::new(),
+            stepped: None,
+        };
+        Ok((journal, writer))
+    }
+
+    /// Hands a batch over. Its effects come back from `released` once it and all before it are durable; a
+    /// batch without entries writes no frame but waits its turn. Never blocks on the disk.
+    pub fn submit(&mut self, batch: Batch) {
+        if batch.count > 0 {
+            self.last_batch += 1;
+            self.shared.pending_bytes.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
+            let mut inbox = self.shared.inbox();
+            let fits = inbox.bodies.back().is_some_and(|(body, _)| body.has_room_for(batch.records.len()));
+            if !fits {
+                let mut body = inbox.spent.pop().unwrap_or_default();
+                body.records.clear();
+                (body.count, body.first_seq) = (0, batch.first_seq.0);
+                inbox.bodies.push_back((body, 0));
+            }
+            if let Some((body, last)) = inbox.bodies.back_mut() {
+                body.records.extend_from_slice(&batch.records);
+                body.count += batch.count;
+                body.wall_ms = batch.wall_ms;
+                *last = self.last_batch;
+            }
+            drop(inbox);
+            self.shared.filled.notify_one();
+        }
+        if !batch.effects.is_empty() {
+            self.waiting.push_back((self.last_batch, batch.effects));
+        }
+    }
+
+    /// Moves every effect whose batch is durable into `out`, in order.
+    pub fn released(&mut self, out: &mut Vec<Released<Effect>>) {
+        let durable = self.shared.durable_batch.load(Ordering::Acquire);
+        while self.waiting.front().is_some_and(|(batch, _)| *batch <= durable) {
+            let Some((_, effects)) = self.waiting.pop_front() else { return };
+            out.extend(effects.into_iter().map(Released));
+        }
+    }
+
+    /// Commits one body, when there is one: the stepped journal's turn of the writer.
+    ///
+    /// # Errors
+    /// `WriteError`, after which nothing is ever released again.
+    pub fn step(&mut self) -> Result<bool, WriteError> {
+        let Some(writer) = &mut self.stepped else { return Ok(false) };
+        let Some((body, last)) = self.shared.inbox().bodies.pop_front() else { return Ok(false) };
+        let done = writer.commit(&body);
+        self.shared.committed(&body, last, done.as_ref().err(), Duration::ZERO);
+        done.map(|()| true)
+    }
+
+    /// The stepped journal's idle time: vouches for the last frame, as the thread does after a pause.
+    ///
+    /// # Errors
+    /// As `step`.
+    pub fn step_idle(&mut self, wall_ms: u64) -> Result<(), WriteError> {
+        match &mut self.stepped {
+            Some(writer) if writer.wants_watermark() => writer.write_watermark(wall_ms).and_then(|()| writer.sync()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether new transactions must be refused: too much is not yet durable, or too few spares are ready.
+    pub fn is_full(&self, size: &JournalSize) -> bool {
+        self.spares.count() < SPARES_WANTED
+            || self.shared.pending_bytes.load(Ordering::Relaxed) > size.pending_bytes_max
+    }
+
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Why it failed; after that nothing is released any more.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why no spare segment can be made, while that is so.
+    pub fn spare_trouble(&self) -> Option<String> {
+        self.spares.trouble()
+    }
+
+    pub fn stats(&self) -> &Stats {
+        &self.shared.stats
+    }
+
+    pub fn pending_bytes(&self) -> u64 {
+        self.shared.pending_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn spare_count(&self) -> usize {
+        self.spares.count()
+    }
+
+    /// Whether everything submitted is durable and released.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.shared.durable_batch.load(Ordering::Acquire) >= self.last_batch
+    }
+}
+
+impl Drop for Journal {
+    /// Commits what was handed over, then ends the threads.
+    fn drop(&mut self) {
+        self.shared.inbox().closed = true;
+        self.shared.filled.notify_all();
+        self.spares.close();
+        for thread in self.threads.drain(..) {
+            // A writer that panicked has already been reported by its panic message.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn committed(&self, body: &Body, last: u64, failed: Option<&WriteError>, took: Duration) {
+        match failed {
+            None => {
+                let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+                self.stats.commits.fetch_add(1, Ordering::Relaxed);
+                self.stats.records.fetch_add(u64::from(body.count), Ordering::Relaxed);
+                self.stats.bytes.fetch_add(body.records.len() as u64, Ordering::Relaxed);
+                self.stats.commit_ns.fetch_add(nanos, Ordering::Relaxed);
+                self.stats.commit_ns_max.fetch_max(nanos, Ordering::Relaxed);
+                self.pending_bytes.fetch_sub(body.records.len() as u64, Ordering::Relaxed);
+                self.durable_batch.store(last, Ordering::Release);
+            }
+            Some(error) => {
+                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+            }
+        }
+        (self.wake)();
+    }
+}
+
+/// The writer's thread: everything that queued during a sync is the next frame; no timer.
+fn write_loop(shared: &Shared, mut writer: Writer) {
+    while let Some((body, last)) = next_body(shared, &mut writer) {
+        let began = Instant::now();
+        let done = writer.commit(&body);
+        shared.committed(&body, last, done.as_ref().err(), began.elapsed());
+        if done.is_err() {
+            return;
+        }
+        shared.inbox().spent.push(body);
+    }
+}
+
+/// Waits for work; a pause writes the watermark, a longer one syncs it. None when the journal closed.
+fn next_body(shared: &Shared, writer: &mut Writer) -> Option<(Body, u64)> {
+    let mut unsynced = false;
+    loop {
+        let limit = match (writer.wants_watermark(), unsynced) {
+            (true, _) => WATERMARK_AFTER,
+            (false, true) => WATERMARK_SYNC_AFTER,
+            (false, false) => Duration::from_secs(3600),
+        };
+        let mut inbox = shared.inbox();
+        if inbox.bodies.is_empty() && !inbox.closed {
+            inbox = shared.filled.wait_timeout(inbox, limit).map_or_else(|e| e.into_inner().0, |waited| waited.0);
+        }
+        if let Some(next) = inbox.bodies.pop_front() {
+            return Some(next);
+        }
+        if inbox.closed {
+            return None;
+        }
+        drop(inbox);
+        let idle = if writer.wants_watermark() {
+            unsynced = true;
+            let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            writer.write_watermark(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX))
+        } else if unsynced {
+            unsynced = false;
+            writer.sync()
+        } else {
+            Ok(())
+        };
+        if let Err(error) = idle {
+            shared.committed(&Body::default(), 0, Some(&error), Duration::ZERO);
+            return None;
+        }
+    }
+}

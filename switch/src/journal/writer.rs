@@ -1,0 +1,305 @@
+//! Turns bodies into durable frames: seal, write, one sync. One writer owns the tail of the journal. After
+//! a failed write or sync it never retries and never goes on: the pages' state is unknown from there.
+
+use super::disk::{Disk, FileNo};
+use super::format::{
+    BLOCK, Digest, FRAME_BODY_MAX, FrameHeader, SEALED_HEADER, SegmentHeader, TAG, digest_of, seal_crc,
+    span, spare_block,
+};
+use super::reader::Index;
+use super::recovery::{FramePlace, Scan};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex};
+use yika_keystore::{Keystore, SealKey};
+
+/// What one commit makes durable.
+#[derive(Default)]
+pub struct Body {
+    pub records: Vec<u8>,
+    pub count: u32,
+    pub first_seq: u64,
+    pub wall_ms: u64,
+}
+
+impl Body {
+    pub fn has_room_for(&self, bytes: usize) -> bool {
+        self.records.is_empty() || self.records.len() + bytes <= FRAME_BODY_MAX
+    }
+}
+
+/// Why the journal cannot go on. The process must stop answering and say this.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("the journal cannot {doing} {file}: {source}; nothing after this was acknowledged")]
+    Io { doing: &'static str, file: String, source: io::Error },
+    #[error("the journal has no spare segment left in its folder: free disk space, then start again")]
+    NoSpare,
+    #[error("the keystore gave no data key: {0}")]
+    Key(String),
+}
+
+/// Files ready to become segments, made ahead so that a full disk is met there and not in a commit.
+pub struct Spares {
+    ready: Mutex<SpareState>,
+    wanted: Condvar,
+}
+
+struct SpareState {
+    ready: VecDeque<FileNo>,
+    next: u32,
+    /// The last failure to make one, for operators.
+    trouble: Option<String>,
+    closed: bool,
+}
+
+/// Spares held ready; below it new transactions are refused, and the last is for outcomes and obligations.
+pub const SPARES_WANTED: usize = 2;
+
+impl Spares {
+    pub fn new(ready: Vec<FileNo>, next: u32) -> Spares {
+        let state = SpareState { ready: ready.into(), next, trouble: None, closed: false };
+        Spares { ready: Mutex::new(state), wanted: Condvar::new() }
+    }
+
+    pub fn count(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    pub fn trouble(&self) -> Option<String> {
+        self.lock().trouble.clone()
+    }
+
+    fn take(&self) -> Option<FileNo> {
+        let file = self.lock().ready.pop_front();
+        self.wanted.notify_one();
+        file
+    }
+
+    /// Makes one spare if fewer than wanted are ready; returns whether it made one.
+    pub fn prepare_one(&self, disk: &dyn Disk, segment_bytes: u64) -> bool {
+        let file = {
+            let mut state = self.lock();
+            if state.ready.len() >= SPARES_WANTED {
+                return false;
+            }
+            state.next += 1;
+            FileNo(state.next - 1)
+        };
+        let made = disk
+            .create(file, segment_bytes)
+            .and_then(|()| disk.write(file, 0, &spare_block()))
+            .and_then(|()| disk.sync(file));
+        if made.is_err() {
+            // Whatever was written of it would only fill the disk further.
+            let _ = disk.remove(file);
+        }
+        let mut state = self.lock();
+        match made {
+            Ok(()) => {
+                state.trouble = None;
+                state.ready.push_back(file);
+                true
+            }
+            Err(e) => {
+                state.trouble = Some(format!("cannot make {}: {e}", disk.name(file)));
+                false
+            }
+        }
+    }
+
+    /// Blocks until a spare is wanted, the time is up, or the journal closes; false when it closed.
+    pub fn wait(&self, limit: std::time::Duration) -> bool {
+        let state = self.lock();
+        if state.closed {
+            return false;
+        }
+        let enough = state.ready.len() >= SPARES_WANTED || state.trouble.is_some();
+        if !enough {
+            return true;
+        }
+        let waited = self.wanted.wait_timeout(state, limit);
+        waited.map_or(false, |(state, _)| !state.closed)
+    }
+
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wanted.notify_all();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, SpareState> {
+        self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The tail of the journal.
+pub struct Writer {
+    disk: Arc<dyn Disk>,
+    keys: Arc<Keystore>,
+    spares: Arc<Spares>,
+    index: Arc<Index>,
+    file: FileNo,
+    key: Arc<SealKey>,
+    segment: SegmentHeader,
+    at: u64,
+    segment_bytes: u64,
+    last_frame: u64,
+    last_digest: Digest,
+    /// Highest frame that a sync has covered.
+    durable: u64,
+    /// Highest watermark that a written frame carries.
+    vouched: u64,
+    next_seq: u64,
+    frame: Vec<u8>,
+}
+
+impl Writer {
+    /// Opens a fresh segment behind what `scan` found: a start never appends to an existing one, and the new
+    /// header is the durable cut.
+    ///
+    /// # Errors
+    /// `WriteError` when the segment cannot be made durable.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        keys: Arc<Keystore>,
+        spares: Arc<Spares>,
+        index: Arc<Index>,
+        scan: &Scan,
+        segment_bytes: u64,
+    ) -> Result<Writer, WriteError> {
+        let (key, _) = keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;
+        let number = scan.segments.last().map_or(0, |last| last.header.number);
+        let segment = SegmentHeader {
+            number,
+            salt: 0,
+            epoch: scan.epoch + 1,
+            continues: scan.last_frame,
+            digest: scan.last_digest,
+            wrapped: Vec::new(),
+        };
+        let mut writer = Writer {
+            disk,
+            keys,
+            spares,
+            index,
+            file: FileNo(0),
+            key: Arc::new(key),
+            segment,
+            at: BLOCK,
+            segment_bytes,
+            last_frame: scan.last_frame,
+            last_digest: scan.last_digest,
+            durable: scan.last_frame,
+            vouched: scan.watermark,
+            next_seq: scan.next_seq,
+            frame: Vec::with_capacity(FRAME_BODY_MAX + BLOCK as usize),
+        };
+        writer.rotate()?;
+        Ok(writer)
+    }
+
+    /// Makes a body durable. Blocks for one write and one sync.
+    ///
+    /// # Errors
+    /// `WriteError`; the writer must not be used again.
+    pub fn commit(&mut self, body: &Body) -> Result<(), WriteError> {
+        let len = body.records.len() + TAG;
+        if self.at + span(len) > self.segment_bytes {
+            self.rotate()?;
+        }
+        let place = FramePlace { first_seq: body.first_seq, file: self.file, offset: self.at };
+        self.write_frame(&body.records, body.count, body.first_seq, body.wall_ms)?;
+        self.sync()?;
+        self.next_seq = body.first_seq + u64::from(body.count);
+        self.index.add(place, self.next_seq);
+        Ok(())
+    }
+
+    /// Whether an acknowledged frame has no later frame yet that vouches for it.
+    pub fn wants_watermark(&self) -> bool {
+        self.durable > self.vouched && self.at + span(TAG) <= self.segment_bytes
+    }
+
+    /// Writes a frame that holds no record, only the watermark; not synced, so that it never gets into a
+    /// commit's way.
+    ///
+    /// # Errors
+    /// `WriteError`; the writer must not be used again.
+    pub fn write_watermark(&mut self, wall_ms: u64) -> Result<(), WriteError> {
+        self.write_frame(&[], 0, self.next_seq, wall_ms)
+    }
+
+    /// # Errors
+    /// `WriteError`; the writer must not be used again: after a failed sync nobody knows what reached the disk.
+    pub fn sync(&mut self) -> Result<(), WriteError> {
+        self.disk.sync(self.file).map_err(|e| self.failed("sync", e))?;
+        self.durable = self.last_frame;
+        Ok(())
+    }
+
+    fn write_frame(&mut self, records: &[u8], count: u32, first_seq: u64, wall_ms: u64) -> Result<(), WriteError> {
+        let header = FrameHeader {
+            body_len: (records.len() + TAG) as u32,
+            count,
+            salt: self.segment.salt,
+            epoch: self.segment.epoch,
+            number: self.last_frame + 1,
+            first_seq,
+            wall_ms,
+            watermark: self.durable,
+            previous: self.last_digest,
+        };
+        let head = header.encode();
+        // The body is sealed in place behind a gap that the header then fills.
+        self.frame.clear();
+        self.frame.extend_from_slice(records);
+        self.key.seal(header.number, &head[..SEALED_HEADER], &mut self.frame);
+        self.frame.splice(0..0, head);
+        seal_crc(&mut self.frame);
+        let digest = digest_of(&self.frame);
+        self.frame.resize(header.span() as usize, 0);
+        self.disk.write(self.file, self.at, &self.frame).map_err(|e| self.failed("write", e))?;
+        self.at += header.span();
+        self.last_frame = header.number;
+        self.last_digest = digest;
+        self.vouched = header.watermark;
+        Ok(())
+    }
+
+    /// The next segment: 1. a spare, full of zeros and durable; 2. its header with a fresh key and salt, and
+    /// the frame it continues from; 3. a sync; only then its first frame.
+    fn rotate(&mut self) -> Result<(), WriteError> {
+        if self.last_frame > self.durable {
+            self.sync()?;
+        }
+        let file = match self.spares.take() {
+            Some(file) => file,
+            None => {
+                self.spares.prepare_one(&*self.disk, self.segment_bytes);
+                self.spares.take().ok_or(WriteError::NoSpare)?
+            }
+        };
+        let (key, wrapped) = self.keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;
+        let mut salt = [0; 8];
+        self.keys.random(&mut salt);
+        self.segment = SegmentHeader {
+            number: self.segment.number + 1,
+            salt: u64::from_le_bytes(salt),
+            epoch: self.segment.epoch,
+            continues: self.last_frame,
+            digest: self.last_digest,
+            wrapped,
+        };
+        self.file = file;
+        self.key = Arc::new(key);
+        self.at = BLOCK;
+        self.disk.write(file, 0, &self.segment.encode()).map_err(|e| self.failed("write", e))?;
+        self.sync()?;
+        self.index.add_segment(file, self.segment.salt, self.key.clone());
+        Ok(())
+    }
+
+    fn failed(&self, doing: &'static str, source: io::Error) -> WriteError {
+        WriteError::Io { doing, file: self.disk.name(self.file), source }
+    }
+}
