@@ -1,0 +1,156 @@
+//! The configuration, checked: what `yika serve` runs on. Parsed once at the start or at a reload; after
+//! that nobody checks again. Every key documents unit, default, effect and limit in `configs/reference.toml`.
+
+mod build;
+
+pub use build::{core_settings, participant_names};
+
+use crate::core::settings::{AnswerMatch, Bounds, StandIn};
+use crate::core::entry::Limits;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use yika_codec::{Dialect, Framing};
+use yika_keystore::{Algorithm, Mode, Usage};
+
+#[derive(Clone)]
+pub struct Config {
+    pub environment: Environment,
+    /// Folder of the journal, the lock and the control socket.
+    pub data_dir: PathBuf,
+    /// The key file; None: keys live in memory, made from `test_keys` under the test master key.
+    pub key_file: Option<PathBuf>,
+    pub test_keys: Vec<TestKey>,
+    pub admin: Option<SocketAddr>,
+    /// F32 of what we send.
+    pub institution: String,
+    pub zone_minutes: i32,
+    pub cut_over_minute: Option<u32>,
+    pub completion_percent_max: u64,
+    /// How long a drain may take before what is in flight is left to recovery.
+    pub drain: Duration,
+    pub limits: Limits,
+    pub bounds: Bounds,
+    pub rim: RimBounds,
+    pub journal: JournalConfig,
+    pub participants: Vec<ParticipantConfig>,
+    pub listeners: Vec<ListenerConfig>,
+    pub routes: Vec<RouteConfig>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Environment {
+    /// Test keys and plain loopback listeners are fine.
+    Test,
+    /// Test keys are refused.
+    Production,
+}
+
+/// A key that anybody may know, from components in the configuration; refused in production.
+#[derive(Clone)]
+pub struct TestKey {
+    pub name: String,
+    pub usage: Usage,
+    pub algorithm: Algorithm,
+    pub mode: Mode,
+    pub components: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct JournalConfig {
+    pub segment_bytes: u64,
+    pub pending_bytes_max: u64,
+}
+
+/// Bounds of sockets and buffers (P9).
+#[derive(Clone, Copy, Debug)]
+pub struct RimBounds {
+    pub sessions_max: usize,
+    /// Requests of one session that wait for their answer; beyond it the session is not read.
+    pub session_inflight_max: usize,
+    /// Answers a session has not read; beyond it the session is closed.
+    pub out_bytes_max: usize,
+    pub frame_bytes_max: usize,
+    /// Live messages, all together; beyond it new requests get 96.
+    pub message_bytes_max: usize,
+    /// A session that sends nothing for so long is closed.
+    pub idle: Duration,
+}
+
+#[derive(Clone)]
+pub struct ParticipantConfig {
+    pub name: String,
+    /// None: an acquirer, which connects to us.
+    pub link: Option<LinkConfig>,
+    pub mac_key: Option<String>,
+    pub pin_key: Option<String>,
+    /// The key-encryption key under which it sends new working keys.
+    pub kek: Option<String>,
+    pub coupon_platform: bool,
+}
+
+/// How we reach a participant's host.
+#[derive(Clone)]
+pub struct LinkConfig {
+    pub dialect: Arc<Dialect>,
+    pub framing: Framing,
+    /// In order of preference.
+    pub connect: Vec<SocketAddr>,
+    /// Connections to each address.
+    pub lines: u16,
+    pub sharing: Sharing,
+    pub sign_on: SignOn,
+    pub connect_timeout: Duration,
+    pub reconnect_first: Duration,
+    pub reconnect_max: Duration,
+    /// An idle line is asked for a sign of life after this; zero: never.
+    pub echo_idle: Duration,
+    pub timeout: Duration,
+    pub answer_match: AnswerMatch,
+    pub inflight_max: usize,
+    pub saf_window: usize,
+    pub backoff_first: Duration,
+    pub backoff_max: Duration,
+    pub stand_in: Option<StandIn>,
+    pub partial_approval: bool,
+    pub forward_unknown_original: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sharing {
+    /// Requests go round all open lines.
+    All,
+    /// Requests go to the first open line in the order of `connect`.
+    Primary,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignOn {
+    /// No sign-on is sent; a line is open once connected.
+    None,
+    /// A line is open once its 0800 sign-on was answered 00.
+    Required,
+}
+
+#[derive(Clone)]
+pub struct ListenerConfig {
+    pub address: SocketAddr,
+    /// The acquirer whose terminals connect here.
+    pub participant: String,
+    pub dialect: Arc<Dialect>,
+    pub framing: Framing,
+    /// F49 where a message has none.
+    pub currency: u16,
+    /// Currencies taken; empty: all.
+    pub currencies: Vec<u16>,
+    pub deadline: Duration,
+    /// Terminals must sign on before anything else.
+    pub sign_on_required: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteConfig {
+    pub prefix: String,
+    pub to: String,
+}
