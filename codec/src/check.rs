@@ -3,7 +3,59 @@
 //! Decode checks every byte it lets in, so that nobody after it has to; these checks are therefore on the hot
 //! path and work on words. Each promises the same answer as the plain loop its test compares it with.
 
-use crate::spec::Content;
+use crate::spec::{Content, Wire};
+
+/// What decode demands of the bytes of a field on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Check {
+    Digits,
+    Signed,
+    Track,
+    Letters,
+    Alnum,
+    Printable,
+    Text,
+    Any,
+    Hex,
+    Bcd { pad_left: bool, track: bool },
+}
+
+impl Check {
+    pub(crate) fn of(content: Content, wire: Wire) -> Check {
+        let track = content == Content::Track;
+        match (wire, content) {
+            (Wire::BcdPadRight, _) => Check::Bcd { pad_left: false, track },
+            (Wire::BcdPadLeft, _) => Check::Bcd { pad_left: true, track },
+            (Wire::Hex, _) => Check::Hex,
+            (Wire::Plain, Content::Digits) => Check::Digits,
+            (Wire::Plain, Content::Signed) => Check::Signed,
+            (Wire::Plain, Content::Track) => Check::Track,
+            (Wire::Plain, Content::Letters) => Check::Letters,
+            (Wire::Plain, Content::Alnum) => Check::Alnum,
+            (Wire::Plain, Content::Printable) => Check::Printable,
+            (Wire::Plain, Content::Text) => Check::Text,
+            (Wire::Plain, Content::Binary) => Check::Any,
+        }
+    }
+}
+
+/// True if these wire bytes may be the value, of `units`, of a field.
+#[inline]
+pub(crate) fn wire(check: Check, bytes: &[u8], units: usize) -> bool {
+    match check {
+        Check::Digits => digits(bytes),
+        Check::Signed => canonical(Content::Signed, bytes),
+        // On the wire either separator of track 2 is met; the canonical one is `=` (ISO/IEC 7813).
+        Check::Track => bytes.iter().all(|&c| c.is_ascii_digit() || c == b'=' || c == b'D'),
+        Check::Letters => canonical(Content::Letters, bytes),
+        Check::Alnum => alnum(bytes),
+        Check::Printable => printable(bytes),
+        Check::Text => canonical(Content::Text, bytes),
+        Check::Any => true,
+        Check::Hex => units & 1 == 0 && hex(bytes),
+        Check::Bcd { pad_left, track } => bcd(bytes, units, pad_left, track),
+    }
+}
 
 /// True if the canonical value may stand in a field of this content.
 #[inline]
@@ -15,7 +67,7 @@ pub(crate) fn canonical(content: Content, value: &[u8]) -> bool {
         }
         Content::Track => value.iter().all(|&c| c.is_ascii_digit() || c == b'='),
         Content::Letters => all(value, |c| c.is_ascii_alphabetic() || c == b' '),
-        Content::Alnum => all(value, |c| ALNUM[usize::from(c)]),
+        Content::Alnum => alnum(value),
         Content::Printable => printable(value),
         Content::Text => all(value, |c| c >= 0x20),
         Content::Binary => true,
@@ -44,10 +96,42 @@ pub(crate) fn printable(bytes: &[u8]) -> bool {
     })
 }
 
+/// True if all bytes are letters, digits or blanks.
+#[inline]
+pub(crate) fn alnum(bytes: &[u8]) -> bool {
+    no_word(bytes, |word| {
+        // The test of a byte is its top bit; words with a top bit set are bad whatever the rest says.
+        let from = |word: u64, low: u8| (word | HIGH).wrapping_sub(u64::from(low) * ONES);
+        let within = |word, low, high: u8| from(word, low) & !from(word, high + 1);
+        let lower = word | (0x20 * ONES);
+        let good = within(lower, b'a', b'z') | within(word, b'0', b'9') | within(word, b' ', b' ');
+        (!good | word) & HIGH
+    })
+}
+
 /// True if all bytes are hex characters.
 #[inline]
 pub(crate) fn hex(bytes: &[u8]) -> bool {
-    all(bytes, |c| c.is_ascii_hexdigit())
+    no_word(bytes, |word| hex_nibbles(word).1)
+}
+
+/// The values of eight hex characters, one per byte, and a word that is 0 if all eight are hex characters.
+#[inline]
+pub(crate) fn hex_nibbles(word: u64) -> (u64, u64) {
+    // A letter has bit 6 set; its low nibble counts from 1 where its value counts from 10.
+    let letter = word >> 6 & ONES;
+    let nibbles = (word & (0x0F * ONES)).wrapping_add(9 * letter);
+    // Spelling the values out again must give the characters, but for the case of letters.
+    let bad = hex_spelt(nibbles) ^ (word & !(letter << 5)) | (nibbles & (0xF0 * ONES));
+    (nibbles, bad)
+}
+
+/// Eight values below 16, one per byte, as upper-case hex characters.
+#[inline]
+pub(crate) fn hex_spelt(nibbles: u64) -> u64 {
+    let above_nine = nibbles.wrapping_add(6 * ONES) >> 4 & ONES;
+    // Seven characters stand between 9 and A.
+    nibbles.wrapping_add(0x30 * ONES).wrapping_add(7 * above_nine)
 }
 
 /// True if `units` digits in packed BCD are digits (or, for track data, the separator 0xD) and the pad nibble,
@@ -106,16 +190,6 @@ fn no_word(bytes: &[u8], bad: impl Fn(u64) -> u64) -> bool {
 fn all(bytes: &[u8], good: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(true, |sum, &c| sum & good(c))
 }
-
-const ALNUM: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut c = 0;
-    while c < 256 {
-        table[c] = (c as u8).is_ascii_alphanumeric() || c == b' ' as usize;
-        c += 1;
-    }
-    table
-};
 
 #[inline]
 fn rest(value: &[u8]) -> &[u8] {

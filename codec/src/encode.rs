@@ -4,36 +4,18 @@
 //! it was when something is wrong. Values are borrowed; a field spliced from a decoded message of the same
 //! dialect is copied as it stood.
 
+mod draft;
+
+pub use draft::Draft;
+
 use crate::check;
-use crate::convert::{push_bcd, push_hex, write_hex};
+use crate::convert::{copy_short, write_bcd, write_hex};
 use crate::dialect::{BitmapWire, Dialect, MtiWire};
-use crate::fields::FieldSet;
 use crate::mask::FieldMask;
-use crate::message::Message;
-use crate::mti::Mti;
 use crate::spec::{Content, Prefix, Spec, Wire};
+use draft::Wrong;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A message to be written: message type, header and canonical values, all borrowed.
-pub struct Draft<'a> {
-    mti: Mti,
-    header: &'a [u8],
-    present: FieldMask,
-    /// Fields whose value is wire bytes, length prefix included.
-    spliced: FieldMask,
-    /// The dialect those came from.
-    splice_dialect: Option<&'a Dialect>,
-    /// The first thing that no dialect can encode, kept until encode can report it.
-    wrong: Option<Wrong>,
-    values: [&'a [u8]; 129],
-}
-
-#[derive(Clone, Copy)]
-enum Wrong {
-    Number(u8),
-    Splice(u8),
-}
 
 /// Where a written message stands in the buffer.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,99 +79,33 @@ pub enum EncodeError {
     },
 }
 
-impl<'a> Draft<'a> {
-    /// A message of this type without fields; the dialect's default header unless one is given.
-    #[inline]
-    pub fn new(mti: Mti) -> Draft<'a> {
-        Draft {
-            mti,
-            header: &[],
-            present: FieldMask::EMPTY,
-            spliced: FieldMask::EMPTY,
-            splice_dialect: None,
-            wrong: None,
-            values: [&[]; 129],
-        }
-    }
-
-    /// The message type.
-    pub fn mti(&self) -> Mti {
-        self.mti
-    }
-
-    /// Gives TPDU and header.
-    pub fn header(&mut self, header: &'a [u8]) {
-        self.header = header;
-    }
-
-    /// Sets or replaces the canonical value of field `n`. A field number that no dialect has makes encode fail.
-    #[inline]
-    pub fn set(&mut self, n: u8, value: &'a [u8]) {
-        if !(2..=128).contains(&n) {
-            self.wrong.get_or_insert(Wrong::Number(n));
-            return;
-        }
-        self.put(n, value);
-        self.spliced = self.spliced.without(n);
-    }
-
-    /// Takes field `n` out.
-    pub fn unset(&mut self, n: u8) {
-        self.present = self.present.without(n);
-    }
-
-    /// True if field `n` is set.
-    pub fn has(&self, n: u8) -> bool {
-        self.present.has(n)
-    }
-
-    /// Sets each field of the set.
-    pub fn set_all(&mut self, fields: &'a FieldSet) {
-        for (n, value) in fields.iter() {
-            self.set(n, value);
-        }
-    }
-
-    /// Takes field `n` of a decoded message as it stands on the wire, without making it canonical first; does
-    /// nothing if the message does not have it. The draft can then be written in that dialect only.
-    #[inline]
-    pub fn splice(&mut self, from: &Message<'a>, n: u8) {
-        let Some(wire) = from.wire(n) else {
-            return;
-        };
-        match self.splice_dialect {
-            Some(dialect) if !std::ptr::eq(dialect, from.dialect()) => {
-                self.wrong.get_or_insert(Wrong::Splice(n));
-            }
-            _ => self.splice_dialect = Some(from.dialect()),
-        }
-        self.put(n, wire);
-        self.spliced = self.spliced.with(n);
-    }
-
-    #[inline]
-    fn put(&mut self, n: u8, value: &'a [u8]) {
-        if let Some(place) = self.values.get_mut(usize::from(n)) {
-            *place = value;
-            self.present = self.present.with(n);
-        }
-    }
-
-    #[inline]
-    fn value(&self, n: u8) -> &'a [u8] {
-        self.values.get(usize::from(n)).copied().unwrap_or_default()
-    }
-}
-
 impl Dialect {
     /// Appends header, message type, bitmap and fields of `draft` to `out`.
     ///
     /// # Errors
     /// If the draft does not fit the dialect; `out` is then as it was.
-    #[inline]
     pub fn encode(&self, draft: &Draft<'_>, out: &mut Vec<u8>) -> Result<Encoded, EncodeError> {
+        self.check_draft(draft)?;
         let begin = out.len();
-        self.write(draft, out).inspect_err(|_| out.truncate(begin))
+        let present = self.with_mac_last(draft);
+        let mut pen = Pen { at: begin, out };
+        let header = if draft.header.is_empty() { self.default_header() } else { draft.header };
+        pen.take(header.len()).copy_from_slice(header);
+        let start = pen.at;
+        self.write_mti(draft, &mut pen);
+        self.write_bitmap(present, &mut pen);
+        for n in present.iter() {
+            if let Err(error) = self.write_field(n, draft.sent_as(n), &mut pen) {
+                pen.out.truncate(begin);
+                return Err(error);
+            }
+        }
+        let end = pen.at;
+        out.truncate(end);
+        // The MAC is fixed in length and the last field, so its value is the end of the message.
+        let mac_bytes = self.spec(self.mac_field).map_or(0, |spec| usize::from(spec.units_max));
+        let mac = matches!(present.last(), Some(64 | 128)).then(|| end - mac_bytes..end);
+        Ok(Encoded { message: start..end, mac })
     }
 
     /// Writes the MAC over its placeholder in a message that was encoded with the MAC field set.
@@ -205,33 +121,6 @@ impl Dialect {
         } else {
             place.copy_from_slice(mac);
         }
-    }
-
-    fn write(&self, draft: &Draft<'_>, out: &mut Vec<u8>) -> Result<Encoded, EncodeError> {
-        self.check_draft(draft)?;
-        let present = self.with_mac_last(draft);
-        out.extend_from_slice(if draft.header.is_empty() { self.default_header() } else { draft.header });
-        let start = out.len();
-        match self.mti {
-            MtiWire::Ascii => out.extend_from_slice(&draft.mti.digits()),
-            MtiWire::Bcd => out.extend_from_slice(&draft.mti.bcd().to_be_bytes()),
-        }
-        self.write_bitmap(present, out);
-        let mut left = present;
-        while let Some(n) = left.first() {
-            left = left.without(n);
-            let from = if n == 128 && !draft.has(128) { 64 } else { n };
-            if draft.spliced.has(from) {
-                out.extend_from_slice(draft.value(from));
-            } else {
-                self.write_field(n, draft.value(from), out)?;
-            }
-        }
-        // The MAC is fixed in length and the last field, so its value is the end of the message.
-        let mac_bytes = self.spec(self.mac_field).map_or(0, |spec| usize::from(spec.units_max));
-        let has_mac = matches!(present.last(), Some(64 | 128));
-        let mac = has_mac.then(|| out.len() - mac_bytes..out.len());
-        Ok(Encoded { message: start..out.len(), mac })
     }
 
     fn check_draft(&self, draft: &Draft<'_>) -> Result<(), EncodeError> {
@@ -266,52 +155,95 @@ impl Dialect {
         draft.present
     }
 
-    fn write_bitmap(&self, present: FieldMask, out: &mut Vec<u8>) {
-        let secondary = present.secondary();
-        // Bit 1 says that a second bitmap follows (ISO 8583:1987, 4.3).
-        let primary = present.primary() | u64::from(secondary != 0) << 63;
-        for half in [primary, secondary].iter().take(1 + usize::from(secondary != 0)) {
-            match self.bitmap {
-                BitmapWire::Binary => out.extend_from_slice(&half.to_be_bytes()),
-                BitmapWire::Hex => push_hex(&half.to_be_bytes(), out),
-            }
+    fn write_mti(&self, draft: &Draft<'_>, pen: &mut Pen<'_>) {
+        match self.mti {
+            MtiWire::Ascii => pen.take(4).copy_from_slice(&draft.mti.digits()),
+            MtiWire::Bcd => pen.take(2).copy_from_slice(&draft.mti.bcd().to_be_bytes()),
+        }
+    }
+
+    fn write_bitmap(&self, present: FieldMask, pen: &mut Pen<'_>) {
+        let (primary, secondary) = (present.primary(), present.secondary());
+        let mut half = |bits: u64| match self.bitmap {
+            BitmapWire::Binary => pen.take(8).copy_from_slice(&bits.to_be_bytes()),
+            BitmapWire::Hex => write_hex(&bits.to_be_bytes(), pen.take(16)),
+        };
+        if secondary == 0 {
+            half(primary);
+        } else {
+            // Bit 1 says that a second bitmap follows (ISO 8583:1987, 4.3).
+            half(primary | 1 << 63);
+            half(secondary);
         }
     }
 
     #[inline]
-    fn write_field(&self, n: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn write_field(
+        &self,
+        n: u8,
+        (value, spliced): (&[u8], bool),
+        pen: &mut Pen<'_>,
+    ) -> Result<(), EncodeError> {
+        if spliced {
+            copy_short(value, pen.take(value.len()));
+            return Ok(());
+        }
         let Some(spec) = self.spec(n) else {
             return Err(EncodeError::UnknownField { dialect: self.shared_name(), field: n });
         };
-        let (units, units_max) = (spec.units(value.len()), usize::from(spec.units_max));
-        let fixed = spec.prefix == Prefix::Fixed;
-        let blanks = if fixed && fills(spec) { units_max.saturating_sub(units) } else { 0 };
-        if units > units_max || fixed && units + blanks != units_max {
-            let dialect = self.shared_name();
-            return Err(EncodeError::Length { dialect, field: n, found: units, max: units_max, fixed });
-        }
+        let units = units_on_wire(spec, value).ok_or_else(|| self.wrong_length(n, spec, value))?;
         if !check::canonical(spec.content, value) {
             return Err(EncodeError::Content { dialect: self.shared_name(), field: n });
         }
-        match spec.prefix {
-            Prefix::Fixed => {}
-            Prefix::Ascii(digits) => push_length_ascii(units, digits, out),
-            Prefix::Bcd(bytes) => push_length_bcd(units, bytes, out),
-        }
-        let blank = |out: &mut Vec<u8>, wanted| {
-            if wanted {
-                out.extend(std::iter::repeat_n(b' ', blanks));
-            }
-        };
-        blank(out, blanks > 0 && spec.fill_left);
-        match spec.wire {
-            Wire::Plain => out.extend_from_slice(value),
-            Wire::BcdPadRight => push_bcd(value, false, out),
-            Wire::BcdPadLeft => push_bcd(value, true, out),
-            Wire::Hex => push_hex(value, out),
-        }
-        blank(out, blanks > 0 && !spec.fill_left);
+        let prefix_bytes = spec.prefix.bytes();
+        let (prefix, place) = pen.take(prefix_bytes + spec.wire_bytes(units)).split_at_mut(prefix_bytes);
+        spec.prefix.write(units, prefix);
+        write_value(spec, value, place);
         Ok(())
+    }
+
+    #[cold]
+    fn wrong_length(&self, field: u8, spec: &Spec, value: &[u8]) -> EncodeError {
+        EncodeError::Length {
+            dialect: self.shared_name(),
+            field,
+            found: spec.units(value.len()),
+            max: usize::from(spec.units_max),
+            fixed: spec.prefix == Prefix::Fixed,
+        }
+    }
+}
+
+/// Writes at the end of a buffer that is kept longer than what is written, so that most fields need no growth.
+struct Pen<'a> {
+    out: &'a mut Vec<u8>,
+    at: usize,
+}
+
+impl Pen<'_> {
+    /// More than the rest of a usual message; growing costs a call, wiping costs by the byte.
+    const AHEAD_BYTES: usize = 256;
+
+    /// The next `bytes` to be written.
+    #[inline]
+    fn take(&mut self, bytes: usize) -> &mut [u8] {
+        let from = self.at;
+        self.at += bytes;
+        if self.at > self.out.len() {
+            self.out.resize(self.at + Pen::AHEAD_BYTES, 0);
+        }
+        &mut self.out[from..self.at]
+    }
+}
+
+/// Units that the value takes on the wire, blanks included; `None` if the field does not allow that many.
+#[inline]
+fn units_on_wire(spec: &Spec, value: &[u8]) -> Option<usize> {
+    let (units, units_max) = (spec.units(value.len()), usize::from(spec.units_max));
+    match spec.prefix {
+        Prefix::Fixed if units == units_max || units < units_max && fills(spec) => Some(units_max),
+        Prefix::Fixed => None,
+        _ => (units <= units_max).then_some(units),
     }
 }
 
@@ -321,21 +253,22 @@ fn fills(spec: &Spec) -> bool {
 }
 
 #[inline]
-fn push_length_ascii(units: usize, digits: u8, out: &mut Vec<u8>) {
-    let digit = |weight: usize| b'0' + (units / weight % 10) as u8;
-    if digits == 2 {
-        out.extend_from_slice(&[digit(10), digit(1)]);
-    } else {
-        out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
-    }
-}
-
-#[inline]
-fn push_length_bcd(units: usize, bytes: u8, out: &mut Vec<u8>) {
-    let pair = |value: usize| (((value / 10 % 10) << 4) | (value % 10)) as u8;
-    if bytes == 1 {
-        out.push(pair(units));
-    } else {
-        out.extend_from_slice(&[pair(units / 100), pair(units)]);
+fn write_value(spec: &Spec, value: &[u8], place: &mut [u8]) {
+    match spec.wire {
+        Wire::Plain if value.len() == place.len() => copy_short(value, place),
+        Wire::Plain => {
+            let blanks = place.len().saturating_sub(value.len());
+            let (blank, text) = if spec.fill_left {
+                place.split_at_mut(blanks)
+            } else {
+                let (text, blank) = place.split_at_mut(value.len().min(place.len()));
+                (blank, text)
+            };
+            blank.fill(b' ');
+            copy_short(value, text);
+        }
+        Wire::BcdPadRight => write_bcd(value, false, place),
+        Wire::BcdPadLeft => write_bcd(value, true, place),
+        Wire::Hex => write_hex(value, place),
     }
 }

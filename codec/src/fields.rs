@@ -55,9 +55,27 @@ impl FieldSet {
 
     /// Inserts or replaces field `n` by a value of `len` bytes that `fill` writes.
     pub(crate) fn set_with(&mut self, n: u8, len: usize, fill: impl FnOnce(&mut [u8])) {
+        let (at, old_bytes) = self.place(n);
+        self.write(n, at, old_bytes, len, fill);
+    }
+
+    /// Adds field `n`, above all that are in the set, with a value of `len` bytes that `fill` writes.
+    #[inline]
+    pub(crate) fn push_with(&mut self, n: u8, len: usize, fill: impl FnOnce(&mut [u8])) {
+        debug_assert!(self.last().is_none_or(|last| last < n), "push_with takes ascending fields");
+        self.write(n, self.0.len(), 0, len, fill);
+    }
+
+    /// The highest field in the set.
+    pub(crate) fn last(&self) -> Option<u8> {
+        self.iter().last().map(|(n, _)| n)
+    }
+
+    /// Writes a record at `at` in place of the `old_bytes` there.
+    #[inline]
+    fn write(&mut self, n: u8, at: usize, old_bytes: usize, len: usize, fill: impl FnOnce(&mut [u8])) {
         assert!((2..=128).contains(&n), "field numbers are 2 to 128");
         let len_u16 = u16::try_from(len).expect("a field value is shorter than 64 KiB");
-        let (at, old_bytes) = self.place(n);
         let new_bytes = HEAD_BYTES + len;
         let old_end = self.0.len();
         let tail = at + old_bytes;
@@ -70,9 +88,10 @@ impl FieldSet {
             self.0.copy_within(tail.., at + new_bytes);
             self.cut(end);
         }
-        self.0[at] = n;
-        self.0[at + 1..at + HEAD_BYTES].copy_from_slice(&len_u16.to_le_bytes());
-        fill(&mut self.0[at + HEAD_BYTES..at + new_bytes]);
+        let [low, high] = len_u16.to_le_bytes();
+        let (head, value) = self.0[at..at + new_bytes].split_at_mut(HEAD_BYTES);
+        head.copy_from_slice(&[n, low, high]);
+        fill(value);
     }
 
     /// The value of field `n`.

@@ -1,15 +1,18 @@
-//! A set of field numbers in one `u128`, in the order of the bits on the wire: field 1 is the topmost bit.
-//! So a bitmap of ISO 8583 is read and written without turning bits around.
+//! A set of field numbers in two words, in the order of the bits on the wire: field 1 is the topmost bit of the
+//! first. So a bitmap of ISO 8583 is read and written without turning bits around.
 
 use std::fmt;
 
 /// A set of field numbers 1 to 128.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
-pub struct FieldMask(u128);
+pub struct FieldMask {
+    primary: u64,
+    secondary: u64,
+}
 
 impl FieldMask {
     /// No field.
-    pub const EMPTY: FieldMask = FieldMask(0);
+    pub const EMPTY: FieldMask = FieldMask { primary: 0, secondary: 0 };
 
     /// The set of these numbers.
     ///
@@ -29,99 +32,124 @@ impl FieldMask {
     /// True if `n` is in the set.
     #[inline]
     pub const fn has(self, n: u8) -> bool {
-        self.0 & bit(n) != 0
+        !self.and(one(n)).is_empty()
     }
 
     /// The set and `n`; a number outside 1..=128 changes nothing.
     #[inline]
     #[must_use]
     pub const fn with(self, n: u8) -> FieldMask {
-        FieldMask(self.0 | bit(n))
+        self.or(one(n))
     }
 
     /// The set without `n`.
     #[inline]
     #[must_use]
     pub const fn without(self, n: u8) -> FieldMask {
-        FieldMask(self.0 & !bit(n))
+        self.minus(one(n))
     }
 
     /// What is in both sets.
     #[inline]
     #[must_use]
     pub const fn and(self, other: FieldMask) -> FieldMask {
-        FieldMask(self.0 & other.0)
+        FieldMask { primary: self.primary & other.primary, secondary: self.secondary & other.secondary }
     }
 
     /// What is in either set.
     #[inline]
     #[must_use]
     pub const fn or(self, other: FieldMask) -> FieldMask {
-        FieldMask(self.0 | other.0)
+        FieldMask { primary: self.primary | other.primary, secondary: self.secondary | other.secondary }
     }
 
     /// What is in this set and not in the other.
     #[inline]
     #[must_use]
     pub const fn minus(self, other: FieldMask) -> FieldMask {
-        FieldMask(self.0 & !other.0)
+        FieldMask { primary: self.primary & !other.primary, secondary: self.secondary & !other.secondary }
     }
 
     /// True if the set is empty.
+    #[inline]
     pub const fn is_empty(self) -> bool {
-        self.0 == 0
+        self.primary | self.secondary == 0
     }
 
     /// How many fields the set holds.
     pub const fn len(self) -> usize {
-        self.0.count_ones() as usize
+        (self.primary.count_ones() + self.secondary.count_ones()) as usize
     }
 
     /// The smallest number of the set.
     #[inline]
     pub const fn first(self) -> Option<u8> {
-        if self.0 == 0 { None } else { Some(self.0.leading_zeros() as u8 + 1) }
+        if self.primary != 0 {
+            Some(1 + self.primary.leading_zeros() as u8)
+        } else if self.secondary != 0 {
+            Some(65 + self.secondary.leading_zeros() as u8)
+        } else {
+            None
+        }
     }
 
     /// The largest number of the set.
     #[inline]
     pub const fn last(self) -> Option<u8> {
-        if self.0 == 0 { None } else { Some(128 - self.0.trailing_zeros() as u8) }
+        if self.secondary != 0 {
+            Some(128 - self.secondary.trailing_zeros() as u8)
+        } else if self.primary != 0 {
+            Some(64 - self.primary.trailing_zeros() as u8)
+        } else {
+            None
+        }
     }
 
     /// The numbers, ascending.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = u8> {
-        let mut left = self;
-        std::iter::from_fn(move || {
-            let n = left.first()?;
-            left = left.without(n);
-            Some(n)
-        })
+        numbers(self.primary, 1).chain(numbers(self.secondary, 65))
     }
 
     pub(crate) const fn from_halves(primary: u64, secondary: u64) -> FieldMask {
-        FieldMask((primary as u128) << 64 | secondary as u128)
+        FieldMask { primary, secondary }
     }
 
     pub(crate) const fn primary(self) -> u64 {
-        (self.0 >> 64) as u64
+        self.primary
     }
 
     pub(crate) const fn secondary(self) -> u64 {
-        self.0 as u64
+        self.secondary
     }
+}
+
+/// The set of `n` alone; empty if there is no such field.
+#[inline]
+const fn one(n: u8) -> FieldMask {
+    let bit = (1 << 63) >> (n.wrapping_sub(1) & 63);
+    match n {
+        1..=64 => FieldMask { primary: bit, secondary: 0 },
+        65..=128 => FieldMask { primary: 0, secondary: bit },
+        _ => FieldMask::EMPTY,
+    }
+}
+
+/// The numbers of the bits of one word, the topmost bit being `first`.
+#[inline]
+fn numbers(bits: u64, first: u8) -> impl Iterator<Item = u8> {
+    let mut left = bits;
+    std::iter::from_fn(move || {
+        let lead = left.leading_zeros();
+        left &= !(1u64 << 63).checked_shr(lead)?;
+        Some(first + lead as u8)
+    })
 }
 
 impl fmt::Debug for FieldMask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
     }
-}
-
-#[inline]
-const fn bit(n: u8) -> u128 {
-    if n >= 1 && n <= 128 { 1 << (128 - n as u32) } else { 0 }
 }
 
 #[cfg(test)]

@@ -120,8 +120,16 @@ impl<'a> Message<'a> {
 
     /// Copies the listed fields that are present to `out`, replacing what it holds of them.
     pub fn collect(&self, whitelist: &FieldMask, out: &mut FieldSet) {
+        // Fields come in ascending order, so into an empty set each goes to the end, without a search.
+        let mut last = out.last().unwrap_or(0);
         for n in self.layout.present.and(*whitelist).iter() {
-            if let Some(value) = self.value(n) {
+            let Some(value) = self.value(n) else {
+                continue;
+            };
+            if n > last {
+                out.push_with(n, value.len(), |place| value.expand(place));
+                last = n;
+            } else {
                 out.set_with(n, value.len(), |place| value.expand(place));
             }
         }

@@ -3,6 +3,8 @@
 //! "Units" are what a length on the wire counts: digits of a BCD field, characters of text and of binary
 //! written as hex, bytes of raw binary. All lengths here are in units; [`Spec::wire_bytes`] turns them to bytes.
 
+use crate::check::Check;
+
 /// Why a field's value must not be shown, and how much of it may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -63,10 +65,14 @@ pub(crate) enum Wire {
 pub(crate) enum Prefix {
     /// The field has a fixed length.
     Fixed,
-    /// So many ASCII digits.
-    Ascii(u8),
-    /// So many bytes of two digits each.
-    Bcd(u8),
+    /// Two ASCII digits.
+    Ascii2,
+    /// Three ASCII digits.
+    Ascii3,
+    /// Two digits in one byte.
+    Bcd1,
+    /// Four digits in two bytes.
+    Bcd2,
 }
 
 impl Prefix {
@@ -74,7 +80,51 @@ impl Prefix {
     pub(crate) const fn bytes(self) -> usize {
         match self {
             Prefix::Fixed => 0,
-            Prefix::Ascii(bytes) | Prefix::Bcd(bytes) => bytes as usize,
+            Prefix::Bcd1 => 1,
+            Prefix::Ascii2 | Prefix::Bcd2 => 2,
+            Prefix::Ascii3 => 3,
+        }
+    }
+
+    /// The longest length it can express; a fixed length is bounded by its own field.
+    pub(crate) const fn units_max(self) -> u16 {
+        match self {
+            Prefix::Fixed => u16::MAX,
+            Prefix::Ascii2 | Prefix::Bcd1 => 99,
+            Prefix::Ascii3 | Prefix::Bcd2 => 999,
+        }
+    }
+
+    /// The length at the front of these bytes; `None` if it is cut off or holds anything but digits.
+    #[inline]
+    pub(crate) fn read(self, bytes: &[u8]) -> Option<usize> {
+        let ascii = |c: u8| c.checked_sub(b'0').filter(|digit| *digit <= 9).map(usize::from);
+        let pair =
+            |b: u8| (b >> 4 <= 9 && b & 0xF <= 9).then(|| usize::from(b >> 4) * 10 + usize::from(b & 0xF));
+        match (self, bytes) {
+            (Prefix::Ascii2, &[tens, ones, ..]) => Some(ascii(tens)? * 10 + ascii(ones)?),
+            (Prefix::Ascii3, &[hundreds, tens, ones, ..]) => {
+                Some(ascii(hundreds)? * 100 + ascii(tens)? * 10 + ascii(ones)?)
+            }
+            (Prefix::Bcd1, &[low, ..]) => pair(low),
+            (Prefix::Bcd2, &[high, low, ..]) => Some(pair(high)? * 100 + pair(low)?),
+            _ => None,
+        }
+    }
+
+    /// Writes a length below [`Prefix::units_max`] over `place`, which has [`Prefix::bytes`].
+    #[inline]
+    pub(crate) fn write(self, units: usize, place: &mut [u8]) {
+        let ascii = |value: usize| b'0' + (value % 10) as u8;
+        let pair = |value: usize| (((value / 10 % 10) << 4) | (value % 10)) as u8;
+        match (self, place) {
+            (Prefix::Ascii2, [tens, ones]) => (*tens, *ones) = (ascii(units / 10), ascii(units)),
+            (Prefix::Ascii3, [hundreds, tens, ones]) => {
+                (*hundreds, *tens, *ones) = (ascii(units / 100), ascii(units / 10), ascii(units));
+            }
+            (Prefix::Bcd1, [low]) => *low = pair(units),
+            (Prefix::Bcd2, [high, low]) => (*high, *low) = (pair(units / 100), pair(units)),
+            _ => {}
         }
     }
 }
@@ -82,6 +132,8 @@ impl Prefix {
 /// One field, compiled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Spec {
+    /// What decode demands of the wire bytes; follows from `content` and `wire`.
+    pub(crate) check: Check,
     pub(crate) content: Content,
     pub(crate) wire: Wire,
     pub(crate) prefix: Prefix,
@@ -114,6 +166,14 @@ impl Spec {
         if matches!(self.wire, Wire::Hex) { canonical_bytes * 2 } else { canonical_bytes }
     }
 
+    /// Units of two bytes on the wire.
+    pub(crate) const fn units_of_two_bytes(&self) -> usize {
+        match self.wire {
+            Wire::Plain | Wire::Hex => 2,
+            Wire::BcdPadRight | Wire::BcdPadLeft => 4,
+        }
+    }
+
     /// Writes the canonical value of these wire bytes, which decode has checked, into `place`, whose length is
     /// [`Spec::canonical_bytes`].
     #[inline]
@@ -121,7 +181,7 @@ impl Spec {
         use crate::convert;
         match self.wire {
             Wire::Plain if self.content == Content::Track => convert::track_text(wire, place),
-            Wire::Plain => place.copy_from_slice(wire),
+            Wire::Plain => convert::copy_short(wire, place),
             Wire::BcdPadRight => convert::digits_of_bcd(wire, 0, place),
             Wire::BcdPadLeft => convert::digits_of_bcd(wire, place.len() & 1, place),
             Wire::Hex => convert::bytes_of_hex(wire, place),

@@ -2,7 +2,8 @@
 
 use super::DialectError;
 use super::doc::Place;
-use super::read::{Digits, Encoding, FieldKind, FieldRow, Rows, Side};
+use super::read::{Digits, Encoding, FieldKind, FieldRow, PrefixDigits, Rows, Side};
+use crate::check::Check;
 use crate::codes::Codes;
 use crate::dialect::{Dialect, Header};
 use crate::mask::FieldMask;
@@ -158,11 +159,7 @@ fn compile(row: &FieldRow, rows: &Rows, errors: &mut Errors) -> Option<Spec> {
     let (content, wire) = compile_value(row, rows, errors)?;
     let (prefix, length) = compile_length(row, rows, errors)?;
     let units_max = if wire == Wire::Hex { length.checked_mul(2)? } else { length };
-    let limit = match prefix {
-        Prefix::Fixed => u16::MAX,
-        Prefix::Ascii(2) | Prefix::Bcd(1) => 99,
-        Prefix::Ascii(_) | Prefix::Bcd(_) => 999,
-    };
+    let limit = prefix.units_max();
     if units_max > limit {
         errors.push(row.place.error(format!("max is over the {limit} that the prefix can express")));
     }
@@ -172,7 +169,8 @@ fn compile(row: &FieldRow, rows: &Rows, errors: &mut Errors) -> Option<Spec> {
         errors.push(row.place.error("pad is for BCD and for text of fixed length"));
     }
     let fill_left = is_text && row.pad == Some(Side::Left);
-    Some(Spec { content, wire, prefix, units_max, fill_left, sensitivity: row.sensitivity })
+    let check = Check::of(content, wire);
+    Some(Spec { check, content, wire, prefix, units_max, fill_left, sensitivity: row.sensitivity })
 }
 
 fn compile_value(row: &FieldRow, rows: &Rows, errors: &mut Errors) -> Option<(Content, Wire)> {
@@ -214,8 +212,10 @@ fn compile_length(row: &FieldRow, rows: &Rows, errors: &mut Errors) -> Option<(P
     let encoding = row.prefix_encoding.or(rows.lengths);
     match (row.length, row.max, row.prefix, encoding) {
         (Some(length), None, None, _) if row.prefix_encoding.is_none() => Some((Prefix::Fixed, length)),
-        (None, Some(max), Some(digits), Some(Digits::Ascii)) => Some((Prefix::Ascii(digits), max)),
-        (None, Some(max), Some(digits), Some(Digits::Bcd)) => Some((Prefix::Bcd(digits.div_ceil(2)), max)),
+        (None, Some(max), Some(PrefixDigits::Two), Some(Digits::Ascii)) => Some((Prefix::Ascii2, max)),
+        (None, Some(max), Some(PrefixDigits::Three), Some(Digits::Ascii)) => Some((Prefix::Ascii3, max)),
+        (None, Some(max), Some(PrefixDigits::Two), Some(Digits::Bcd)) => Some((Prefix::Bcd1, max)),
+        (None, Some(max), Some(PrefixDigits::Three), Some(Digits::Bcd)) => Some((Prefix::Bcd2, max)),
         (None, Some(_), Some(_), None) => {
             errors
                 .push(row.place.error("the field needs a prefix_encoding, or [wire] an encoding of lengths"));

@@ -47,7 +47,7 @@ pub(super) struct FieldRow {
     pub(super) kind: FieldKind,
     pub(super) length: Option<u16>,
     pub(super) max: Option<u16>,
-    pub(super) prefix: Option<u8>,
+    pub(super) prefix: Option<PrefixDigits>,
     pub(super) prefix_encoding: Option<Digits>,
     pub(super) encoding: Option<Encoding>,
     pub(super) pad: Option<Side>,
@@ -78,6 +78,12 @@ pub(super) enum Encoding {
 pub(super) enum Digits {
     Ascii,
     Bcd,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PrefixDigits {
+    Two,
+    Three,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -246,7 +252,8 @@ fn read_field(table: &Table<'_, '_>, errors: &mut Errors) -> Option<FieldRow> {
         kind: kind.one_of(&FIELD_KINDS, errors)?,
         length: table.number("length", 1..LENGTHS_END, errors).map(|at| at.value),
         max: table.number("max", 1..LENGTHS_END, errors).map(|at| at.value),
-        prefix: prefix.and_then(|text| text.one_of(&[("ll", 2), ("lll", 3)], errors)),
+        prefix: prefix
+            .and_then(|text| text.one_of(&[("ll", PrefixDigits::Two), ("lll", PrefixDigits::Three)], errors)),
         prefix_encoding: prefix_encoding.and_then(|text| text.one_of(&DIGITS, errors)),
         encoding: encoding.and_then(|text| text.one_of(&ENCODINGS, errors)),
         pad: pad.and_then(|text| text.one_of(&sides, errors)),
