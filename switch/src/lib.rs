@@ -3,3 +3,4 @@
 pub mod core;
 pub mod journal;
 pub mod config;
+pub mod driver;

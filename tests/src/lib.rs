@@ -1,1 +1,11 @@
-//! Under construction.
+//! A small world around the real driver, core and journal: scripted terminals and banks in virtual time, on
+//! a disk that can crash. Tests speak the domain here; sockets, threads and clocks are left out.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
+
+pub mod setup;
+pub mod wire;
+pub mod world;
+
+pub use wire::{Wire, purchase};
+pub use world::{BankRequest, Terminal, World};

@@ -72,7 +72,7 @@ pub struct RimBounds {
     /// Answers a session has not read; beyond it the session is closed.
     pub out_bytes_max: usize,
     pub frame_bytes_max: usize,
-    /// Live messages, all together; beyond it new requests get 96.
+    /// Live messages, all together; beyond it requests get no answer, and a repeat is a new attempt.
     pub message_bytes_max: usize,
     /// A session that sends nothing for so long is closed.
     pub idle: Duration,

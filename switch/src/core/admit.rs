@@ -54,7 +54,7 @@ impl Core {
                 let bound = self.settings.bounds.copies_max;
                 match self.live.live.get_mut(&tx) {
                     Some(live) if live.waiters.len() < bound => live.waiters.push(waiter),
-                    _ => batch.effect(Effect::Forget(waiter.msg)),
+                    _ => batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg }),
                 }
             }
             DedupeState::Done(seq) => {
@@ -80,7 +80,7 @@ impl Core {
         };
         for Copy { waiter, facts } in copies {
             let Some(outcome) = &outcome else {
-                batch.effect(Effect::Forget(waiter.msg));
+                batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg });
                 continue;
             };
             self.counters.repeats_answered += 1;
@@ -117,7 +117,7 @@ impl Core {
         if self.full() {
             if custodial {
                 self.counters.advices_dropped += 1;
-                return batch.effect(Effect::Forget(request.msg));
+                return batch.effect(Effect::Forget { peer: request.peer, msg: request.msg });
             }
             return self.refuse(batch, waiter, kind, codes.overload);
         }

@@ -80,8 +80,8 @@ pub enum Effect {
     Send(Box<Send>),
     Reply(Reply),
     Fetch(Seq),
-    /// The live message is needed no longer.
-    Forget(MsgHandle),
+    /// A request gets no answer; its live message is needed no longer.
+    Forget { peer: Peer, msg: MsgHandle },
     /// A working key comes into use at the rim.
     UseKey { participant: ParticipantId, usage: KeyUse, epoch: u32, block: String },
     /// A participant signed off or on again.

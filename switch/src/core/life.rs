@@ -115,7 +115,7 @@ impl Core {
         };
         if self.durable.obligations.len() >= self.settings.bounds.obligations_max {
             self.counters.advices_dropped += 1;
-            return batch.effect(Effect::Forget(request.msg));
+            return batch.effect(Effect::Forget { peer: request.peer, msg: request.msg });
         }
         let (kind, minor) = (facts.kind, facts.amount);
         let of = LegRef { tx: TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx), leg: 0 };

@@ -291,9 +291,14 @@ impl Journal {
         self.spares.count()
     }
 
+    /// Whether everything submitted is durable.
+    pub fn is_durable(&self) -> bool {
+        self.shared.durable_batch.load(Ordering::Acquire) >= self.last_batch
+    }
+
     /// Whether everything submitted is durable and released.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.shared.durable_batch.load(Ordering::Acquire) >= self.last_batch
+        self.waiting.is_empty() && self.is_durable()
     }
 }
 

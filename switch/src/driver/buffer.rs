@@ -1,0 +1,155 @@
+//! Bytes of one connection. `InBuf` holds what a read left of an unfinished frame; `OutBuf` holds what the
+//! kernel has not taken yet and knows which sends it has (rule 9).
+
+use crate::core::effect::SendOf;
+use std::collections::VecDeque;
+use zeroize::Zeroize;
+
+/// The beginning of a frame whose end has not come. Empty, and without memory, most of the time.
+#[derive(Default)]
+pub struct InBuf {
+    rest: Vec<u8>,
+}
+
+impl InBuf {
+    /// What was left of earlier reads with `bytes` behind it: a borrow of `bytes` alone when nothing was.
+    pub fn join<'a>(&'a mut self, bytes: &'a [u8]) -> &'a [u8] {
+        if self.rest.is_empty() {
+            return bytes;
+        }
+        self.rest.extend_from_slice(bytes);
+        &self.rest
+    }
+
+    /// Keeps what follows the first `used` bytes of the last `join`ed bytes.
+    pub fn keep(&mut self, bytes: &[u8], used: usize) {
+        if self.rest.is_empty() {
+            self.rest.extend_from_slice(&bytes[used..]);
+        } else if used == self.rest.len() {
+            self.rest.zeroize();
+            self.rest = Vec::new();
+        } else {
+            self.rest.drain(..used);
+        }
+    }
+}
+
+/// Bytes on their way to the kernel, and where each send in them ends.
+#[derive(Default)]
+pub struct OutBuf {
+    bytes: Vec<u8>,
+    /// How many of `bytes` the kernel has.
+    taken: usize,
+    /// Position of `bytes[0]` in everything ever queued.
+    base: u64,
+    /// Start and end of each send, as positions.
+    marks: VecDeque<(u64, u64, SendOf)>,
+}
+
+impl OutBuf {
+    /// What the kernel has not taken.
+    pub fn pending(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.taken == self.bytes.len()
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    /// The buffer to append to.
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Notes that what was appended since `from` bytes were in the tail is this send.
+    pub fn mark(&mut self, from: usize, of: SendOf) {
+        self.marks.push_back((self.base + from as u64, self.base + self.bytes.len() as u64, of));
+    }
+
+    /// The kernel took `count` more bytes: every send that is complete now is given to `written`.
+    pub fn took(&mut self, count: usize, mut written: impl FnMut(SendOf)) {
+        self.taken = (self.taken + count).min(self.bytes.len());
+        let position = self.base + self.taken as u64;
+        while let Some((_, _, of)) = self.marks.front().filter(|(_, end, _)| *end <= position) {
+            written(*of);
+            self.marks.pop_front();
+        }
+        if self.is_empty() {
+            self.base = position;
+            self.taken = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > 1 << 16 {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    /// The connection is gone. Sends with a byte in the kernel count as written, the others never left.
+    pub fn abandon(&mut self, mut fate: impl FnMut(SendOf, bool)) {
+        let position = self.base + self.taken as u64;
+        for (start, _, of) in self.marks.drain(..) {
+            fate(of, start < position);
+        }
+        *self = OutBuf::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::ObligationId;
+
+    fn send(n: u64) -> SendOf {
+        SendOf::Obligation(ObligationId(n))
+    }
+
+    #[test]
+    fn a_send_is_written_when_its_last_byte_is_taken() {
+        let mut out = OutBuf::default();
+        for n in 0..3 {
+            let from = out.tail().len();
+            out.tail().extend_from_slice(&[n as u8; 10]);
+            out.mark(from, send(n));
+        }
+        let mut written = Vec::new();
+        out.took(9, |of| written.push(of));
+        assert!(written.is_empty());
+        out.took(11, |of| written.push(of));
+        assert_eq!(written, [send(0), send(1)]);
+        assert_eq!(out.pending(), [2; 10]);
+        out.took(1, |_| {});
+        let mut fates = Vec::new();
+        out.abandon(|of, sent| fates.push((of, sent)));
+        assert_eq!(fates, [(send(2), true)]);
+    }
+
+    #[test]
+    fn what_never_reached_the_kernel_is_told_apart() {
+        let mut out = OutBuf::default();
+        out.tail().extend_from_slice(b"0123456789");
+        out.mark(0, send(1));
+        out.took(10, |_| {});
+        let from = out.tail().len();
+        out.tail().extend_from_slice(b"abcd");
+        out.mark(from, send(2));
+        let mut fates = Vec::new();
+        out.abandon(|of, sent| fates.push((of, sent)));
+        assert_eq!(fates, [(send(2), false)]);
+    }
+
+    #[test]
+    fn partial_frames_join_over_reads() {
+        let mut buf = InBuf::default();
+        let bytes = b"abc".as_slice();
+        assert_eq!(buf.join(bytes), b"abc");
+        buf.keep(bytes, 1);
+        let joined = buf.join(b"de").to_vec();
+        assert_eq!(joined, b"bcde");
+        buf.keep(&joined, 4);
+        assert_eq!(buf.join(b"f"), b"f");
+    }
+}

@@ -1,0 +1,200 @@
+//! From a decoded message to the core's facts and custody. The only place that reads request fields to
+//! decide anything; what does not fit gets the code that its originator will see.
+
+use super::rim::ListenerRim;
+use crate::core::clock::nearest_moment;
+use crate::core::facts::{CardFacts, CardPrefix, Coupon, Facts, OriginalRef};
+use crate::core::ids::{CardToken, Currency, ListenerNo};
+use yika_codec::{Code, FieldMask, FieldSet, Kind, Message, Mti, ReversalStyle};
+use yika_keystore::Tokenizer;
+
+/// What an obligation may need of a request (design.md, custody): never PIN, track or card codes.
+const CUSTODY: FieldMask =
+    FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 38, 41, 42, 43, 49, 60, 61]);
+/// The chip data that a reversal may carry: TVR, issuer application data, ATC, interface device serial number.
+const CUSTODY_TAGS: [u32; 4] = [0x95, 0x9f10, 0x9f36, 0x9f1e];
+const CUSTODY_BYTES_MAX: usize = 1024;
+
+/// Why a request cannot become facts.
+pub struct Unfit {
+    pub code: Code,
+    pub what: &'static str,
+}
+
+pub fn facts(
+    message: &Message<'_>,
+    listener: &ListenerRim,
+    no: ListenerNo,
+    wall_ms: u64,
+    zone_minutes: i32,
+    tokens: &Tokenizer,
+) -> Result<(Facts, FieldSet), Unfit> {
+    let codes = listener.dialect.codes();
+    let format = |what| Unfit { code: codes.format, what };
+    let kind = message.kind().ok_or(Unfit { code: codes.unsupported, what: "no kind of transaction fits" })?;
+    if message.missing().is_some() {
+        return Err(format("a mandatory field is missing"));
+    }
+    let stan = small(message.number(11)).ok_or_else(|| format("F11 is missing or no number"))?;
+    let terminal = message.digits::<8>(41);
+    let network = message.mti().class() == 0x08;
+    if terminal.is_none() && !network {
+        return Err(format("F41 is missing"));
+    }
+    let currency = match message.has(49) {
+        false => listener.currency,
+        true => Currency(small(message.number(49)).ok_or_else(|| format("F49 is no number"))? as u16),
+    };
+    let amount = match message.has(4) {
+        false => 0,
+        true => message.number(4).ok_or_else(|| format("F4 is no number"))?,
+    };
+    let card = card(message, tokens);
+    let f7_zone = i32::from(listener.dialect.f7_offset_minutes());
+    let sent_at = small(message.number(7));
+    let local_at = local(message);
+    let made_ms = sent_at
+        .and_then(|stamp| nearest_moment(stamp, f7_zone, wall_ms))
+        .or_else(|| nearest_moment(local_at?, zone_minutes, wall_ms));
+    let coupon = if kind == Kind::Purchase { coupon(message) } else { None };
+    let custody = custody(message, coupon.is_some());
+    if custody.byte_len() > CUSTODY_BYTES_MAX {
+        return Err(format("the fields to keep are longer than 1 KiB"));
+    }
+    let facts = Facts {
+        kind,
+        mti: message.mti(),
+        listener: no,
+        acquirer: listener.participant,
+        terminal: terminal.unwrap_or([b' '; 8]),
+        merchant: message.digits::<15>(42).unwrap_or([b' '; 15]),
+        stan,
+        sent_at,
+        local_at,
+        made_ms,
+        rrn: message.digits::<12>(37),
+        batch: pos_batch(message),
+        card,
+        amount,
+        currency,
+        processing: message.digits::<6>(3).unwrap_or([b'0'; 6]),
+        has_pin: message.has(52),
+        original: original(message),
+        coupon,
+        replacement: message.has(95),
+    };
+    Ok((facts, custody))
+}
+
+fn card(message: &Message<'_>, tokens: &Tokenizer) -> Option<CardFacts> {
+    let pan = message.pan()?;
+    let digits = pan.digits();
+    let mut prefix = 0u32;
+    for at in 0..8 {
+        let digit = digits.get(at).map_or(0, |digit| u32::from(digit.wrapping_sub(b'0')));
+        prefix = prefix * 10 + digit.min(9);
+    }
+    Some(CardFacts { token: CardToken(tokens.token(digits)), prefix: CardPrefix(prefix) })
+}
+
+/// F13 and F12 as MMDDhhmmss.
+fn local(message: &Message<'_>) -> Option<u32> {
+    let (date, time) = (small(message.number(13))?, small(message.number(12))?);
+    Some(date.checked_mul(1_000_000)?.checked_add(time)?)
+}
+
+/// F90, or F61 (batch 6, F11 6, date 4) where the dialect says so, and F37.
+fn original(message: &Message<'_>) -> OriginalRef {
+    let rrn = message.digits::<12>(37);
+    if message.dialect().reversal() == ReversalStyle::F61Request {
+        let named = message.digits::<16>(61).or_else(|| {
+            let mut text = [0; 64];
+            let len = message.text(61, &mut text)?;
+            text.get(..len.min(16))?.try_into().ok()
+        });
+        return OriginalRef { stan: named.and_then(|text| number(&text[6..12])), rrn, ..OriginalRef::default() };
+    }
+    let Some(named) = message.digits::<42>(90) else { return OriginalRef { rrn, ..OriginalRef::default() } };
+    OriginalRef {
+        mti: named[..4].try_into().ok().and_then(Mti::from_digits),
+        stan: number(&named[4..10]),
+        sent_at: number(&named[10..20]).filter(|stamp| *stamp != 0),
+        rrn,
+    }
+}
+
+/// F48 is a row of fields, each a two-letter usage, three digits of length, and that many characters. `CP`
+/// holds the coupon's id (12) and the amount asked of it (12 digits).
+fn coupon(message: &Message<'_>) -> Option<Coupon> {
+    let mut text = [0; 999];
+    let len = message.text(48, &mut text)?;
+    let mut rest = &text[..len];
+    while let Some((head, tail)) = rest.split_at_checked(5) {
+        let wanted = number(&head[2..])? as usize;
+        let (value, after) = tail.split_at_checked(wanted)?;
+        if head.starts_with(b"CP") {
+            return Some(Coupon { asked: u64::from(number(value.get(12..16)?)?) * 100_000_000 + u64::from(number(value.get(16..24)?)?) });
+        }
+        rest = after;
+    }
+    None
+}
+
+fn pos_batch(message: &Message<'_>) -> Option<u32> {
+    if message.dialect().reversal() != ReversalStyle::F61Request {
+        return None;
+    }
+    let mut text = [0; 32];
+    let len = message.text(60, &mut text)?;
+    number(text[..len].get(2..8)?)
+}
+
+fn custody(message: &Message<'_>, coupon: bool) -> FieldSet {
+    let mut kept = FieldSet::new();
+    let mask = if coupon { CUSTODY.with(48) } else { CUSTODY };
+    message.collect(&mask, &mut kept);
+    if !kept.has(2)
+        && let Some(pan) = message.pan()
+    {
+        kept.set(2, pan.digits());
+    }
+    if !kept.has(14)
+        && let Some(expiry) = message.expiry()
+    {
+        kept.set(14, &expiry);
+    }
+    if message.has(55) {
+        let chip = custody_tags(message);
+        if !chip.is_empty() {
+            kept.set(55, &chip);
+        }
+    }
+    kept
+}
+
+fn custody_tags(message: &Message<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut value = Vec::new();
+    for tag in CUSTODY_TAGS {
+        value.clear();
+        // Lengths of these tags are below 128: one byte (EMV Book 3, B2).
+        if message.emv(tag, &mut value) && value.len() < 128 {
+            let bytes = tag.to_be_bytes();
+            out.extend_from_slice(if tag > 0xff { &bytes[2..] } else { &bytes[3..] });
+            out.push(value.len() as u8);
+            out.extend_from_slice(&value);
+        }
+    }
+    out
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0u32, |sum, digit| {
+        let digit = u32::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+fn small(number: Option<u64>) -> Option<u32> {
+    number.and_then(|number| u32::try_from(number).ok())
+}

@@ -1,0 +1,339 @@
+//! One connection to a participant's host, as a pure machine: connect with back-off and jitter, sign on,
+//! ask for signs of life, read answers. It is healthy because its peer answers, not because a socket is
+//! open.
+//!
+//! ```text
+//! Down --(due)--> Connecting --(connected)--> SigningOn --(0810/00)--> Open --(drain)--> Draining
+//!   ^                 |                            |                     |                   |
+//!   `-----------------`------- failed, refused, silent, or closed -------`-------------------'
+//! ```
+//! Without a sign-on, Connecting goes to Open.
+
+use super::buffer::{InBuf, OutBuf};
+use super::rim::{Keys, LineRim, Rim};
+use super::session::verified;
+use super::wire::{RECORD, Towards, write_network};
+use crate::config::SignOn;
+use crate::core::effect::{Answer, Event};
+use crate::core::ids::{CardToken, Currency, LineId, Now};
+use std::time::Duration;
+use yika_codec::{Code, Dialect, FieldSet, Kind, Layout, Message};
+use yika_keystore::{Tokenizer, Waiver, waive};
+
+pub struct Line {
+    pub id: LineId,
+    pub state: LineState,
+    pub input: InBuf,
+    pub out: OutBuf,
+    layout: Layout,
+    /// When the state must change by itself.
+    due_us: u64,
+    /// Connections that failed in a row.
+    failures: u32,
+    last_heard_us: u64,
+    /// F11 of the network message that waits for its answer.
+    asked: Option<(u32, Kind)>,
+    next_stan: u32,
+    bad_macs: u32,
+    pub signed_off: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineState {
+    Down,
+    Connecting,
+    SigningOn,
+    Open,
+}
+
+/// What a line asks of the rim.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineNeeds {
+    Nothing,
+    Connect,
+    Close,
+}
+
+/// Counts of what came over all lines and was no answer.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct LineCounts {
+    pub frames: u64,
+    pub undecodable: u64,
+    pub bad_mac: u64,
+    pub unexpected: u64,
+    pub echo_lost: u64,
+    pub connects: u64,
+    pub connect_failures: u64,
+}
+
+/// Bad MACs in a row before a line is taken down for its keys (rule 11).
+const BAD_MACS_MAX: u32 = 3;
+/// Bytes a peer has not read before the line takes no more requests.
+const OUT_BYTES_MAX: usize = 4 << 20;
+const NETWORK_TIMEOUT_US: u64 = 5_000_000;
+
+/// What a line needs of its surroundings while it reads.
+pub struct LineAround<'a> {
+    pub rim: &'a Rim,
+    pub keys: &'a Keys,
+    pub tokens: &'a Tokenizer,
+    pub counts: &'a mut LineCounts,
+    pub now: Now,
+}
+
+/// What a frame on a line is.
+pub enum Heard {
+    Event(Event),
+    /// A request of the participant's own (0800): its payload.
+    Request(Vec<u8>),
+}
+
+impl Line {
+    pub fn new(id: LineId, now: Now) -> Line {
+        Line {
+            id,
+            state: LineState::Down,
+            input: InBuf::default(),
+            out: OutBuf::default(),
+            layout: Layout::default(),
+            due_us: now.mono_us,
+            failures: 0,
+            last_heard_us: now.mono_us,
+            asked: None,
+            next_stan: 1,
+            bad_macs: 0,
+            signed_off: false,
+        }
+    }
+
+    /// Whether requests may go out on it now.
+    pub fn carries(&self) -> bool {
+        self.state == LineState::Open && !self.signed_off && self.out.len() < OUT_BYTES_MAX
+    }
+
+    /// Time passed. `jitter` is any number; it spreads reconnects of many switches.
+    pub fn due(&mut self, rim: &LineRim, around: &mut LineAround<'_>, jitter: u64) -> LineNeeds {
+        let now_us = around.now.mono_us;
+        match self.state {
+            LineState::Down if now_us >= self.due_us => {
+                self.state = LineState::Connecting;
+                self.due_us = now_us + micros(rim.link.connect_timeout);
+                around.counts.connects += 1;
+                LineNeeds::Connect
+            }
+            LineState::Connecting if now_us >= self.due_us => {
+                around.counts.connect_failures += 1;
+                self.fall(rim, now_us, jitter);
+                LineNeeds::Close
+            }
+            LineState::SigningOn if now_us >= self.due_us => {
+                self.fall(rim, now_us, jitter);
+                LineNeeds::Close
+            }
+            LineState::Open => self.ask_for_life(rim, around, jitter),
+            _ => LineNeeds::Nothing,
+        }
+    }
+
+    /// False when no attempt was under way any more.
+    pub fn connected(&mut self, rim: &LineRim, around: &mut LineAround<'_>) -> bool {
+        if self.state != LineState::Connecting {
+            return false;
+        }
+        self.last_heard_us = around.now.mono_us;
+        self.asked = None;
+        match rim.link.sign_on {
+            SignOn::None => {
+                self.state = LineState::Open;
+                self.failures = 0;
+            }
+            SignOn::Required => {
+                self.state = LineState::SigningOn;
+                self.due_us = around.now.mono_us + NETWORK_TIMEOUT_US;
+                self.send_network(Kind::SignOn, rim, around);
+            }
+        }
+        true
+    }
+
+    /// The connection failed or closed.
+    pub fn lost(&mut self, rim: &LineRim, now: Now, jitter: u64) {
+        if self.state == LineState::Down {
+            return;
+        }
+        self.fall(rim, now.mono_us, jitter);
+    }
+
+    /// Takes what was read.
+    ///
+    /// # Errors
+    /// The peer does not speak our framing, or its MACs are wrong: close the line.
+    pub fn handle_bytes(
+        &mut self,
+        bytes: &[u8],
+        rim: &LineRim,
+        around: &mut LineAround<'_>,
+        mut heard: impl FnMut(Heard),
+    ) -> Result<(), &'static str> {
+        self.last_heard_us = around.now.mono_us;
+        let mut input = std::mem::take(&mut self.input);
+        let mut layout = std::mem::take(&mut self.layout);
+        let joined = input.join(bytes);
+        let mut used = 0;
+        let outcome = loop {
+            match rim.link.framing.next(&joined[used..], around.rim.bounds.frame_bytes_max) {
+                Ok(Some(span)) => {
+                    let payload = &joined[used + span.start..used + span.end];
+                    used += span.end;
+                    if let Err(why) = self.handle_frame(payload, &mut layout, rim, around, &mut heard) {
+                        break Err(why);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(_) => break Err("its framing is not ours"),
+            }
+        };
+        if outcome.is_ok() {
+            input.keep(bytes, used);
+            self.input = input;
+        }
+        self.layout = layout;
+        outcome
+    }
+
+    fn handle_frame(
+        &mut self,
+        payload: &[u8],
+        layout: &mut Layout,
+        rim: &LineRim,
+        around: &mut LineAround<'_>,
+        heard: &mut impl FnMut(Heard),
+    ) -> Result<(), &'static str> {
+        around.counts.frames += 1;
+        let dialect: &Dialect = &rim.link.dialect;
+        if dialect.decode(payload, layout).is_err() {
+            around.counts.undecodable += 1;
+            return Ok(());
+        }
+        let message = dialect.message(payload, layout);
+        let keyed = around.keys.of(rim.participant).and_then(|keys| keys.mac.as_ref());
+        let network = message.mti().class() == 0x08;
+        let proof = match keyed {
+            None => waive(Waiver::LoopbackListenerWithoutMac, ()),
+            Some(_) if network && message.mac().is_none() => waive(Waiver::BeforeKeys, ()),
+            Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
+                Some(proof) => proof,
+                None => {
+                    around.counts.bad_mac += 1;
+                    self.bad_macs += 1;
+                    let many = self.bad_macs >= BAD_MACS_MAX;
+                    return if many { Err("three MACs in a row are wrong") } else { Ok(()) };
+                }
+            },
+        };
+        self.bad_macs = 0;
+        if message.mti().is_request() {
+            heard(Heard::Request(payload.to_vec()));
+        } else if network {
+            return self.network_answer(&message, around);
+        } else if let Some(answer) = answer(&message, self.id, rim, around.tokens) {
+            heard(Heard::Event(Event::Answer(proof.map(|()| answer))));
+        } else {
+            around.counts.undecodable += 1;
+        }
+        Ok(())
+    }
+
+    fn network_answer(&mut self, message: &Message<'_>, around: &mut LineAround<'_>) -> Result<(), &'static str> {
+        let stan = message.number(11).and_then(|stan| u32::try_from(stan).ok());
+        let Some((_, kind)) = self.asked.filter(|(asked, _)| Some(*asked) == stan) else {
+            around.counts.unexpected += 1;
+            return Ok(());
+        };
+        self.asked = None;
+        let approved = message.digits::<2>(39) == Some(*b"00");
+        match (kind, self.state) {
+            (Kind::SignOn, LineState::SigningOn) if approved => {
+                self.state = LineState::Open;
+                self.failures = 0;
+                Ok(())
+            }
+            (Kind::SignOn, LineState::SigningOn) => Err("the sign-on was refused"),
+            _ => Ok(()),
+        }
+    }
+
+    /// An idle line is asked; one that does not answer is no line.
+    fn ask_for_life(&mut self, rim: &LineRim, around: &mut LineAround<'_>, jitter: u64) -> LineNeeds {
+        let (now_us, idle_us) = (around.now.mono_us, micros(rim.link.echo_idle));
+        if self.asked.is_some() && now_us >= self.due_us {
+            around.counts.echo_lost += 1;
+            self.fall(rim, now_us, jitter);
+            return LineNeeds::Close;
+        }
+        if idle_us > 0 && self.asked.is_none() && now_us.saturating_sub(self.last_heard_us) >= idle_us {
+            self.due_us = now_us + NETWORK_TIMEOUT_US;
+            self.send_network(Kind::Echo, rim, around);
+        }
+        LineNeeds::Nothing
+    }
+
+    fn send_network(&mut self, kind: Kind, rim: &LineRim, around: &mut LineAround<'_>) {
+        let stan = self.next_stan;
+        self.next_stan = if stan >= 999_999 { 1 } else { stan + 1 };
+        let to = towards_line(rim, around.rim, around.keys, around.now);
+        if write_network(kind, stan, &to, self.out.tail()) {
+            self.asked = Some((stan, kind));
+        }
+    }
+
+    /// Down, with the next attempt after a doubled and jittered wait.
+    fn fall(&mut self, rim: &LineRim, now_us: u64, jitter: u64) {
+        self.failures = self.failures.saturating_add(1);
+        let first = micros(rim.link.reconnect_first).max(1);
+        let wait = first.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(micros(rim.link.reconnect_max));
+        // Between half of the wait and all of it.
+        self.due_us = now_us + wait / 2 + jitter % (wait / 2 + 1);
+        self.state = LineState::Down;
+        self.input = InBuf::default();
+        self.asked = None;
+        self.bad_macs = 0;
+    }
+}
+
+pub fn towards_line<'a>(line: &'a LineRim, rim: &'a Rim, keys: &'a Keys, now: Now) -> Towards<'a> {
+    Towards {
+        dialect: &line.link.dialect,
+        framing: line.link.framing,
+        keys: keys.of(line.participant),
+        institution: &rim.institution,
+        zone_minutes: rim.zone_minutes,
+        wall_ms: now.wall_ms,
+    }
+}
+
+/// The facts of an answer; None when it has no F11 to match by.
+fn answer(message: &Message<'_>, line: LineId, rim: &LineRim, tokens: &Tokenizer) -> Option<Answer> {
+    let small = |n| message.number(n).and_then(|number| u32::try_from(number).ok());
+    let mut record = FieldSet::new();
+    message.collect(&RECORD, &mut record);
+    let code = message.digits::<2>(39).and_then(|text| Code::parse(std::str::from_utf8(&text).ok()?));
+    Some(Answer {
+        participant: rim.participant,
+        line,
+        mti: message.mti(),
+        stan: small(11)?,
+        sent_at: small(7),
+        terminal: message.digits::<8>(41),
+        rrn: message.digits::<12>(37),
+        code,
+        amount: message.number(4),
+        currency: small(49).map(|code| Currency(code as u16)),
+        card: message.pan().filter(|_| message.has(2)).map(|pan| CardToken(tokens.token(pan.digits()))),
+        record,
+    })
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

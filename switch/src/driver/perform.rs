@@ -1,0 +1,255 @@
+//! Performs released effects: requests out on a line of their participant, answers to their sessions, keys
+//! into use. Nothing here decides; what cannot be done goes back to the core as an event.
+
+use super::line::towards_line;
+use super::session::Closed;
+use super::wire::{Towards, write_reply, write_request};
+use super::{Driver, Output};
+use crate::config::Sharing;
+use crate::core::effect::{Alarm, Effect, Event, Reply, Request, Send, Unsent};
+use crate::core::entry::KeyUse;
+use crate::core::facts::{Facts, OriginalRef};
+use crate::core::ids::{Currency, LineId, ListenerNo, MsgHandle, Now, ParticipantId, Peer};
+use crate::journal::Released;
+use yika_codec::{FieldSet, Kind, Message};
+use yika_keystore::{Algorithm, LmkBlock, Mode, Usage, Waiver, Wrapped, waive};
+
+impl Driver {
+    pub(super) fn perform_released(&mut self, now: Now) {
+        let mut released = std::mem::take(&mut self.released);
+        self.journal.released(&mut released);
+        for effect in released.drain(..) {
+            self.perform(now, effect);
+        }
+        self.released = released;
+    }
+
+    fn perform(&mut self, now: Now, effect: Released<Effect>) {
+        match effect.into_inner() {
+            Effect::Send(send) => self.send(now, &send),
+            Effect::Reply(reply) => self.reply(now, &reply),
+            Effect::Fetch(seq) => self.outputs.push(Output::Fetch(seq)),
+            Effect::Forget { peer, msg } => self.forget(peer, msg),
+            Effect::UseKey { participant, usage, block, .. } => {
+                // The block was opened once already, before the core accepted it.
+                if self.keys.change(participant, usage, &block, now.mono_us).is_err() {
+                    self.outputs.push(Output::Alarm(Alarm::KeyClash { participant }));
+                }
+            }
+            Effect::SignedOff { participant, off } => {
+                let group = self.groups.get(&participant).map(|group| group.lines.clone()).unwrap_or_default();
+                for id in group {
+                    self.lines[id.0 as usize].signed_off = off;
+                    self.after_line(id);
+                }
+            }
+            Effect::Alarm(alarm) => self.outputs.push(Output::Alarm(alarm)),
+            Effect::Done { ticket, refused } => self.outputs.push(Output::Done { ticket, refused }),
+        }
+    }
+
+    /// Writes a request to a line of its participant, or says why no byte of it left (rule 9).
+    fn send(&mut self, now: Now, send: &Send) {
+        if let Err(why) = self.try_send(now, send) {
+            self.answers.push_back(Event::NotSent(send.of, why));
+        }
+    }
+
+    fn try_send(&mut self, now: Now, send: &Send) -> Result<(), Unsent> {
+        if now.mono_us > send.not_after_us {
+            return Err(Unsent::TooOld);
+        }
+        let id = self.choose_line(send.participant).ok_or(Unsent::NoLine)?;
+        let rim = &self.rim.lines[id.0 as usize];
+        let live = match &send.body {
+            crate::core::effect::Body::Live(msg) => Some(*msg),
+            crate::core::effect::Body::Kept(_) => None,
+        };
+        let from = live.and_then(|msg| self.messages.listener(msg)).and_then(|no| self.rim.listener(no));
+        let from_keys = from.and_then(|listener| self.keys.of(listener.participant));
+        let to = towards_line(rim, &self.rim, &self.keys, now);
+        let line = &mut self.lines[id.0 as usize];
+        let start = line.out.tail().len();
+        let message = live.and_then(|msg| self.messages.view(msg));
+        write_request(send, message, from_keys, &to, &mut self.scratch, line.out.tail())?;
+        line.out.mark(start, send.of);
+        self.outputs.push(Output::LineOut(id));
+        Ok(())
+    }
+
+    /// Round the open lines, or the first of them.
+    fn choose_line(&mut self, participant: ParticipantId) -> Option<LineId> {
+        let group = self.groups.get_mut(&participant)?;
+        let primary = group.lines.first().is_some_and(|line| {
+            self.rim.lines[line.0 as usize].link.sharing == Sharing::Primary
+        });
+        let first = if primary { 0 } else { group.next };
+        let count = group.lines.len();
+        let chosen = (0..count).map(|step| (first + step) % count).find(|at| {
+            self.lines[group.lines[*at].0 as usize].carries()
+        })?;
+        group.next = chosen + 1;
+        Some(group.lines[chosen])
+    }
+
+    fn reply(&mut self, now: Now, reply: &Reply) {
+        match reply.peer {
+            Peer::Session(_) => self.reply_to_session(now, reply),
+            Peer::Line(line) => self.reply_to_line(now, line, reply),
+        }
+        self.messages.forget(reply.msg);
+    }
+
+    fn reply_to_session(&mut self, now: Now, reply: &Reply) {
+        let Peer::Session(id) = reply.peer else { return };
+        if let Some(arrived) = self.messages.arrived_us(reply.msg) {
+            self.latency.record(now.mono_us.saturating_sub(arrived));
+        }
+        let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) else {
+            self.counts.replies_to_nobody += 1;
+            return;
+        };
+        let (Some(message), true) = (self.messages.view(reply.msg), session.id == id) else {
+            self.counts.replies_to_nobody += 1;
+            return;
+        };
+        session.inflight = session.inflight.saturating_sub(1);
+        let Some(listener) = self.rim.listener(session.listener) else { return };
+        let to = Towards {
+            dialect: &listener.dialect,
+            framing: listener.framing,
+            keys: self.keys.of(listener.participant),
+            institution: &self.rim.institution,
+            zone_minutes: self.rim.zone_minutes,
+            wall_ms: now.wall_ms,
+        };
+        let was_empty = session.out.is_empty();
+        match write_reply(reply, &message, &to, &mut self.scratch, session.out.tail()) {
+            true => self.counts.replies += 1,
+            false => self.counts.replies_unwritable += 1,
+        }
+        let too_much = session.out.len() > self.rim.bounds.out_bytes_max;
+        if was_empty {
+            self.outputs.push(Output::SessionOut(id));
+        }
+        if too_much {
+            self.close_session(id, Closed::SlowReader);
+        }
+    }
+
+    fn reply_to_line(&mut self, now: Now, id: LineId, reply: &Reply) {
+        let Some(rim) = self.rim.lines.get(id.0 as usize) else { return };
+        let Some(message) = self.messages.view(reply.msg) else { return };
+        let to = towards_line(rim, &self.rim, &self.keys, now);
+        let out = self.lines[id.0 as usize].out.tail();
+        if write_reply(reply, &message, &to, &mut self.scratch, out) {
+            self.outputs.push(Output::LineOut(id));
+        }
+    }
+
+    fn forget(&mut self, peer: Peer, msg: MsgHandle) {
+        if let Peer::Session(id) = peer
+            && let Some(Some(session)) = self.sessions.get_mut(id.slot as usize)
+            && session.id == id
+        {
+            session.inflight = session.inflight.saturating_sub(1);
+        }
+        self.messages.forget(msg);
+    }
+
+    /// A participant's own request: network management only.
+    pub(super) fn line_request(&mut self, id: LineId, payload: &[u8], now: Now) {
+        let Some(rim) = self.rim.lines.get(id.0 as usize).cloned() else { return };
+        let held = self.messages.hold(&rim.link.dialect, rim.listener, now.mono_us, payload);
+        let Ok(msg) = held else { return };
+        let Some(message) = self.messages.view(msg) else { return };
+        let kind = message.kind().filter(|_| message.mti().class() == 0x08);
+        let Some(kind) = kind else {
+            self.counts.lines.unexpected += 1;
+            return self.messages.forget(msg);
+        };
+        let peer = Peer::Line(id);
+        let event = if kind == Kind::KeyChange {
+            match self.unwrap_key(rim.participant, &message) {
+                Some((usage, block)) => {
+                    let block = block.as_str().to_owned();
+                    Event::KeyChange { peer, msg, participant: rim.participant, usage, block }
+                }
+                None => {
+                    self.outputs.push(Output::Alarm(Alarm::KeyClash { participant: rim.participant }));
+                    let code = rim.link.dialect.codes().format;
+                    let reply = Reply { peer, msg, kind, code, amount: None, record: FieldSet::new() };
+                    return self.reply(now, &reply);
+                }
+            }
+        } else {
+            let facts = network_facts(kind, &message, rim.participant, rim.listener);
+            let request = Request { peer, msg, facts, custody: FieldSet::new() };
+            Event::Request(waive(Waiver::BeforeKeys, request))
+        };
+        self.answers.push_back(event);
+    }
+
+    /// F53's first digit says which key (1 PIN, 2 MAC); F48 holds the usage-tagged `NK` with the key: an
+    /// X9.143 block as it is, or cryptogram and check value in hex.
+    fn unwrap_key(&self, participant: ParticipantId, message: &Message<'_>) -> Option<(KeyUse, LmkBlock)> {
+        let kek = self.keys.of(participant)?.kek.as_deref()?;
+        let which = message.digits::<16>(53)?;
+        let mut text = [0; 999];
+        let len = message.text(48, &mut text)?;
+        let key = std::str::from_utf8(text[..len].strip_prefix(b"NK")?.get(3..)?).ok()?;
+        let (usage, into, algorithm) = match which[0] {
+            b'1' => (KeyUse::Pin, Usage::Pin, Algorithm::Tdes),
+            b'2' => (KeyUse::Mac, Usage::MacCmac, Algorithm::Aes),
+            _ => return None,
+        };
+        let wrapped = if key.starts_with(['B', 'D']) && key.len() > 64 {
+            Wrapped::KeyBlock(key.to_owned())
+        } else {
+            let (cryptogram, check_value) = key.split_at_checked(key.len().checked_sub(6)?)?;
+            Wrapped::TdesEcb { cryptogram: unhex(cryptogram)?, check_value: unhex(check_value)? }
+        };
+        let block = self.keys.store().rewrap(kek, &wrapped, into, algorithm, Mode::Both).ok()?;
+        Some((usage, block))
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pairs = text.as_bytes().chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+fn network_facts(
+    kind: Kind,
+    message: &Message<'_>,
+    participant: ParticipantId,
+    listener: ListenerNo,
+) -> Facts {
+    let small = |n| message.number(n).and_then(|number| u32::try_from(number).ok());
+    Facts {
+        kind,
+        mti: message.mti(),
+        listener,
+        acquirer: participant,
+        terminal: [b' '; 8],
+        merchant: [b' '; 15],
+        stan: small(11).unwrap_or(0),
+        sent_at: small(7),
+        local_at: None,
+        made_ms: None,
+        rrn: None,
+        batch: None,
+        card: None,
+        amount: 0,
+        currency: Currency(0),
+        processing: [b'0'; 6],
+        has_pin: false,
+        original: OriginalRef::default(),
+        coupon: None,
+        replacement: false,
+    }
+}
+

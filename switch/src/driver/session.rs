@@ -1,0 +1,243 @@
+//! One accepted connection, as a pure machine: bytes in, events and bytes out. It frames, decodes, checks
+//! the MAC and the sign-on, and answers by itself only what never becomes a transaction. It never decides
+//! about money.
+
+use super::buffer::{InBuf, OutBuf};
+use super::facts::facts;
+use super::messages::{Messages, NotHeld};
+use super::rim::{Keys, ListenerRim, Rim};
+use super::wire::{Scratch, Towards, write_refusal};
+use crate::core::effect::{Event, Request};
+use crate::core::ids::{ListenerNo, MsgHandle, Now, Peer, SessionId};
+use yika_codec::{Code, Kind, Message, Mti};
+use yika_keystore::{Authentic, Tokenizer, Waiver, waive};
+
+pub struct Session {
+    pub id: SessionId,
+    pub listener: ListenerNo,
+    pub input: InBuf,
+    pub out: OutBuf,
+    /// Requests that wait for their answer.
+    pub inflight: usize,
+    pub last_heard_us: u64,
+    signed_on: bool,
+    /// Frames in a row that could not be decoded.
+    garbage: u32,
+    pub closing: bool,
+}
+
+/// Undecodable frames in a row before a session is closed: a peer that speaks another dialect will not
+/// learn ours.
+const GARBAGE_MAX: u32 = 3;
+
+/// Why a session ended by our doing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Closed {
+    ByPeer,
+    Framing,
+    Garbage,
+    SlowReader,
+    Idle,
+    Drained,
+}
+
+/// Counts of what sessions refused by themselves.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct SessionCounts {
+    pub frames: u64,
+    pub undecodable: u64,
+    pub bad_mac: u64,
+    pub not_signed_on: u64,
+    pub unfit: u64,
+    pub no_memory: u64,
+}
+
+/// What a session needs of its surroundings while it reads.
+pub struct Around<'a> {
+    pub rim: &'a Rim,
+    pub keys: &'a Keys,
+    pub tokens: &'a Tokenizer,
+    pub messages: &'a mut Messages,
+    pub scratch: &'a mut Scratch,
+    pub counts: &'a mut SessionCounts,
+    pub now: Now,
+}
+
+impl Session {
+    pub fn new(id: SessionId, listener: ListenerNo, now: Now) -> Session {
+        Session {
+            id,
+            listener,
+            input: InBuf::default(),
+            out: OutBuf::default(),
+            inflight: 0,
+            last_heard_us: now.mono_us,
+            signed_on: false,
+            garbage: 0,
+            closing: false,
+        }
+    }
+
+    /// Takes what was read.
+    ///
+    /// # Errors
+    /// Why the session must be closed; requests already taken stay taken.
+    pub fn handle_bytes(
+        &mut self,
+        bytes: &[u8],
+        around: &mut Around<'_>,
+        mut event: impl FnMut(Event),
+    ) -> Result<(), Closed> {
+        let Some(listener) = around.rim.listener(self.listener) else { return Err(Closed::Drained) };
+        self.last_heard_us = around.now.mono_us;
+        let mut input = std::mem::take(&mut self.input);
+        let joined = input.join(bytes);
+        let mut used = 0;
+        let outcome = loop {
+            match listener.framing.next(&joined[used..], around.rim.bounds.frame_bytes_max) {
+                Ok(Some(span)) => {
+                    let payload = &joined[used + span.start..used + span.end];
+                    used += span.end;
+                    if let Err(closed) = self.handle_frame(payload, listener, around, &mut event) {
+                        break Err(closed);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(_) => break Err(Closed::Framing),
+            }
+        };
+        if outcome.is_ok() {
+            input.keep(bytes, used);
+            self.input = input;
+        }
+        outcome
+    }
+
+    fn handle_frame(
+        &mut self,
+        payload: &[u8],
+        listener: &ListenerRim,
+        around: &mut Around<'_>,
+        event: &mut impl FnMut(Event),
+    ) -> Result<(), Closed> {
+        around.counts.frames += 1;
+        let held = around.messages.hold(&listener.dialect, self.listener, around.now.mono_us, payload);
+        let msg = match held {
+            Ok(msg) => msg,
+            Err(NotHeld::Full) => {
+                // Nothing can be remembered about it, so nothing is said: a repeat is a new attempt.
+                around.counts.no_memory += 1;
+                return Ok(());
+            }
+            Err(NotHeld::Undecodable(_)) => return self.undecodable(payload, listener, around),
+        };
+        self.garbage = 0;
+        match self.admit(msg, listener, around) {
+            Ok(request) => {
+                self.inflight += 1;
+                event(Event::Request(request));
+            }
+            Err(Some(code)) => {
+                self.refuse(msg, code, listener, around);
+                around.messages.forget(msg);
+            }
+            Err(None) => around.messages.forget(msg),
+        }
+        Ok(())
+    }
+
+    /// MAC, sign-on, facts. Err: the code to refuse with; None says nothing.
+    fn admit(
+        &mut self,
+        msg: MsgHandle,
+        listener: &ListenerRim,
+        around: &mut Around<'_>,
+    ) -> Result<Authentic<Request>, Option<Code>> {
+        let Some(message) = around.messages.view(msg) else { return Err(None) };
+        if !message.mti().is_request() {
+            around.counts.unfit += 1;
+            return Err(None);
+        }
+        let codes = listener.dialect.codes();
+        let keyed = around.keys.of(listener.participant).and_then(|keys| keys.mac.as_ref());
+        let proof = match keyed {
+            None => waive(Waiver::LoopbackListenerWithoutMac, ()),
+            // Sign-on and echo come before and beside the keys.
+            Some(_) if message.mti().class() == 0x08 && message.mac().is_none() => waive(Waiver::BeforeKeys, ()),
+            Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
+                Some(proof) => proof,
+                None => {
+                    around.counts.bad_mac += 1;
+                    return Err(Some(codes.mac));
+                }
+            },
+        };
+        let read = facts(&message, listener, self.listener, around.now.wall_ms, around.rim.zone_minutes, around.tokens);
+        let (facts, custody) = read.map_err(|unfit| {
+            around.counts.unfit += 1;
+            tracing::debug!(session = self.id.slot, code = %unfit.code, what = unfit.what, "request refused");
+            Some(unfit.code)
+        })?;
+        match facts.kind {
+            Kind::SignOn => self.signed_on = true,
+            Kind::SignOff => self.signed_on = false,
+            Kind::Echo => {}
+            _ if listener.sign_on_required && !self.signed_on => {
+                around.counts.not_signed_on += 1;
+                return Err(Some(codes.not_signed_on));
+            }
+            _ => {}
+        }
+        Ok(proof.map(|()| Request { peer: Peer::Session(self.id), msg, facts, custody }))
+    }
+
+    fn refuse(&mut self, msg: MsgHandle, code: Code, listener: &ListenerRim, around: &mut Around<'_>) {
+        let Some(message) = around.messages.view(msg) else { return };
+        let to = towards(listener, around);
+        write_refusal(&message, code, &to, around.scratch, self.out.tail());
+    }
+
+    /// A format error goes back where the message can at least be addressed: a request's MTI at its place.
+    fn undecodable(
+        &mut self,
+        payload: &[u8],
+        listener: &ListenerRim,
+        around: &mut Around<'_>,
+    ) -> Result<(), Closed> {
+        around.counts.undecodable += 1;
+        self.garbage += 1;
+        let header = listener.dialect.default_header().len();
+        let mti = payload.get(header..header + 4).and_then(|text| text.try_into().ok()).and_then(Mti::from_digits);
+        if let Some(mti) = mti.filter(|mti| mti.is_request()) {
+            let code = listener.dialect.codes().format;
+            let to = towards(listener, around);
+            super::wire::write_format_error(mti, code, &to, self.out.tail());
+        }
+        if self.garbage >= GARBAGE_MAX { Err(Closed::Garbage) } else { Ok(()) }
+    }
+}
+
+fn towards<'a>(listener: &'a ListenerRim, around: &Around<'a>) -> Towards<'a> {
+    Towards {
+        dialect: &listener.dialect,
+        framing: listener.framing,
+        keys: around.keys.of(listener.participant),
+        institution: &around.rim.institution,
+        zone_minutes: around.rim.zone_minutes,
+        wall_ms: around.now.wall_ms,
+    }
+}
+
+/// The MAC under the current key, or under the one before while both are good.
+pub fn verified(
+    message: &Message<'_>,
+    epochs: &super::rim::Epochs<yika_keystore::MacKey>,
+    now_us: u64,
+) -> Option<Authentic<()>> {
+    let (input, mac) = (message.mac_input()?, message.mac()?);
+    if let Ok(proof) = epochs.current.verify(input, &mac, ()) {
+        return Some(proof);
+    }
+    let (previous, _) = epochs.previous.as_ref().filter(|(_, until)| now_us < *until)?;
+    previous.verify(input, &mac, ()).ok()
+}

@@ -1,0 +1,320 @@
+//! Writes messages: requests to participants in their dialect, with the identity the core assigned, and
+//! answers to originators. MAC and PIN are made here, at write time, with the current keys (rule 15).
+
+use super::rim::ParticipantKeys;
+use crate::core::clock::month_to_second;
+use crate::core::effect::{Body, Reply, Send, Unsent};
+use crate::core::entry::OwedKind;
+use yika_codec::{Dialect, Draft, FieldMask, FieldSet, Framing, Kind, Message, Mti, ReversalStyle};
+use yika_keystore::{EncryptedPin, PinFormat, translate_pin};
+use zeroize::Zeroize;
+
+/// What a request carries over as it is, when both sides speak the same dialect: all but what the switch sets.
+const OURS: FieldMask = FieldMask::of(&[4, 7, 11, 32, 33, 37, 39, 52, 64, 90, 128]);
+/// What has the same meaning in every dialect. Private fields stay at home, but F48 where the other side knows it.
+const COMMON: FieldMask =
+    FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 35, 38, 41, 42, 43, 48, 49, 53, 54, 55, 95]);
+/// What an answer repeats of its request.
+const ECHO: FieldMask =
+    FieldMask::of(&[2, 3, 4, 7, 11, 12, 13, 23, 25, 32, 33, 37, 41, 42, 49, 60, 70]);
+/// Answer fields that are no echo: the answer record (design.md, section 3).
+pub const RECORD: FieldMask = FieldMask::of(&[37, 38, 44, 54, 55, 57, 58, 59, 62, 63]);
+
+/// Reversal reason in F39 of a pos-bcd 0400: no answer came.
+const NO_ANSWER: &[u8] = b"98";
+
+/// Scratch that is kept from message to message, so that writing one allocates nothing.
+#[derive(Default)]
+pub struct Scratch {
+    fields: FieldSet,
+    header: Vec<u8>,
+}
+
+/// Where a message goes, and how that side wants it.
+pub struct Towards<'a> {
+    pub dialect: &'a Dialect,
+    pub framing: Framing,
+    pub keys: Option<&'a ParticipantKeys>,
+    pub institution: &'a str,
+    pub zone_minutes: i32,
+    pub wall_ms: u64,
+}
+
+/// Appends one framed request to `out`.
+///
+/// # Errors
+/// `Unsent`: `out` is as before, and nothing of the send may be counted as sent.
+pub fn write_request(
+    send: &Send,
+    live: Option<Message<'_>>,
+    from: Option<&ParticipantKeys>,
+    to: &Towards<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<(), Unsent> {
+    let text = Texts::new(send, to);
+    let mut pin = None;
+    scratch.fields = FieldSet::new();
+    if let (Body::Live(_), Some(message)) = (&send.body, &live) {
+        pin = translated_pin(message, from, to.keys)?;
+        if message.dialect().name() != to.dialect.name() {
+            message.collect(&COMMON, &mut scratch.fields);
+        }
+    }
+    let repeats = send.repeat && to.dialect.reversal() == ReversalStyle::F90Advice;
+    let mti = if repeats { send.identity.mti.with_repeat() } else { send.identity.mti };
+    let mut draft = Draft::new(mti);
+    draft.header(to.dialect.default_header());
+    match (&send.body, &live) {
+        (Body::Kept(kept), _) => set_known(&mut draft, to.dialect, kept),
+        (Body::Live(_), Some(message)) if message.dialect().name() == to.dialect.name() => {
+            for n in message.fields().filter(|n| !OURS.has(*n)) {
+                draft.splice(message, n);
+            }
+        }
+        (Body::Live(_), Some(_)) => set_known(&mut draft, to.dialect, &scratch.fields),
+        (Body::Live(_), None) => return Err(Unsent::Unwritable),
+    }
+    text.set(&mut draft, send, to);
+    if let Some(pin) = &pin {
+        draft.set(52, pin.as_bytes());
+    }
+    frame(&mut draft, to, out).map_err(|()| Unsent::Unwritable)
+}
+
+/// Appends one framed answer to `out`; false when it cannot be written in the originator's dialect.
+pub fn write_reply(
+    reply: &Reply,
+    request: &Message<'_>,
+    to: &Towards<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> bool {
+    scratch.header.clear();
+    to.dialect.reply_header(request.header(), &mut scratch.header);
+    let mut amount = [0; 12];
+    let mut draft = Draft::new(request.mti().response());
+    draft.header(&scratch.header);
+    for n in request.fields().filter(|n| ECHO.has(*n)) {
+        draft.splice(request, n);
+    }
+    set_known(&mut draft, to.dialect, &reply.record);
+    draft.set(39, reply.code.bytes());
+    if let Some(minor) = reply.amount {
+        digits(&mut amount, minor);
+        draft.set(4, &amount);
+    }
+    frame(&mut draft, to, out).is_ok()
+}
+
+/// Appends a refusal of a request that never became facts.
+pub fn write_refusal(
+    request: &Message<'_>,
+    code: yika_codec::Code,
+    to: &Towards<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> bool {
+    scratch.header.clear();
+    to.dialect.reply_header(request.header(), &mut scratch.header);
+    let mut draft = Draft::new(request.mti().response());
+    draft.header(&scratch.header);
+    for n in request.fields().filter(|n| ECHO.has(*n)) {
+        draft.splice(request, n);
+    }
+    draft.set(39, code.bytes());
+    frame(&mut draft, to, out).is_ok()
+}
+
+/// Appends a network message of our own (0800): sign-on, sign-off, echo. False when the dialect has none.
+pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
+    let Some(row) = to.dialect.kind_row(kind) else { return false };
+    let (mut sent_at, mut trace) = ([0; 10], [0; 6]);
+    let minutes = i32::from(to.dialect.f7_offset_minutes());
+    digits(&mut sent_at, u64::from(month_to_second(to.wall_ms, minutes)));
+    digits(&mut trace, u64::from(stan));
+    let mut draft = Draft::new(row.mti);
+    draft.header(to.dialect.default_header());
+    if to.dialect.knows(7) {
+        draft.set(7, &sent_at);
+    }
+    draft.set(11, &trace);
+    let mut private = *b"00000000000";
+    if let Some(code) = &row.f70 {
+        draft.set(70, code);
+    }
+    if let Some(code) = &row.f60_3 {
+        private[..2].copy_from_slice(row.f60_1.as_ref().unwrap_or(b"00"));
+        private[8..].copy_from_slice(code);
+        draft.set(60, &private);
+    }
+    frame(&mut draft, to, out).is_ok()
+}
+
+/// The texts of the fields that the switch sets, alive while the draft borrows them.
+struct Texts {
+    amount: [u8; 12],
+    sent_at: [u8; 10],
+    stan: [u8; 6],
+    local_time: [u8; 6],
+    local_date: [u8; 4],
+    original: [u8; 42],
+    original_pos: [u8; 16],
+    private_pos: [u8; 11],
+    currency: [u8; 3],
+}
+
+impl Texts {
+    fn new(send: &Send, to: &Towards<'_>) -> Texts {
+        let mut text = Texts {
+            amount: [0; 12],
+            sent_at: [0; 10],
+            stan: [0; 6],
+            local_time: [0; 6],
+            local_date: [0; 4],
+            original: [b'0'; 42],
+            original_pos: [b'0'; 16],
+            private_pos: *b"00000000000",
+            currency: [0; 3],
+        };
+        digits(&mut text.amount, send.money.minor);
+        digits(&mut text.sent_at, u64::from(send.identity.sent_at));
+        digits(&mut text.stan, u64::from(send.identity.stan));
+        digits(&mut text.currency, u64::from(send.money.currency.0));
+        let local = month_to_second(to.wall_ms, to.zone_minutes);
+        digits(&mut text.local_time, u64::from(local % 1_000_000));
+        digits(&mut text.local_date, u64::from(local / 1_000_000));
+        if let Some(original) = &send.original {
+            text.original[..4].copy_from_slice(&original.mti.digits());
+            digits(&mut text.original[4..10], u64::from(original.stan));
+            digits(&mut text.original[10..20], u64::from(original.sent_at));
+            let institution = to.institution.as_bytes();
+            let institution = &institution[..institution.len().min(11)];
+            text.original[31 - institution.len()..31].copy_from_slice(institution);
+            digits(&mut text.original_pos[6..12], u64::from(original.stan));
+            digits(&mut text.original_pos[12..16], u64::from(original.sent_at / 1_000_000));
+        }
+        if let Some(code) = to.dialect.kind_row(send.kind).and_then(|row| row.f60_1) {
+            text.private_pos[..2].copy_from_slice(&code);
+        }
+        text
+    }
+
+    fn set<'a>(&'a self, draft: &mut Draft<'a>, send: &'a Send, to: &Towards<'a>) {
+        draft.set(4, &self.amount);
+        if to.dialect.knows(7) {
+            draft.set(7, &self.sent_at);
+        }
+        draft.set(11, &self.stan);
+        draft.set(37, &send.identity.rrn);
+        if !draft.has(12) || !draft.has(13) {
+            draft.set(12, &self.local_time);
+            draft.set(13, &self.local_date);
+        }
+        if !draft.has(49) {
+            draft.set(49, &self.currency);
+        }
+        if to.dialect.knows(32) && !to.institution.is_empty() {
+            draft.set(32, to.institution.as_bytes());
+        }
+        let Some(row) = to.dialect.kind_row(send.kind) else { return };
+        if let Some(condition) = &row.f25
+            && !draft.has(25)
+        {
+            draft.set(25, condition);
+        }
+        match to.dialect.reversal() {
+            ReversalStyle::F90Advice if send.original.is_some() => draft.set(90, &self.original),
+            ReversalStyle::F90Advice => {}
+            ReversalStyle::F61Request => {
+                if send.original.is_some() {
+                    draft.set(61, &self.original_pos);
+                }
+                if send.owed == Some(OwedKind::Reverse) {
+                    draft.set(39, NO_ANSWER);
+                }
+                if !draft.has(60) && row.f60_1.is_some() {
+                    draft.set(60, &self.private_pos);
+                }
+            }
+        }
+    }
+}
+
+/// F52 under the participant's key. Without keys on either side it passes as it is; with a key on one side
+/// only, nothing can vouch for it and the payment is refused (99).
+fn translated_pin(
+    message: &Message<'_>,
+    from: Option<&ParticipantKeys>,
+    to: Option<&ParticipantKeys>,
+) -> Result<Option<EncryptedPin>, Unsent> {
+    if !message.has(52) {
+        return Ok(None);
+    }
+    let mut block = [0; 16];
+    let len = message.text(52, &mut block).ok_or(Unsent::Pin)?;
+    let pin = EncryptedPin::from_bytes(&block[..len]).map_err(|_| Unsent::Pin)?;
+    let from = from.and_then(|keys| keys.pin.as_ref());
+    let to = to.and_then(|keys| keys.pin.as_ref());
+    let (from, to) = match (from, to) {
+        (None, None) => return Ok(Some(pin)),
+        (Some(from), Some(to)) => (&from.current, &to.current),
+        _ => return Err(Unsent::Pin),
+    };
+    let pan = message.pan().ok_or(Unsent::Pin)?;
+    let format = if len == 16 { PinFormat::Iso4 } else { PinFormat::Iso0 };
+    translate_pin(from, format, to, PinFormat::Iso0, pan.digits(), &pin).map(Some).map_err(|_| Unsent::Pin)
+}
+
+fn set_known<'a>(draft: &mut Draft<'a>, dialect: &Dialect, fields: &'a FieldSet) {
+    for (n, value) in fields.iter().filter(|(n, _)| dialect.knows(*n)) {
+        draft.set(n, value);
+    }
+}
+
+/// Frame, encode, MAC. `out` is as before when it fails.
+fn frame(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Result<(), ()> {
+    let before = out.len();
+    let written = frame_inner(draft, to, out);
+    if written.is_err() {
+        out[before..].zeroize();
+        out.truncate(before);
+    }
+    written
+}
+
+fn frame_inner(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Result<(), ()> {
+    let mac = to.keys.and_then(|keys| keys.mac.as_ref()).map(|epochs| &epochs.current);
+    let mark = to.framing.begin(out);
+    if mac.is_some() {
+        draft.set(to.dialect.mac_field(), &[0; 8]);
+    }
+    let encoded = to.dialect.encode(draft, out).map_err(|_| ())?;
+    if let (Some(key), Some(place)) = (mac, &encoded.mac) {
+        let mac = key.generate(&out[encoded.message.start..place.start]);
+        to.dialect.set_mac(out, &encoded, &mac);
+    }
+    to.framing.finish(out, mark).map_err(|_| ())
+}
+
+/// Right-aligned decimal digits, zero filled; the highest digits are lost when it does not fit, which no
+/// caller's number does.
+fn digits(out: &mut [u8], mut number: u64) {
+    for place in out.iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Whether an MTI is one that a participant answers.
+pub fn is_answer(mti: Mti) -> bool {
+    mti.is_response()
+}
+
+/// Appends a format error for a request of which only the MTI could be read.
+pub fn write_format_error(mti: Mti, code: yika_codec::Code, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
+    let mut draft = Draft::new(mti.response());
+    draft.header(to.dialect.default_header());
+    draft.set(39, code.bytes());
+    frame(&mut draft, to, out).is_ok()
+}

@@ -1,0 +1,130 @@
+//! One socket and its task: reads until it would block, and writes what a turn could not.
+
+use super::serve::Shared;
+use crate::core::ids::{LineId, SessionId};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::Poll;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// Which machine of the driver a socket feeds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    Session(SessionId),
+    Line(LineId),
+}
+
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) end: End,
+    /// Something changed that the task must look at: bytes left over, room to read again, or a close.
+    pub(super) changed: Notify,
+    pub(super) closing: Cell<bool>,
+    /// Not read until some of its requests are answered.
+    pub(super) paused: Cell<bool>,
+}
+
+thread_local! {
+    /// One read buffer for all connections of the runtime's thread: idle ones hold none.
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; 256 * 1024]);
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream, end: End) -> Rc<Connection> {
+        Rc::new(Connection { stream, end, changed: Notify::new(), closing: Cell::new(false), paused: Cell::new(false) })
+    }
+
+    /// Reads and writes until the connection ends; then tells the driver.
+    pub(super) async fn drive(self: Rc<Self>, shared: Rc<Shared>) {
+        loop {
+            self.flush(&shared);
+            if self.closing.get() {
+                break;
+            }
+            let wants_write = !self.pending_is_empty(&shared);
+            let wants_read = match self.end {
+                End::Session(id) => shared.driver.borrow().session_wants_read(id),
+                End::Line(_) => true,
+            };
+            self.paused.set(!wants_read);
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            let ready = poll_fn(|cx| {
+                if changed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Ok(false));
+                }
+                if wants_write && let Poll::Ready(done) = self.stream.poll_write_ready(cx) {
+                    return Poll::Ready(done.map(|()| false));
+                }
+                if wants_read && let Poll::Ready(done) = self.stream.poll_read_ready(cx) {
+                    return Poll::Ready(done.map(|()| true));
+                }
+                Poll::Pending
+            });
+            match ready.await {
+                Ok(true) if self.read(&shared) => {}
+                Ok(false) => {}
+                Ok(true) | Err(_) => break,
+            }
+        }
+        shared.ended(&self);
+    }
+
+    /// One read; false when the peer closed or the socket failed.
+    fn read(&self, shared: &Shared) -> bool {
+        READ.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
+            Ok(0) => false,
+            Ok(count) => {
+                let bytes = &buffer[..count];
+                let mut driver = shared.driver.borrow_mut();
+                match self.end {
+                    End::Session(id) => driver.session_bytes(id, bytes, shared.now()),
+                    End::Line(id) => driver.line_bytes(id, bytes, shared.now()),
+                }
+                drop(driver);
+                shared.work.notify_one();
+                true
+            }
+            Err(e) => e.kind() == io::ErrorKind::WouldBlock,
+        })
+    }
+
+    /// Writes what is pending as far as the kernel takes it.
+    pub(super) fn flush(&self, shared: &Shared) {
+        let mut driver = shared.driver.borrow_mut();
+        loop {
+            let pending = match self.end {
+                End::Session(id) => driver.session_pending(id),
+                End::Line(id) => driver.line_pending(id),
+            };
+            if pending.is_empty() {
+                return;
+            }
+            match self.stream.try_write(pending) {
+                Ok(count) => match self.end {
+                    End::Session(id) => driver.session_wrote(id, count),
+                    End::Line(id) => {
+                        driver.line_wrote(id, count);
+                        shared.work.notify_one();
+                    }
+                },
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.closing.set(true);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn pending_is_empty(&self, shared: &Shared) -> bool {
+        let driver = shared.driver.borrow();
+        match self.end {
+            End::Session(id) => driver.session_pending(id).is_empty(),
+            End::Line(id) => driver.line_pending(id).is_empty(),
+        }
+    }
+}

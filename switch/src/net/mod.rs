@@ -1,0 +1,8 @@
+//! The sockets. One current-thread runtime reads, writes and turns the driver; nothing here knows a
+//! message or decides anything. A read fills the driver, the driver turns once everyone who is ready was
+//! read, and each connection it touched gets one write.
+
+mod connection;
+mod serve;
+
+pub use serve::{ServeError, Stop, serve};

@@ -1,0 +1,398 @@
+//! Start, run and stop of the switch: lock and journal first, recovery made durable, then listeners.
+
+use super::connection::{Connection, End};
+use crate::admin;
+use crate::config::{Config, core_settings, participant_names};
+use crate::core::Core;
+use crate::core::batch::Batch;
+use crate::core::entry::Entry;
+use crate::core::ids::{LineId, ListenerNo, Now, Seq, SessionId};
+use crate::core::name_participants;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::driver::rim::{Keys, Rim};
+use crate::driver::{Driver, Output};
+use crate::journal::disk::{Disk, FileDisk};
+use crate::journal::recovery::RecoveryError;
+use crate::journal::writer::WriteError;
+use crate::journal::{Journal, JournalSize, Reader, replay};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use yika_keystore::{KeyError, Keystore};
+
+/// Why the switch did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error("cannot open the journal's folder {folder}: {source}")]
+    Folder { folder: String, source: io::Error },
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    #[error(transparent)]
+    Journal(#[from] WriteError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("cannot listen on {address}: {source}; is another program, or another yika, using it?")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot serve the admin port or control socket: {0}")]
+    Admin(String),
+    #[error("the journal failed and the switch stopped answering: {0}")]
+    Failed(String),
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// Everything in flight was finished.
+    Drained,
+    /// A second signal, or the drain's deadline: what was in flight is left to recovery.
+    AtOnce { in_flight: usize },
+}
+
+/// What every connection's task shares; lives on the runtime's thread.
+pub(super) struct Shared {
+    pub(super) driver: RefCell<Driver>,
+    /// A turn is wanted.
+    pub(super) work: Arc<Notify>,
+    sessions: RefCell<HashMap<SessionId, Rc<Connection>>>,
+    lines: RefCell<HashMap<LineId, Rc<Connection>>>,
+    started: Instant,
+    fetch: std::sync::mpsc::SyncSender<Seq>,
+    stopping: Notify,
+}
+
+impl Shared {
+    pub(super) fn now(&self) -> Now {
+        now_since(self.started)
+    }
+
+    /// A connection's task is over.
+    pub(super) fn ended(&self, connection: &Connection) {
+        let now = self.now();
+        match connection.end {
+            End::Session(id) => {
+                self.sessions.borrow_mut().remove(&id);
+                self.driver.borrow_mut().session_closed(id);
+            }
+            End::Line(id) => {
+                // A line that the driver already let go may be connecting again.
+                let own = self.lines.borrow().get(&id).is_some_and(|held| std::ptr::eq(Rc::as_ptr(held), connection));
+                if own {
+                    self.lines.borrow_mut().remove(&id);
+                    self.driver.borrow_mut().line_lost(id, now, now.mono_us);
+                }
+            }
+        }
+        self.work.notify_one();
+    }
+}
+
+fn now_since(started: Instant) -> Now {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now {
+        // Never 0: a deadline of 0 would lie in the past.
+        mono_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1),
+        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+/// Runs the switch until it is told to stop. Blocks the calling thread.
+///
+/// # Errors
+/// `ServeError`: before any listener opened, or because the journal failed.
+pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeError> {
+    let data = DataDir::lock(&config.data_dir)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let work = Arc::new(Notify::new());
+    let (driver, reader) = open(config, keystore, &data, work.clone())?;
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(run(config, driver, reader, work, &data)))
+}
+
+/// Replays, recovers and makes the recovery durable: P4 and P5 hold before anyone can connect.
+fn open(
+    config: &Config,
+    keystore: Arc<Keystore>,
+    data: &DataDir,
+    work: Arc<Notify>,
+) -> Result<(Driver, Reader), ServeError> {
+    let began = Instant::now();
+    let folder = data.journal();
+    let disk = FileDisk::create_in(&folder)
+        .map_err(|source| ServeError::Folder { folder: folder.display().to_string(), source })?;
+    let disk: Arc<dyn Disk> = Arc::new(disk);
+    let opened = replay(&*disk, &keystore)?;
+    let now = now_since(began);
+    let scan = &opened.scan;
+    if let Some(torn) = &scan.torn {
+        tracing::warn!(file = torn.file, offset = torn.offset, "the journal's tail was torn and is cut; nothing in it was acknowledged");
+    }
+    let mut durable = opened.durable;
+    let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
+    let ids = name_participants(&mut durable, &mut batch, participant_names(config));
+    let settings = Arc::new(core_settings(config, &ids));
+    let keys = Keys::open(keystore.clone(), config, &ids, &durable)?;
+    let (in_doubt, obligations) = (durable.open.len(), durable.obligations.len());
+    let mut core = Core::new(durable, settings);
+    core.recover(now, &mut batch);
+    let size = JournalSize {
+        segment_bytes: config.journal.segment_bytes,
+        pending_bytes_max: config.journal.pending_bytes_max,
+    };
+    let wake = Box::new(move || work.notify_one());
+    let journal = Journal::start(disk, keystore, scan, size, wake)?;
+    let reader = journal.reader();
+    let rim = Rim::new(config, &ids);
+    let driver = Driver::new(core, journal, size, rim, keys, batch, now);
+    while !driver.journal().is_durable() {
+        if let Some(why) = driver.journal().failure() {
+            return Err(ServeError::Failed(why));
+        }
+        std::thread::yield_now();
+    }
+    tracing::info!(
+        entries = scan.records,
+        segments = scan.segments.len(),
+        in_doubt,
+        obligations,
+        took_ms = began.elapsed().as_millis() as u64,
+        "journal replayed"
+    );
+    Ok((driver, reader))
+}
+
+async fn run(
+    config: &Config,
+    driver: Driver,
+    reader: Reader,
+    work: Arc<Notify>,
+    data: &DataDir,
+) -> Result<Stop, ServeError> {
+    let (fetch, fetched) = start_reader(reader, work.clone());
+    let (commands, mut inbox) = mpsc::channel(64);
+    let ready = admin::Readiness::default();
+    let admin = admin::start(config, data, admin::Handle::new(commands), ready.clone())
+        .map_err(ServeError::Admin)?;
+    let shared = Rc::new(Shared {
+        driver: RefCell::new(driver),
+        work,
+        sessions: RefCell::default(),
+        lines: RefCell::default(),
+        started: Instant::now(),
+        fetch,
+        stopping: Notify::new(),
+    });
+    let mut addresses = Vec::new();
+    for (at, listener) in config.listeners.iter().enumerate() {
+        let socket = listen(listener.address)?;
+        addresses.push(socket.local_addr().unwrap_or(listener.address));
+        tokio::task::spawn_local(accept(shared.clone(), socket, ListenerNo(at as u16)));
+    }
+    data.write_addresses(&addresses, admin.address());
+    for (listener, address) in config.listeners.iter().zip(&addresses) {
+        tracing::info!(%address, participant = listener.participant, dialect = listener.dialect.name(), "listening");
+    }
+    ready.set_ready();
+    let mut signals = Signals::new().map_err(ServeError::Runtime)?;
+    let mut desk = admin::Desk::default();
+    let mut tick = tokio::time::interval(Duration::from_millis(2));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut deadline: Option<Instant> = None;
+    let mut outputs = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.work.notified() => {}
+            Some(command) = inbox.recv() => desk.take(command, &mut shared.driver.borrow_mut()),
+            () = signals.next() => {
+                if deadline.is_some() {
+                    let in_flight = shared.driver.borrow().core.durable.open.len();
+                    return Ok(Stop::AtOnce { in_flight });
+                }
+                tracing::info!(limit_s = config.drain.as_secs(), "draining: no new work is taken; a second signal stops at once");
+                deadline = Some(Instant::now() + config.drain);
+                ready.set_draining();
+                shared.driver.borrow_mut().drain();
+                shared.stopping.notify_waiters();
+            }
+            _ = tick.tick() => {}
+        }
+        for (seq, entry) in fetched.try_iter() {
+            shared.driver.borrow_mut().fetched(seq, entry);
+        }
+        turn(&shared, &mut outputs, &mut desk);
+        if let Some(why) = shared.driver.borrow().journal().failure() {
+            ready.set_failed(&why);
+            return Err(ServeError::Failed(why));
+        }
+        if let Some(limit) = deadline {
+            let drained = shared.driver.borrow().is_drained();
+            if drained {
+                return Ok(Stop::Drained);
+            }
+            if Instant::now() >= limit {
+                let in_flight = shared.driver.borrow().core.durable.open.len();
+                return Ok(Stop::AtOnce { in_flight });
+            }
+        }
+    }
+}
+
+/// One turn of the driver, then what it asks for.
+fn turn(shared: &Rc<Shared>, outputs: &mut Vec<Output>, desk: &mut admin::Desk) {
+    let now = shared.now();
+    {
+        let mut driver = shared.driver.borrow_mut();
+        driver.turn(now);
+        driver.take_outputs(outputs);
+    }
+    for output in outputs.drain(..) {
+        match output {
+            Output::SessionOut(id) => {
+                let held = shared.sessions.borrow().get(&id).cloned();
+                flush(shared, held);
+            }
+            Output::LineOut(id) => {
+                let held = shared.lines.borrow().get(&id).cloned();
+                flush(shared, held);
+            }
+            Output::CloseSession(id, why) => {
+                tracing::debug!(session = id.slot, ?why, "session closed");
+                close(shared.sessions.borrow().get(&id));
+            }
+            Output::CloseLine(id) => {
+                let held = shared.lines.borrow_mut().remove(&id);
+                close(held.as_ref());
+            }
+            Output::Connect(id, address) => {
+                tokio::task::spawn_local(connect(shared.clone(), id, address));
+            }
+            Output::Fetch(seq) => {
+                // The bound of fetches under way is the core's; the channel holds as many.
+                if shared.fetch.try_send(seq).is_err() {
+                    shared.driver.borrow_mut().fetched(seq, None);
+                }
+            }
+            Output::Alarm(alarm) => admin::log_alarm(&alarm),
+            Output::Done { ticket, refused } => desk.done(ticket, refused),
+        }
+    }
+    if shared.driver.borrow().has_work() {
+        shared.work.notify_one();
+    }
+}
+
+fn flush(shared: &Rc<Shared>, connection: Option<Rc<Connection>>) {
+    let Some(connection) = connection else { return };
+    connection.flush(shared);
+    // Its task must wait for room to write, read on after a pause, or close.
+    if connection.closing.get() || connection.paused.get() || !connection.pending_is_empty(shared) {
+        connection.changed.notify_one();
+    }
+}
+
+fn close(connection: Option<&Rc<Connection>>) {
+    if let Some(connection) = connection {
+        connection.closing.set(true);
+        connection.changed.notify_one();
+    }
+}
+
+async fn accept(shared: Rc<Shared>, socket: TcpListener, listener: ListenerNo) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = shared.stopping.notified() => return,
+        };
+        let Ok((stream, _)) = accepted else {
+            // Out of descriptors, or a connection that was gone before it was taken: let others end first.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let now = shared.now();
+        let Some(id) = shared.driver.borrow_mut().session_opened(listener, now) else { continue };
+        if stream.set_nodelay(true).is_err() {
+            shared.driver.borrow_mut().session_closed(id);
+            continue;
+        }
+        let connection = Connection::new(stream, End::Session(id));
+        shared.sessions.borrow_mut().insert(id, connection.clone());
+        tokio::task::spawn_local(connection.drive(shared.clone()));
+    }
+}
+
+async fn connect(shared: Rc<Shared>, id: LineId, address: SocketAddr) {
+    // The line's own timer ends an attempt that hangs.
+    let stream = TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    let now = shared.now();
+    match stream {
+        Ok(stream) => {
+            // The line may have given up on this attempt meanwhile.
+            if shared.driver.borrow_mut().line_connected(id, now) {
+                let connection = Connection::new(stream, End::Line(id));
+                shared.lines.borrow_mut().insert(id, connection.clone());
+                tokio::task::spawn_local(connection.drive(shared.clone()));
+            }
+        }
+        Err(error) => {
+            tracing::debug!(%address, %error, "cannot connect");
+            shared.driver.borrow_mut().line_lost(id, now, now.mono_us);
+        }
+    }
+    shared.work.notify_one();
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let failed = |source| ServeError::Listen { address, source };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    socket.set_reuseaddr(true).map_err(failed)?;
+    socket.bind(address).map_err(failed)?;
+    socket.listen(4096).map_err(failed)
+}
+
+type Fetched = std::sync::mpsc::Receiver<(Seq, Option<Entry>)>;
+
+/// Cold reads happen on a thread of their own, so that a slow disk holds up nobody else.
+fn start_reader(reader: Reader, work: Arc<Notify>) -> (std::sync::mpsc::SyncSender<Seq>, Fetched) {
+    let (ask, asked) = std::sync::mpsc::sync_channel::<Seq>(4096);
+    let (answer, answers) = std::sync::mpsc::sync_channel(4096);
+    std::thread::spawn(move || {
+        for seq in asked {
+            if answer.send((seq, reader.entry(seq))).is_err() {
+                return;
+            }
+            work.notify_one();
+        }
+    });
+    (ask, answers)
+}
+
+/// SIGTERM and SIGINT alike.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

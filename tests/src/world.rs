@@ -1,0 +1,386 @@
+//! Runs the real driver in virtual time and plays everybody around it.
+
+use crate::setup::{ACQUIRER, config};
+use crate::wire::Wire;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use yika_codec::{Dialect, Mti};
+use yika_keystore::{Keystore, Lmk};
+use yika_switch::config::{Config, core_settings, participant_names};
+use yika_switch::core::batch::Batch;
+use yika_switch::core::clock::month_to_second;
+use yika_switch::core::effect::Alarm;
+use yika_switch::core::ids::{LineId, ListenerNo, Now, SessionId};
+use yika_switch::core::{Core, name_participants};
+use yika_switch::driver::rim::{Keys, Rim};
+use yika_switch::driver::{Driver, Output};
+use yika_switch::journal::disk::Disk;
+use yika_switch::journal::faulty::FaultyDisk;
+use yika_switch::journal::{Journal, JournalSize, replay};
+
+/// A session of a terminal.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Terminal(pub SessionId, pub u16);
+
+/// A request as it reached a bank, and the connection it came on.
+#[derive(Clone, Debug)]
+pub struct BankRequest {
+    pub bank: String,
+    pub wire: Wire,
+    pub line: LineId,
+    header: Vec<u8>,
+}
+
+pub struct World {
+    pub config: Config,
+    pub disk: FaultyDisk,
+    pub now: Now,
+    pub alarms: Vec<Alarm>,
+    /// The journal commits by itself on every step; switch off to hold a commit back.
+    pub commits: bool,
+    pub driver: Driver,
+    keys: Arc<Keystore>,
+    /// Banks that refuse connections.
+    down: BTreeSet<String>,
+    connected: BTreeMap<LineId, String>,
+    at_banks: VecDeque<BankRequest>,
+    at_terminals: BTreeMap<SessionId, VecDeque<Wire>>,
+    line_bytes: BTreeMap<LineId, Vec<u8>>,
+    session_bytes: BTreeMap<SessionId, (u16, Vec<u8>)>,
+    closed: Vec<SessionId>,
+    next_stan: u32,
+}
+
+/// 2026-11-23 23:30:15 UTC.
+const BEGINNING_MS: u64 = 1_795_476_615_000;
+
+impl World {
+    pub fn new() -> World {
+        World::with(config())
+    }
+
+    pub fn with(config: Config) -> World {
+        let keys = Arc::new(Keystore::in_memory(Lmk::test()));
+        let now = Now { mono_us: 1, wall_ms: BEGINNING_MS };
+        let disk = FaultyDisk::default();
+        let driver = start(&config, &disk, &keys, now).unwrap();
+        let mut world = World {
+            config,
+            disk,
+            now,
+            alarms: Vec::new(),
+            commits: true,
+            driver,
+            keys,
+            down: BTreeSet::new(),
+            connected: BTreeMap::new(),
+            at_banks: VecDeque::new(),
+            at_terminals: BTreeMap::new(),
+            line_bytes: BTreeMap::new(),
+            session_bytes: BTreeMap::new(),
+            closed: Vec::new(),
+            next_stan: 1,
+        };
+        world.advance(10);
+        world
+    }
+
+    /// A connection to the iso87-ascii listener.
+    pub fn terminal(&mut self) -> Terminal {
+        self.terminal_at(0)
+    }
+
+    pub fn terminal_at(&mut self, listener: u16) -> Terminal {
+        let id = self.driver.session_opened(ListenerNo(listener), self.now).unwrap();
+        self.session_bytes.insert(id, (listener, Vec::new()));
+        Terminal(id, listener)
+    }
+
+    /// Sends a request with F11, F7, F12 and F13 filled in where they are missing; returns it as sent.
+    pub fn sends(&mut self, from: Terminal, wire: &Wire) -> Wire {
+        let wire = self.dated(wire);
+        self.sends_raw(from, &wire);
+        wire
+    }
+
+    /// Sends exactly this.
+    pub fn sends_raw(&mut self, from: Terminal, wire: &Wire) {
+        let dialect = self.config.listeners[usize::from(from.1)].dialect.clone();
+        let bytes = wire.encode(&dialect, dialect.default_header());
+        self.sends_bytes(from, &bytes);
+    }
+
+    pub fn sends_bytes(&mut self, from: Terminal, bytes: &[u8]) {
+        self.driver.session_bytes(from.0, bytes, self.now);
+        self.step();
+    }
+
+    /// The next answer a terminal got.
+    pub fn answer(&mut self, to: Terminal) -> Option<Wire> {
+        self.at_terminals.get_mut(&to.0)?.pop_front()
+    }
+
+    /// The next request that reached a bank.
+    pub fn at_bank(&mut self, bank: &str) -> Option<BankRequest> {
+        let at = self.at_banks.iter().position(|request| request.bank == bank)?;
+        self.at_banks.remove(at)
+    }
+
+    pub fn banks_are_quiet(&self) -> bool {
+        self.at_banks.is_empty()
+    }
+
+    /// The answer a bank would give: the echo fields and a code; approvals carry F38.
+    pub fn answer_to(&self, request: &BankRequest, code: &str) -> Wire {
+        let mut wire = Wire { mti: request.wire.mti.response(), fields: Default::default() };
+        for n in [2, 3, 4, 7, 11, 12, 13, 37, 41, 42, 49, 60] {
+            if let Some(value) = request.wire.fields.get(n) {
+                wire.fields.set(n, value);
+            }
+        }
+        if code == "00" {
+            wire.fields.set(38, b"A12345");
+        }
+        wire.with(39, code)
+    }
+
+    pub fn bank_answers(&mut self, request: &BankRequest, code: &str) {
+        let wire = self.answer_to(request, code);
+        self.bank_sends(request, &wire);
+    }
+
+    /// A bank sends anything on the connection a request came on.
+    pub fn bank_sends(&mut self, request: &BankRequest, wire: &Wire) {
+        self.bank_sends_on(request.line, wire, &request.header);
+    }
+
+    pub fn bank_sends_on(&mut self, line: LineId, wire: &Wire, header: &[u8]) {
+        let dialect = self.line_dialect(line);
+        let bytes = wire.encode(&dialect, header);
+        self.driver.line_bytes(line, &bytes, self.now);
+        self.step();
+    }
+
+    /// Lets time pass in steps of at most 5 ms, so that timers fire when they are due.
+    pub fn advance(&mut self, ms: u64) {
+        let until = self.now.mono_us + ms * 1000;
+        while self.now.mono_us < until {
+            let step = (until - self.now.mono_us).min(5000);
+            self.now.mono_us += step;
+            self.now.wall_ms = BEGINNING_MS + self.now.mono_us / 1000;
+            self.step();
+        }
+    }
+
+    /// Turns the driver and commits until nothing moves.
+    pub fn step(&mut self) {
+        loop {
+            self.driver.turn(self.now);
+            let moved = self.perform();
+            let committed = self.commits && self.driver.journal_mut().step().unwrap();
+            if !moved && !committed && !self.driver.has_work() {
+                return;
+            }
+        }
+    }
+
+    /// A bank closes its connections and refuses new ones.
+    pub fn goes_down(&mut self, bank: &str) {
+        self.down.insert(bank.into());
+        let lines: Vec<_> = self.connected.iter().filter(|(_, name)| *name == bank).map(|(id, _)| *id).collect();
+        for line in lines {
+            self.connected.remove(&line);
+            self.driver.line_lost(line, self.now, 1);
+        }
+        self.step();
+    }
+
+    /// It accepts connections again, and the switch had the time to connect.
+    pub fn comes_up(&mut self, bank: &str) {
+        self.down.remove(bank);
+        self.advance(1000);
+    }
+
+    pub fn closes(&mut self, terminal: Terminal) {
+        self.driver.session_closed(terminal.0);
+        self.step();
+    }
+
+    pub fn was_closed(&self, terminal: Terminal) -> bool {
+        self.closed.contains(&terminal.0)
+    }
+
+    /// The machine loses power: unsynced bytes, connections and everything in memory are gone. It starts again
+    /// after a second.
+    pub fn crash(&mut self) {
+        self.try_crash().unwrap();
+    }
+
+    /// # Errors
+    /// The start's own message, when the journal is refused.
+    pub fn try_crash(&mut self) -> Result<(), String> {
+        self.disk.crash();
+        self.restart()
+    }
+
+    /// The process dies and starts again on the disk as it is.
+    ///
+    /// # Errors
+    /// The start's own message, when the journal is refused.
+    pub fn restart(&mut self) -> Result<(), String> {
+        self.now.mono_us += 1_000_000;
+        self.now.wall_ms += 1_000;
+        self.connected.clear();
+        self.at_banks.clear();
+        self.at_terminals.clear();
+        self.line_bytes.clear();
+        self.session_bytes.clear();
+        self.driver = start(&self.config, &self.disk, &self.keys, self.now)?;
+        self.advance(1000);
+        Ok(())
+    }
+
+    /// The state as bytes, and as a replay of the journal makes it (P8).
+    pub fn live_and_replayed(&self) -> (Vec<u8>, Vec<u8>) {
+        let replayed = replay(&self.disk.image(), &self.keys).unwrap();
+        (self.driver.core.durable.to_bytes(), replayed.durable.to_bytes())
+    }
+
+    /// P7 from inside: what no book explains, over all dates and currencies.
+    pub fn unaccounted(&self) -> i64 {
+        self.driver.core.durable.books.books().map(|(_, book)| book.unaccounted().abs()).sum()
+    }
+
+    pub fn open_obligations(&self) -> usize {
+        self.driver.core.durable.obligations.len()
+    }
+
+    pub fn keystore(&self) -> &Arc<Keystore> {
+        &self.keys
+    }
+
+    pub fn stan(&mut self) -> String {
+        self.next_stan += 1;
+        format!("{:06}", self.next_stan - 1)
+    }
+
+    fn dated(&mut self, wire: &Wire) -> Wire {
+        let mut wire = wire.clone();
+        let local = month_to_second(self.now.wall_ms, 480);
+        let utc = month_to_second(self.now.wall_ms, 0);
+        if !wire.fields.has(11) {
+            let stan = self.stan();
+            wire.fields.set(11, stan.as_bytes());
+        }
+        for (n, value) in [
+            (7, format!("{utc:010}")),
+            (12, format!("{:06}", local % 1_000_000)),
+            (13, format!("{:04}", local / 1_000_000)),
+        ] {
+            if !wire.fields.has(n) {
+                wire.fields.set(n, value.as_bytes());
+            }
+        }
+        wire
+    }
+
+    fn line_dialect(&self, line: LineId) -> Arc<Dialect> {
+        let (rim, _) = self.driver.lines().nth(line.0 as usize).unwrap();
+        rim.link.dialect.clone()
+    }
+
+    fn perform(&mut self) -> bool {
+        let mut outputs = Vec::new();
+        self.driver.take_outputs(&mut outputs);
+        let moved = !outputs.is_empty();
+        for output in outputs {
+            match output {
+                Output::SessionOut(id) => self.collect_session(id),
+                Output::LineOut(id) => self.collect_line(id),
+                Output::CloseSession(id, _) => {
+                    self.closed.push(id);
+                    self.driver.session_closed(id);
+                }
+                Output::CloseLine(id) => {
+                    self.connected.remove(&id);
+                }
+                Output::Connect(id, _) => {
+                    let name = self.driver.lines().nth(id.0 as usize).unwrap().0.name.clone();
+                    if self.down.contains(&name) {
+                        self.driver.line_lost(id, self.now, 1);
+                    } else {
+                        self.connected.insert(id, name);
+                        self.driver.line_connected(id, self.now);
+                    }
+                }
+                Output::Fetch(seq) => {
+                    let entry = self.driver.journal().reader().entry(seq);
+                    self.driver.fetched(seq, entry);
+                }
+                Output::Alarm(alarm) => self.alarms.push(alarm),
+                Output::Done { .. } => {}
+            }
+        }
+        moved
+    }
+
+    fn collect_session(&mut self, id: SessionId) {
+        let bytes = self.driver.session_pending(id).to_vec();
+        self.driver.session_wrote(id, bytes.len());
+        let Some((listener, held)) = self.session_bytes.get_mut(&id) else { return };
+        held.extend_from_slice(&bytes);
+        let dialect = self.config.listeners[usize::from(*listener)].dialect.clone();
+        let answers = Wire::take_all(&dialect, held).into_iter().map(|(wire, _)| wire);
+        self.at_terminals.entry(id).or_default().extend(answers);
+    }
+
+    fn collect_line(&mut self, line: LineId) {
+        let Some(bank) = self.connected.get(&line).cloned() else { return };
+        let bytes = self.driver.line_pending(line).to_vec();
+        self.driver.line_wrote(line, bytes.len());
+        let dialect = self.line_dialect(line);
+        let held = self.line_bytes.entry(line).or_default();
+        held.extend_from_slice(&bytes);
+        for (wire, header) in Wire::take_all(&dialect, held) {
+            self.at_banks.push_back(BankRequest { bank: bank.clone(), wire, line, header });
+        }
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What `net::serve` does, without sockets and threads.
+fn start(config: &Config, disk: &FaultyDisk, keys: &Arc<Keystore>, now: Now) -> Result<Driver, String> {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let opened = replay(&*shared, keys).map_err(|e| e.to_string())?;
+    let mut durable = opened.durable;
+    let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
+    let ids = name_participants(&mut durable, &mut batch, participant_names(config));
+    let settings = Arc::new(core_settings(config, &ids));
+    let open_keys = Keys::open(keys.clone(), config, &ids, &durable).map_err(|e| e.to_string())?;
+    let mut core = Core::new(durable, settings);
+    core.recover(now, &mut batch);
+    let size = JournalSize {
+        segment_bytes: config.journal.segment_bytes,
+        pending_bytes_max: config.journal.pending_bytes_max,
+    };
+    let journal = Journal::start_stepped(shared, keys.clone(), &opened.scan, size).map_err(|e| e.to_string())?;
+    let rim = Rim::new(config, &ids);
+    let mut driver = Driver::new(core, journal, size, rim, open_keys, batch, now);
+    while driver.journal_mut().step().map_err(|e| e.to_string())? {}
+    Ok(driver)
+}
+
+/// The MTI a test compares with.
+pub fn mti(bcd: u16) -> Mti {
+    Mti::new(bcd)
+}
+
+/// The acquirer whose terminals connect.
+pub fn acquirer() -> &'static str {
+    ACQUIRER
+}
