@@ -149,7 +149,8 @@ impl Dialect {
     /// The fields as they will be sent. A MAC has to be the last field (ISO 8583:1987, 4.4): one set in 64 goes
     /// to 128 when there are fields above 64.
     fn with_mac_last(&self, draft: &Draft<'_>) -> FieldMask {
-        if draft.has(64) && draft.present.secondary() != 0 && self.known.has(128) {
+        let in_128 = self.known.has(128) && !draft.has(128);
+        if draft.has(64) && draft.present.secondary() != 0 && in_128 {
             return draft.present.without(64).with(128);
         }
         draft.present
