@@ -46,7 +46,7 @@ pub(crate) fn wire(check: Check, bytes: &[u8], units: usize) -> bool {
         Check::Digits => digits(bytes),
         Check::Signed => canonical(Content::Signed, bytes),
         // On the wire either separator of track 2 is met; the canonical one is `=` (ISO/IEC 7813).
-        Check::Track => bytes.iter().all(|&c| c.is_ascii_digit() || c == b'=' || c == b'D'),
+        Check::Track => track(bytes, b'D'),
         Check::Letters => canonical(Content::Letters, bytes),
         Check::Alnum => alnum(bytes),
         Check::Printable => printable(bytes),
@@ -65,7 +65,7 @@ pub(crate) fn canonical(content: Content, value: &[u8]) -> bool {
         Content::Signed => {
             value.first().is_none_or(|sign| matches!(sign, b'C' | b'D')) && digits(rest(value))
         }
-        Content::Track => value.iter().all(|&c| c.is_ascii_digit() || c == b'='),
+        Content::Track => track(value, b'='),
         Content::Letters => all(value, |c| c.is_ascii_alphabetic() || c == b' '),
         Content::Alnum => alnum(value),
         Content::Printable => printable(value),
@@ -100,13 +100,28 @@ pub(crate) fn printable(bytes: &[u8]) -> bool {
 #[inline]
 pub(crate) fn alnum(bytes: &[u8]) -> bool {
     no_word(bytes, |word| {
-        // The test of a byte is its top bit; words with a top bit set are bad whatever the rest says.
-        let from = |word: u64, low: u8| (word | HIGH).wrapping_sub(u64::from(low) * ONES);
-        let within = |word, low, high: u8| from(word, low) & !from(word, high + 1);
         let lower = word | (0x20 * ONES);
         let good = within(lower, b'a', b'z') | within(word, b'0', b'9') | within(word, b' ', b' ');
         (!good | word) & HIGH
     })
+}
+
+/// True if all bytes are digits, `=`, or the other separator.
+#[inline]
+fn track(bytes: &[u8], separator: u8) -> bool {
+    no_word(bytes, |word| {
+        let separators = within(word, b'=', b'=') | within(word, separator, separator);
+        (!(within(word, b'0', b'9') | separators) | word) & HIGH
+    })
+}
+
+/// Sets the top bit of each byte that lies between `low` and `high`. Bytes whose top bit is set already are the
+/// caller's to refuse; no byte borrows from its neighbour.
+#[inline(always)]
+const fn within(word: u64, low: u8, high: u8) -> u64 {
+    let from_low = (word | HIGH).wrapping_sub(low as u64 * ONES);
+    let above_high = (word | HIGH).wrapping_sub((high + 1) as u64 * ONES);
+    from_low & !above_high
 }
 
 /// True if all bytes are hex characters.
@@ -212,6 +227,9 @@ mod tests {
             prop_assert_eq!(digits(&bytes), bytes.iter().all(u8::is_ascii_digit));
             prop_assert_eq!(printable(&bytes), bytes.iter().all(|c| (0x20..0x7F).contains(c)));
             prop_assert_eq!(hex(&bytes), bytes.iter().all(u8::is_ascii_hexdigit));
+            let of_track = |c: &u8, other| c.is_ascii_digit() || *c == b'=' || *c == other;
+            prop_assert_eq!(wire(Check::Track, &bytes, bytes.len()), bytes.iter().all(|c| of_track(c, b'D')));
+            prop_assert_eq!(canonical(Content::Track, &bytes), bytes.iter().all(|c| of_track(c, b'=')));
             let alnum = bytes.iter().all(|c| c.is_ascii_alphanumeric() || *c == b' ');
             prop_assert_eq!(canonical(Content::Alnum, &bytes), alnum);
         }
@@ -233,6 +251,11 @@ mod tests {
                     bytes[at] = c;
                     assert_eq!(digits(&bytes), c.is_ascii_digit(), "{c:#x} at {at} of {len}");
                     assert_eq!(printable(&bytes), (0x20..0x7F).contains(&c), "{c:#x} at {at} of {len}");
+                    let is_alnum = c.is_ascii_alphanumeric() || c == b' ';
+                    assert_eq!(alnum(&bytes), is_alnum, "{c:#x} at {at} of {len}");
+                    assert_eq!(hex(&bytes), c.is_ascii_hexdigit(), "{c:#x} at {at} of {len}");
+                    let is_track = c.is_ascii_digit() || c == b'=' || c == b'D';
+                    assert_eq!(track(&bytes, b'D'), is_track, "{c:#x} at {at} of {len}");
                 }
             }
         }

@@ -5,29 +5,22 @@
 
 use crate::check::{hex_nibbles, hex_spelt};
 
-/// Digits of packed BCD, from nibble `first` on, as many as `digits` has room for.
+/// Digits of packed BCD, from nibble `first` (0 or 1) on, as many as `digits` has room for.
 ///
 /// Nibble 0xD becomes `=`, the separator of track 2: both end in D, so one rule serves digits and track data.
 #[inline]
 pub(crate) fn digits_of_bcd(bcd: &[u8], first: usize, digits: &mut [u8]) {
-    let (lead, rest) = digits.split_at_mut(first.min(digits.len()));
-    let mut bytes = bcd.iter();
-    // An odd start means the first byte gives only its low nibble.
-    if let [low] = lead {
-        *low = b'0' + (bytes.next().copied().unwrap_or(0) & 0xF);
+    // An odd start means the first byte gives only its low nibble, an odd end the last one only its high.
+    let (lead, digits) = digits.split_at_mut(first.min(digits.len()));
+    let (led, bcd) = bcd.split_at(lead.len().min(bcd.len()));
+    if let ([digit], [byte]) = (lead, led) {
+        *digit = b'0' + (byte & 0xF);
     }
-    let (eights, rest) = rest.as_chunks_mut::<8>();
-    let (fours, left) = bytes.as_slice().as_chunks::<4>();
-    for (eight, four) in eights.iter_mut().zip(fours) {
-        *eight = (spread(u32::from_be_bytes(*four)) + ASCII_ZEROS).to_be_bytes();
-    }
-    // The eights may be fewer than the fours: what they did not take is still to be read.
-    let left = fours.get(eights.len()..).unwrap_or_default().as_flattened().iter().chain(left);
-    for (pair, byte) in rest.chunks_mut(2).zip(left) {
-        pair[0] = b'0' + (byte >> 4);
-        if let Some(low) = pair.get_mut(1) {
-            *low = b'0' + (byte & 0xF);
-        }
+    let (pairs, last) = digits.split_at_mut(digits.len() & !1);
+    let (bcd, odd) = bcd.split_at((pairs.len() / 2).min(bcd.len()));
+    unpack(bcd, pairs);
+    if let ([digit], [byte, ..]) = (last, odd) {
+        *digit = b'0' + (byte >> 4);
     }
 }
 
@@ -35,23 +28,67 @@ pub(crate) fn digits_of_bcd(bcd: &[u8], first: usize, digits: &mut [u8]) {
 /// asked for.
 #[inline]
 pub(crate) fn write_bcd(digits: &[u8], pad_left: bool, place: &mut [u8]) {
-    let lead = if pad_left { digits.len() & 1 } else { 0 };
-    let (first, rest) = digits.split_at(lead);
-    let (padded, place) = place.split_at_mut(lead.min(place.len()));
-    if let ([digit], [byte]) = (first, padded) {
+    let odd = digits.len() & 1;
+    let (lead, digits) = digits.split_at(if pad_left { odd } else { 0 });
+    let (led, place) = place.split_at_mut(lead.len().min(place.len()));
+    if let ([digit], [byte]) = (lead, led) {
         *byte = digit & 0xF;
     }
-    let (eights, rest) = rest.as_chunks::<8>();
-    let (fours, place) = place.split_at_mut((4 * eights.len()).min(place.len()));
-    for (four, eight) in fours.as_chunks_mut::<4>().0.iter_mut().zip(eights) {
-        *four = gather(u64::from_be_bytes(*eight) & NIBBLES).to_be_bytes();
+    let (pairs, last) = digits.split_at(digits.len() & !1);
+    let (place, padded) = place.split_at_mut((pairs.len() / 2).min(place.len()));
+    pack(pairs, place);
+    if let ([digit], [byte, ..]) = (last, padded) {
+        *byte = digit << 4;
     }
-    let (pairs, odd) = rest.as_chunks::<2>();
-    for (byte, [high, low]) in place.iter_mut().zip(pairs) {
-        *byte = high << 4 | low & 0xF;
+}
+
+/// Two digits per byte for an even number of digits; the last word overlaps the one before.
+#[inline]
+fn pack(digits: &[u8], bcd: &mut [u8]) {
+    let eight = |digits: &[u8; 8]| gather(u64::from_be_bytes(*digits) & NIBBLES).to_be_bytes();
+    let four = |[a, b, c, d]: [u8; 4]| [a << 4 | b & 0xF, c << 4 | d & 0xF];
+    if let (Some(digits_end), true) = (digits.last_chunk::<8>(), bcd.len() >= 4) {
+        let (words, _) = digits.as_chunks::<8>();
+        for (place, word) in bcd.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *place = eight(word);
+        }
+        if let Some(place) = bcd.last_chunk_mut::<4>() {
+            *place = eight(digits_end);
+        }
+    } else if let (Some(start), Some(end)) = (digits.first_chunk::<4>(), digits.last_chunk::<4>()) {
+        if let Some(place) = bcd.first_chunk_mut::<2>() {
+            *place = four(*start);
+        }
+        if let Some(place) = bcd.last_chunk_mut::<2>() {
+            *place = four(*end);
+        }
+    } else if let (&[high, low], [place]) = (digits, bcd) {
+        *place = high << 4 | low & 0xF;
     }
-    if let ([high], Some(byte)) = (odd, place.get_mut(pairs.len())) {
-        *byte = high << 4;
+}
+
+/// The way back, for whole bytes.
+#[inline]
+fn unpack(bcd: &[u8], digits: &mut [u8]) {
+    let four = |bcd: &[u8; 4]| (spread(u32::from_be_bytes(*bcd)) + ASCII_ZEROS).to_be_bytes();
+    let two = |[a, b]: [u8; 2]| [a >> 4, a & 0xF, b >> 4, b & 0xF].map(|nibble| b'0' + nibble);
+    if let (Some(bcd_end), true) = (bcd.last_chunk::<4>(), digits.len() >= 8) {
+        let (words, _) = bcd.as_chunks::<4>();
+        for (place, word) in digits.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+            *place = four(word);
+        }
+        if let Some(place) = digits.last_chunk_mut::<8>() {
+            *place = four(bcd_end);
+        }
+    } else if let (Some(start), Some(end)) = (bcd.first_chunk::<2>(), bcd.last_chunk::<2>()) {
+        if let Some(place) = digits.first_chunk_mut::<4>() {
+            *place = two(*start);
+        }
+        if let Some(place) = digits.last_chunk_mut::<4>() {
+            *place = two(*end);
+        }
+    } else if let (&[byte], [high, low]) = (bcd, digits) {
+        (*high, *low) = (b'0' + (byte >> 4), b'0' + (byte & 0xF));
     }
 }
 

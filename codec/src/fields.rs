@@ -63,7 +63,11 @@ impl FieldSet {
     #[inline]
     pub(crate) fn push_with(&mut self, n: u8, len: usize, fill: impl FnOnce(&mut [u8])) {
         debug_assert!(self.last().is_none_or(|last| last < n), "push_with takes ascending fields");
-        self.write(n, self.0.len(), 0, len, fill);
+        let at = self.0.len();
+        self.grow(at + HEAD_BYTES + len);
+        self.0.extend_from_slice(&head(n, len));
+        self.0.resize(at + HEAD_BYTES + len, 0);
+        fill(&mut self.0[at + HEAD_BYTES..]);
     }
 
     /// The highest field in the set.
@@ -72,10 +76,8 @@ impl FieldSet {
     }
 
     /// Writes a record at `at` in place of the `old_bytes` there.
-    #[inline]
     fn write(&mut self, n: u8, at: usize, old_bytes: usize, len: usize, fill: impl FnOnce(&mut [u8])) {
-        assert!((2..=128).contains(&n), "field numbers are 2 to 128");
-        let len_u16 = u16::try_from(len).expect("a field value is shorter than 64 KiB");
+        let head = head(n, len);
         let new_bytes = HEAD_BYTES + len;
         let old_end = self.0.len();
         let tail = at + old_bytes;
@@ -88,9 +90,8 @@ impl FieldSet {
             self.0.copy_within(tail.., at + new_bytes);
             self.cut(end);
         }
-        let [low, high] = len_u16.to_le_bytes();
-        let (head, value) = self.0[at..at + new_bytes].split_at_mut(HEAD_BYTES);
-        head.copy_from_slice(&[n, low, high]);
+        let (head_place, value) = self.0[at..at + new_bytes].split_at_mut(HEAD_BYTES);
+        head_place.copy_from_slice(&head);
         fill(value);
     }
 
@@ -176,9 +177,15 @@ impl FieldSet {
         if bytes > self.0.capacity() {
             let mut roomy = Vec::with_capacity(bytes.max(self.0.capacity() * 2).max(64));
             roomy.extend_from_slice(&self.0);
-            self.0.zeroize();
+            self.wipe();
             self.0 = roomy;
         }
+    }
+
+    /// Wipes what is in use. The room behind it never holds a value: growth moves to fresh memory, and `cut` wipes
+    /// what it gives up.
+    fn wipe(&mut self) {
+        self.0.as_mut_slice().zeroize();
     }
 
     fn cut(&mut self, bytes: usize) {
@@ -211,9 +218,17 @@ fn record_len(bytes: &[u8]) -> Option<usize> {
     (value_bytes <= rest.len()).then_some(value_bytes)
 }
 
+/// Field number and length in front of each value.
+#[inline]
+fn head(n: u8, len: usize) -> [u8; HEAD_BYTES] {
+    assert!((2..=128).contains(&n), "field numbers are 2 to 128");
+    let [low, high] = u16::try_from(len).expect("a field value is shorter than 64 KiB").to_le_bytes();
+    [n, low, high]
+}
+
 impl Drop for FieldSet {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.wipe();
     }
 }
 

@@ -19,6 +19,8 @@ mod load;
 mod mask;
 mod message;
 mod mti;
+#[cfg(test)]
+mod properties;
 mod secret;
 mod spec;
 mod tlv;

@@ -6,6 +6,8 @@
 mod build;
 mod doc;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use crate::dialect::Dialect;
 use std::fmt;

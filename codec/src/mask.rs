@@ -32,7 +32,8 @@ impl FieldMask {
     /// True if `n` is in the set.
     #[inline]
     pub const fn has(self, n: u8) -> bool {
-        !self.and(one(n)).is_empty()
+        let word = if n > 64 { self.secondary } else { self.primary };
+        n.wrapping_sub(1) < 128 && word << (n.wrapping_sub(1) & 63) >> 63 != 0
     }
 
     /// The set and `n`; a number outside 1..=128 changes nothing.

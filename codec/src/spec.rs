@@ -115,8 +115,10 @@ impl Prefix {
     /// Writes a length below [`Prefix::units_max`] over `place`, which has [`Prefix::bytes`].
     #[inline]
     pub(crate) fn write(self, units: usize, place: &mut [u8]) {
-        let ascii = |value: usize| b'0' + (value % 10) as u8;
-        let pair = |value: usize| (((value / 10 % 10) << 4) | (value % 10)) as u8;
+        // Lengths have at most three digits; 32 bits make the divisions cheap.
+        let units = units as u32;
+        let ascii = |value: u32| b'0' + (value % 10) as u8;
+        let pair = |value: u32| (((value / 10 % 10) << 4) | (value % 10)) as u8;
         match (self, place) {
             (Prefix::Ascii2, [tens, ones]) => (*tens, *ones) = (ascii(units / 10), ascii(units)),
             (Prefix::Ascii3, [hundreds, tens, ones]) => {
@@ -147,23 +149,21 @@ pub(crate) struct Spec {
 impl Spec {
     /// Bytes on the wire of a value of `units`.
     #[inline]
-    pub(crate) const fn wire_bytes(&self, units: usize) -> usize {
-        match self.wire {
-            Wire::Plain | Wire::Hex => units,
-            Wire::BcdPadRight | Wire::BcdPadLeft => units.div_ceil(2),
-        }
+    pub(crate) fn wire_bytes(&self, units: usize) -> usize {
+        let packed = usize::from(matches!(self.wire, Wire::BcdPadRight | Wire::BcdPadLeft));
+        (units + packed) >> packed
     }
 
     /// Bytes of the canonical value of `units`.
     #[inline]
-    pub(crate) const fn canonical_bytes(&self, units: usize) -> usize {
-        if matches!(self.wire, Wire::Hex) { units / 2 } else { units }
+    pub(crate) fn canonical_bytes(&self, units: usize) -> usize {
+        units >> usize::from(self.wire == Wire::Hex)
     }
 
     /// Units of a canonical value of so many bytes.
     #[inline]
-    pub(crate) const fn units(&self, canonical_bytes: usize) -> usize {
-        if matches!(self.wire, Wire::Hex) { canonical_bytes * 2 } else { canonical_bytes }
+    pub(crate) fn units(&self, canonical_bytes: usize) -> usize {
+        canonical_bytes << usize::from(self.wire == Wire::Hex)
     }
 
     /// Units of two bytes on the wire.

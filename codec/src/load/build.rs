@@ -82,7 +82,7 @@ fn blamed(errors: &Errors, key: &str) -> bool {
 fn build_header(rows: &Rows, top: &Place, errors: &mut Errors) -> Header {
     let (default, place) = rows.header.clone().unwrap_or_default();
     let tpdu = rows.tpdu.unwrap_or_default();
-    if tpdu && default.len() < TPDU_BYTES {
+    if tpdu && default.len() < TPDU_BYTES && !blamed(errors, "header.default") {
         errors.push(place.as_ref().unwrap_or(top).error("a TPDU has five bytes: id, destination, source"));
     }
     Header { default, tpdu }
