@@ -94,10 +94,11 @@ impl Dialect {
         let start = pen.at;
         self.write_mti(draft, &mut pen);
         self.write_bitmap(present, &mut pen);
-        // By `try_for_each`, which runs through both halves of the mask in turn instead of asking at each step.
-        if let Err(error) = present.iter().try_for_each(|n| self.write_field(n, draft.sent_as(n), &mut pen)) {
-            pen.out.truncate(begin);
-            return Err(error);
+        for n in present.iter() {
+            if let Err(error) = self.write_field(n, draft.sent_as(n), &mut pen) {
+                pen.out.truncate(begin);
+                return Err(error);
+            }
         }
         let end = pen.at;
         out.truncate(end);
