@@ -146,8 +146,8 @@ impl Dialect {
         Ok(())
     }
 
-    /// The fields as they will be sent. A MAC has to be the last field (ISO 8583:1987, fields 64 and 128): one set
-    /// in 64 goes to 128 when there are fields above 64.
+    /// The fields as they will be sent. A MAC has to be the last field (ISO 8583:1987, fields 64 and 128): one
+    /// set in 64 goes to 128 when there are fields above 64.
     fn with_mac_last(&self, draft: &Draft<'_>) -> FieldMask {
         let in_128 = self.known.has(128) && !draft.has(128);
         if draft.has(64) && draft.present.secondary() != 0 && in_128 {
