@@ -48,8 +48,7 @@ impl Dialect {
     /// If the payload is no message of this dialect; `layout` then holds the fields before the fault.
     pub fn decode(&self, payload: &[u8], layout: &mut Layout) -> Result<(), DecodeError> {
         let mut walk = Walk { dialect: self, payload, offset: 0 };
-        layout.mti = NO_MTI;
-        layout.present = FieldMask::EMPTY;
+        (layout.mti, layout.mti_at, layout.present) = (NO_MTI, 0, FieldMask::EMPTY);
         // Offsets are kept in 16 bits; the check here makes every narrowing below exact.
         if payload.len() > usize::from(u16::MAX) {
             return Err(walk.too_long());
@@ -59,7 +58,7 @@ impl Dialect {
         layout.mti = walk.mti().ok_or_else(|| walk.why_not_mti())?;
         let primary = walk.bitmap().ok_or_else(|| walk.why_not_bitmap())?;
         let mut secondary = 0;
-        // Bit 1 says that a second bitmap follows (ISO 8583:1987, 4.3).
+        // In ISO 8583 bit 1 says that a second bitmap follows.
         if primary >> 63 == 1 {
             if self.field_max() <= 64 {
                 return Err(walk.unknown_field(1));

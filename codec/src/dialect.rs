@@ -144,8 +144,9 @@ impl Dialect {
         self.field_max
     }
 
-    /// The field of the MAC, 64 or 128. Encode moves a MAC set in 64 to 128 when fields above 64 are present,
-    /// as the MAC is the last field of a message (ISO 8583:1987, 4.4); look for one with `Message::mac`.
+    /// The field of the MAC, 64 or 128. Encode moves a MAC set in 64 to 128 when fields above 64 are present, as
+    /// the MAC is the last field of a message (ISO 8583:1987, fields 64 and 128); look for one with
+    /// `Message::mac`.
     pub fn mac_field(&self) -> u8 {
         self.mac_field
     }

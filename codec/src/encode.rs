@@ -94,10 +94,11 @@ impl Dialect {
         let start = pen.at;
         self.write_mti(draft, &mut pen);
         self.write_bitmap(present, &mut pen);
-        // By `try_for_each`, which runs through both halves of the mask in turn instead of asking at each step.
-        if let Err(error) = present.iter().try_for_each(|n| self.write_field(n, draft.sent_as(n), &mut pen)) {
-            pen.out.truncate(begin);
-            return Err(error);
+        for n in present.iter() {
+            if let Err(error) = self.write_field(n, draft.sent_as(n), &mut pen) {
+                pen.out.truncate(begin);
+                return Err(error);
+            }
         }
         let end = pen.at;
         out.truncate(end);
@@ -145,8 +146,8 @@ impl Dialect {
         Ok(())
     }
 
-    /// The fields as they will be sent. A MAC has to be the last field (ISO 8583:1987, 4.4): one set in 64 goes
-    /// to 128 when there are fields above 64.
+    /// The fields as they will be sent. A MAC has to be the last field (ISO 8583:1987, fields 64 and 128): one
+    /// set in 64 goes to 128 when there are fields above 64.
     fn with_mac_last(&self, draft: &Draft<'_>) -> FieldMask {
         let in_128 = self.known.has(128) && !draft.has(128);
         if draft.has(64) && draft.present.secondary() != 0 && in_128 {
@@ -171,7 +172,7 @@ impl Dialect {
         if secondary == 0 {
             half(primary);
         } else {
-            // Bit 1 says that a second bitmap follows (ISO 8583:1987, 4.3).
+            // In ISO 8583 bit 1 says that a second bitmap follows.
             half(primary | 1 << 63);
             half(secondary);
         }

@@ -109,7 +109,15 @@ impl FieldMask {
     /// The numbers, ascending.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = u8> {
-        numbers(self.primary, 1).chain(numbers(self.secondary, 65))
+        let (mut left, mut next, mut first) = (self.primary, self.secondary, 1);
+        std::iter::from_fn(move || {
+            if left == 0 {
+                (left, next, first) = (next, 0, 65);
+            }
+            let lead = left.leading_zeros();
+            left &= !(1u64 << 63).checked_shr(lead)?;
+            Some(first + lead as u8)
+        })
     }
 
     pub(crate) const fn from_halves(primary: u64, secondary: u64) -> FieldMask {
@@ -134,17 +142,6 @@ const fn one(n: u8) -> FieldMask {
         65..=128 => FieldMask { primary: 0, secondary: bit },
         _ => FieldMask::EMPTY,
     }
-}
-
-/// The numbers of the bits of one word, the topmost bit being `first`.
-#[inline]
-fn numbers(bits: u64, first: u8) -> impl Iterator<Item = u8> {
-    let mut left = bits;
-    std::iter::from_fn(move || {
-        let lead = left.leading_zeros();
-        left &= !(1u64 << 63).checked_shr(lead)?;
-        Some(first + lead as u8)
-    })
 }
 
 impl fmt::Debug for FieldMask {

@@ -190,7 +190,7 @@ impl<'a> Message<'a> {
     /// What the MAC is made over: the wire bytes from the message type up to the value of the MAC field.
     ///
     /// `None` without a MAC field, and also if fields follow the MAC: it would not cover them, and a MAC has to
-    /// be the last field (ISO 8583:1987, 4.4).
+    /// be the last field (ISO 8583:1987, fields 64 and 128).
     pub fn mac_input(&self) -> Option<&'a [u8]> {
         let value = self.mac_value()?;
         self.payload.get(usize::from(self.layout.mti_at)..value.start)

@@ -1,5 +1,5 @@
 //! The message type identifier: four decimal digits that say version, class, function and origin
-//! (ISO 8583:1987, 4.1). Kept as BCD in a `u16`, so that a comparison is one instruction.
+//! (ISO 8583:1987, message type identifier). Kept as BCD in a `u16`, so that a comparison is one instruction.
 //! A value of this type always holds four decimal digits.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -26,7 +26,7 @@ pub enum Sensitivity {
     Secret,
 }
 
-/// What the canonical value may consist of (ISO 8583:1987, 4.2: attribute specifications).
+/// What the canonical value may consist of (the attributes of ISO 8583:1987).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Content {
     /// `n`: digits.

@@ -29,7 +29,7 @@ impl<'a> Tlv<'a> {
     }
 
     fn tag(&self, mut at: usize) -> Option<(u32, usize)> {
-        // Zero bytes may stand between objects as filling (EMV book 3, annex B1).
+        // Zero bytes may stand between objects as filling (EMV book 3, annex B).
         while self.byte(at)? == 0 {
             at += 1;
         }

@@ -207,6 +207,11 @@ fn a_refused_message_still_tells_its_trace_number() {
     // And nothing is left of it after a payload that has no message type.
     assert!(dialect.decode(b"02", &mut layout).is_err());
     assert_eq!(dialect.message(b"02", &layout).fields().count(), 0);
+    // Nor of its header, when the next one is none of the dialect's.
+    let (pos, wire) = (POS_PURCHASE.dialect(), POS_PURCHASE.wire());
+    pos.decode(&wire, &mut layout).unwrap();
+    assert!(pos.decode(&[0; 20], &mut layout).is_err());
+    assert_eq!(pos.message(&[0; 20], &layout).header(), b"");
 }
 
 #[test]

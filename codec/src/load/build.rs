@@ -88,7 +88,8 @@ fn build_header(rows: &Rows, top: &Place, errors: &mut Errors) -> Header {
     Header { default, tpdu }
 }
 
-/// The MAC is the last field of either bitmap (ISO 8583:1987, 4.4), and encode may have to use both.
+/// The MAC is the last field of either bitmap (ISO 8583:1987, fields 64 and 128), and encode may have to use
+/// both.
 fn build_mac(
     rows: &Rows,
     specs: &[Option<Spec>; 129],

@@ -50,6 +50,7 @@ impl Durable {
                 let held = self.obligations.get_mut(&id).ok_or_else(|| misfit("it parks an unknown obligation"))?;
                 held.parked = Some(code);
             }
+            Entry::TimePassed => {}
             Entry::CutOver { to, .. } => self.absorb_cut_over(to),
             Entry::DateClosed { date } => {
                 self.dates.open.remove(&date);

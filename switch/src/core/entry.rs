@@ -41,6 +41,8 @@ pub enum Entry {
     KeyEpoch { participant: ParticipantId, usage: KeyUse, epoch: u32, block: String },
     /// An explicit sign-off (`off`), or the sign-on that ends it (rule 15).
     SignedOff { participant: ParticipantId, off: bool },
+    /// Time passed without any other entry: what lies outside its window is forgotten.
+    TimePassed,
 }
 
 /// Windows that absorbing needs, so that expiry never asks the configuration.

@@ -104,7 +104,18 @@ impl Core {
         self.forget_late(now);
         self.cut_over_by_clock(now, batch);
         self.close_dates(batch);
+        self.let_time_pass(now, batch);
         self.pump_all(now, batch);
+    }
+
+    /// Expiry happens when an entry is absorbed; a quiet or full switch must forget too.
+    fn let_time_pass(&mut self, now: Now, batch: &mut Batch) {
+        let overdue = |ring: &ring::Ring<durable::Expiry>| {
+            ring.oldest().is_some_and(|oldest| oldest.at_ms.saturating_add(1000) <= now.wall_ms)
+        };
+        if overdue(&self.durable.dedupe_ring) || overdue(&self.durable.handle_ring) {
+            batch.record(&mut self.durable, Entry::TimePassed);
+        }
     }
 
     fn time_out_legs(&mut self, now: Now, batch: &mut Batch) {

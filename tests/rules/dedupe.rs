@@ -1,0 +1,134 @@
+//! Rules 2, 3, 20 and promise P3: once, and the same answer again.
+
+use crate::{approved, balanced};
+use yika_tests::setup::{BANK_A, config};
+use yika_tests::{World, purchase};
+
+#[test]
+fn rule_03_a_copy_in_flight_waits_for_the_one_answer() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.sends_raw(terminal, &sent.repeated());
+    assert!(world.at_bank(BANK_A).is_none(), "a copy is never forwarded");
+    world.bank_answers(&request, "00");
+    let (one, two) = (world.answer(terminal).unwrap(), world.answer(terminal).unwrap());
+    assert_eq!((one.code().as_str(), one.text(38)), ("00", two.text(38)));
+    assert!(world.answer(terminal).is_none(), "rule 20: each copy gets one answer");
+    balanced(&world);
+}
+
+#[test]
+fn rule_03_a_copy_after_the_answer_and_after_a_crash_gets_the_same_answer() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, first) = approved(&mut world, terminal, &purchase(100));
+    world.sends_raw(terminal, &sent.repeated());
+    assert_eq!(world.answer(terminal).unwrap(), first);
+    world.crash();
+    let terminal = world.terminal();
+    world.sends_raw(terminal, &sent.repeated());
+    assert_eq!(world.answer(terminal).unwrap(), first, "also from the journal of an earlier life");
+    assert!(world.at_bank(BANK_A).is_none());
+    balanced(&world);
+}
+
+#[test]
+fn rule_03_the_same_key_with_another_fingerprint_is_94() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    for other in [sent.clone().with(4, "000000000200"), sent.clone().with(2, "6210000000000000000")] {
+        world.sends_raw(terminal, &other);
+        assert_eq!(world.answer(terminal).unwrap().code(), "94");
+    }
+    assert!(world.at_bank(BANK_A).is_none());
+}
+
+#[test]
+fn rule_03_a_repeat_without_its_original_is_new_inside_the_window_and_94_outside() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let fresh = world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    world.answer(terminal).unwrap();
+    let unknown = fresh.with(11, "000900").repeated();
+    world.sends_raw(terminal, &unknown);
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends_raw(terminal, &unknown.with(11, "000901").with(7, "1122000000"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "94");
+}
+
+#[test]
+fn rule_03_the_window_is_bounded_and_never_evicts_early() {
+    let mut settings = config();
+    settings.bounds.dedupe_max = 2;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let (first, answer) = approved(&mut world, terminal, &purchase(100));
+    approved(&mut world, terminal, &purchase(200));
+    world.sends(terminal, &purchase(300));
+    assert_eq!(world.answer(terminal).unwrap().code(), "96", "a new key is refused");
+    world.sends_raw(terminal, &first.repeated());
+    assert_eq!(world.answer(terminal).unwrap(), answer, "a held one still has its answer");
+    world.advance(600_000 + 1000);
+    world.sends(terminal, &purchase(400));
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.amount(), 400, "after the window there is room again");
+}
+
+#[test]
+fn rule_02_a_refusal_for_overload_leaves_no_entry_and_a_repeat_is_a_new_attempt() {
+    let mut settings = config();
+    settings.bounds.open_max = 1;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    let held = world.at_bank(BANK_A).unwrap();
+    let before = world.driver.core.durable.next_seq;
+    let refused = world.sends(terminal, &purchase(200));
+    assert_eq!(world.answer(terminal).unwrap().code(), "96");
+    assert_eq!(world.driver.core.durable.next_seq, before, "no entry");
+    world.bank_answers(&held, "00");
+    world.answer(terminal).unwrap();
+    world.sends_raw(terminal, &refused.repeated());
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn rule_02_no_slot_for_an_obligation_is_96_and_an_advice_that_cannot_be_stored_gets_no_answer() {
+    let mut settings = config();
+    settings.bounds.obligations_max = 2;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    world.at_bank(BANK_A).unwrap();
+    world.sends(terminal, &purchase(200));
+    assert_eq!(world.answer(terminal).unwrap().code(), "96");
+    let mut advice = purchase(300);
+    advice.mti = yika_tests::world::mti(0x0220);
+    world.sends(terminal, &advice);
+    assert!(world.answer(terminal).is_none());
+    assert_eq!(world.driver.core.counters.advices_dropped, 1);
+}
+
+#[test]
+fn rule_20_a_reply_to_a_dead_session_is_dropped_and_the_outcome_stands() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.closes(terminal);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.driver.counts.replies_to_nobody, 1);
+    let again = world.terminal();
+    world.sends_raw(again, &sent.repeated());
+    assert_eq!(world.answer(again).unwrap().code(), "00");
+    balanced(&world);
+}

@@ -1,0 +1,163 @@
+//! Rule 6 and the kinds of rule 14: void, completion, cancels, refunds.
+
+use crate::{approved, balanced};
+use yika_tests::setup::{BANK_A, TIMEOUT_MS};
+use yika_tests::world::mti;
+use yika_tests::{Wire, World, purchase};
+
+/// A request that names `original` by F90.
+fn naming(original: &Wire, minor: u64, f3: &str) -> Wire {
+    let named = format!("{}{}{}{:022}", original.mti, original.stan(), original.text(7), 0);
+    purchase(minor).with(3, f3).with(90, named)
+}
+
+fn void(original: &Wire, minor: u64) -> Wire {
+    naming(original, minor, "200000")
+}
+
+fn refund(original: &Wire, minor: u64) -> Wire {
+    let mut wire = naming(original, minor, "200000");
+    wire.mti = mti(0x0220);
+    wire
+}
+
+fn pre_auth(minor: u64) -> Wire {
+    let mut wire = purchase(minor).with(3, "030000").with(25, "06");
+    wire.mti = mti(0x0100);
+    wire
+}
+
+fn completion(original: &Wire, minor: u64) -> Wire {
+    naming(original, minor, "000000").with(25, "06")
+}
+
+/// Sends, and gives the code: the bank's, when it is asked, is 00.
+fn code(world: &mut World, terminal: yika_tests::Terminal, wire: &Wire) -> String {
+    world.sends(terminal, wire);
+    if let Some(request) = world.at_bank(BANK_A) {
+        world.bank_answers(&request, "00");
+    }
+    world.answer(terminal).unwrap().code()
+}
+
+#[test]
+fn rule_06_a_void_takes_the_whole_payment_back_once() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    assert_eq!(code(&mut world, terminal, &void(&sent, 99)), "64", "full amount only");
+    world.sends(terminal, &void(&sent, 100));
+    let request = world.at_bank(BANK_A).unwrap();
+    assert_eq!(&request.wire.text(90)[4..10], "000001", "named as the bank knows it");
+    world.sends(terminal, &void(&sent, 100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "94", "a second while one is in flight");
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(code(&mut world, terminal, &void(&sent, 100)), "12");
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 100)), "12");
+    balanced(&world);
+}
+
+#[test]
+fn rule_06_a_void_needs_the_same_terminal_and_business_date() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, answer) = approved(&mut world, terminal, &purchase(100));
+    let elsewhere = void(&sent, 100).with(41, "TERM0002").with(37, answer.text(37));
+    assert_eq!(code(&mut world, terminal, &elsewhere), "25", "another terminal's payment is not found");
+    world.driver.cut_over(1);
+    world.step();
+    assert_eq!(code(&mut world, terminal, &void(&sent, 100)), "12", "another business date");
+    balanced(&world);
+}
+
+#[test]
+fn rule_04_a_silent_void_is_reversed_and_the_original_stands_again() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &void(&sent, 100));
+    world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    let reversal = world.at_bank(BANK_A).unwrap();
+    assert_eq!(reversal.wire.mti, mti(0x0420));
+    world.bank_answers(&reversal, "00");
+    assert_eq!(code(&mut world, terminal, &void(&sent, 100)), "00", "it can be voided again");
+    balanced(&world);
+}
+
+#[test]
+fn rule_04_reversing_an_approved_void_reinstates_the_payment() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    let voided = world.sends(terminal, &void(&sent, 100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    world.answer(terminal).unwrap();
+    world.sends_raw(terminal, &voided.reversal("000400"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 100)), "00", "there is money to give back again");
+    balanced(&world);
+}
+
+#[test]
+fn rule_06_a_pre_authorization_is_a_hold_completed_once_within_115_percent() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (held, _) = approved(&mut world, terminal, &pre_auth(1000));
+    let books: i64 = world.driver.core.durable.books.books().map(|(_, book)| book.told).sum();
+    assert_eq!(books, 0, "P7: a hold is no money");
+    assert_eq!(code(&mut world, terminal, &completion(&held, 1151)), "64");
+    assert_eq!(code(&mut world, terminal, &completion(&held, 1150)), "00");
+    assert_eq!(code(&mut world, terminal, &completion(&held, 100)), "12", "once");
+    let books: i64 = world.driver.core.durable.books.books().map(|(_, book)| book.told).sum();
+    assert_eq!(books, 1150);
+    balanced(&world);
+}
+
+#[test]
+fn rule_06_a_cancelled_hold_cannot_be_completed() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (held, _) = approved(&mut world, terminal, &pre_auth(1000));
+    let mut cancel = naming(&held, 1000, "200000").with(25, "06");
+    cancel.mti = mti(0x0100);
+    assert_eq!(code(&mut world, terminal, &cancel), "00");
+    assert_eq!(code(&mut world, terminal, &completion(&held, 100)), "12");
+    balanced(&world);
+}
+
+#[test]
+fn rule_06_refunds_sum_to_at_most_the_original() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(1000));
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 600)), "00");
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 401)), "64");
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 400)), "00");
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 1)), "64");
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 1).with(2, "4111110000000008")), "25", "another card");
+    balanced(&world);
+}
+
+#[test]
+fn rule_06_an_original_that_is_not_held_is_25_or_forwarded_by_route() {
+    let stranger = Wire::new(0x0200).with(11, "000777").with(7, "1123000000");
+    let mut world = World::new();
+    let terminal = world.terminal();
+    assert_eq!(code(&mut world, terminal, &refund(&stranger, 100)), "25");
+    let mut settings = yika_tests::setup::config();
+    settings.participants[1].link.as_mut().unwrap().forward_unknown_original = true;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    world.sends(terminal, &refund(&stranger, 100));
+    let request = world.at_bank(BANK_A).unwrap();
+    assert_eq!(&request.wire.text(90)[..20], "02000007771123000000");
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+}

@@ -1,0 +1,182 @@
+//! Rules 7, 8, 19 and promise P5: what is owed is paid, or named.
+
+use crate::balanced;
+use yika_switch::core::effect::Alarm;
+use yika_switch::core::ids::ObligationId;
+use yika_tests::setup::{BANK_A, TIMEOUT_MS};
+use yika_tests::world::mti;
+use yika_tests::{BankRequest, World, purchase};
+
+fn advice(minor: u64) -> yika_tests::Wire {
+    let mut advice = purchase(minor);
+    advice.mti = mti(0x0220);
+    advice
+}
+
+/// A silent purchase's reversal, as it reached the bank.
+fn reversal(world: &mut World) -> BankRequest {
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    world.at_bank(BANK_A).unwrap()
+}
+
+#[test]
+fn rule_07_00_94_and_a_late_25_discharge_a_reversal() {
+    for code in ["00", "94", "25"] {
+        let mut world = World::new();
+        let request = reversal(&mut world);
+        world.bank_answers(&request, code);
+        assert_eq!(world.open_obligations(), 0, "{code}");
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_07_an_early_25_proves_nothing() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(100));
+    world.at_bank(BANK_A).unwrap();
+    world.sends_raw(terminal, &sent.reversal("000050"));
+    let first = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&first, "25");
+    assert_eq!(world.open_obligations(), 1, "the original may still be on its way");
+    world.advance(TIMEOUT_MS + 1000);
+    let again = std::iter::from_fn(|| world.at_bank(BANK_A)).last().unwrap();
+    assert_eq!(again.wire.mti, mti(0x0421));
+    world.bank_answers(&again, "25");
+    assert_eq!(world.open_obligations(), 0);
+}
+
+#[test]
+fn rule_07_temporary_codes_and_silence_are_retried_with_back_off() {
+    let mut world = World::new();
+    let mut request = reversal(&mut world);
+    for code in ["68", "91", "96", "98", "A0"] {
+        world.bank_answers(&request, code);
+        assert_eq!(world.open_obligations(), 1);
+        assert!(world.at_bank(BANK_A).is_none(), "not at once");
+        world.advance(30_000);
+        request = world.at_bank(BANK_A).unwrap();
+        while world.at_bank(BANK_A).is_some() {}
+    }
+    world.bank_answers(&request, "00");
+    assert_eq!(world.open_obligations(), 0);
+}
+
+#[test]
+fn rule_07_a_refused_advice_becomes_a_named_exception_and_what_was_told_stands() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &advice(700));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "51");
+    assert_eq!(world.open_obligations(), 0);
+    let exceptions = &world.driver.core.durable.exceptions;
+    assert_eq!(exceptions.values().map(|one| one.books).sum::<i64>(), 700);
+    assert!(world.alarms.iter().any(|alarm| matches!(alarm, Alarm::Exception { .. })));
+    world.sends_raw(terminal, &sent.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn rule_07_thirty_three_times_parks_it_and_an_operator_settles_by_name() {
+    let mut world = World::new();
+    let mut request = reversal(&mut world);
+    for _ in 0..2 {
+        world.bank_answers(&request, "30");
+        world.advance(30_000);
+        request = world.at_bank(BANK_A).unwrap();
+        while world.at_bank(BANK_A).is_some() {}
+    }
+    world.bank_answers(&request, "30");
+    assert!(world.alarms.iter().any(|alarm| matches!(alarm, Alarm::ObligationParked { .. })));
+    world.advance(120_000);
+    assert!(world.at_bank(BANK_A).is_none(), "parked");
+    assert_eq!(world.open_obligations(), 1, "never dropped");
+    world.crash();
+    world.advance(60_000);
+    assert!(world.at_bank(BANK_A).is_none(), "parked also after a restart");
+    world.driver.settle(ObligationId(1), "agreed by telephone".into(), 7);
+    world.step();
+    assert_eq!(world.open_obligations(), 0);
+    let exceptions = &world.driver.core.durable.exceptions;
+    assert!(exceptions.values().any(|one| one.why.contains("agreed by telephone")));
+    balanced(&world);
+}
+
+#[test]
+fn rule_08_one_obligation_a_card_at_a_time_in_order_and_the_window_counts_cards() {
+    let mut world = World::new();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    for card in 0..12u64 {
+        for minor in [100, 200] {
+            world.sends(terminal, &advice(minor).with(2, format!("41111100000{card:05}")));
+            assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        }
+    }
+    world.comes_up(BANK_A);
+    let mut seen = std::collections::BTreeMap::<String, Vec<u64>>::new();
+    let first: Vec<_> = std::iter::from_fn(|| world.at_bank(BANK_A)).collect();
+    assert_eq!(first.len(), 8, "the window");
+    let mut queue = std::collections::VecDeque::from(first);
+    while let Some(request) = queue.pop_front() {
+        seen.entry(request.wire.text(2)).or_default().push(request.wire.amount());
+        world.bank_answers(&request, "00");
+        queue.extend(std::iter::from_fn(|| world.at_bank(BANK_A)));
+    }
+    assert_eq!(seen.len(), 12);
+    assert!(seen.values().all(|amounts| *amounts == [100, 200]), "in order per card: {seen:?}");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_08_live_requests_pass_the_queue_but_a_void_waits_for_its_original() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.goes_down(BANK_A);
+    let sent = world.sends(terminal, &advice(100));
+    let answer = world.answer(terminal).unwrap();
+    world.comes_up(BANK_A);
+    let told = world.at_bank(BANK_A).unwrap();
+    let void = purchase(100).with(3, "200000").with(37, answer.text(37)).with(
+        90,
+        format!("0220{}{}{:022}", sent.stan(), sent.text(7), 0),
+    );
+    world.sends(terminal, &void);
+    assert!(world.at_bank(BANK_A).is_none(), "the void queues behind the advice");
+    world.sends(terminal, &purchase(900));
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.amount(), 900, "a new payment passes");
+    world.bank_answers(&told, "00");
+    let void = world.at_bank(BANK_A).unwrap();
+    assert_eq!(void.wire.text(3), "200000");
+    world.bank_answers(&void, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn p5_obligations_survive_a_crash_and_are_retried_until_discharged() {
+    let mut world = World::new();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    world.sends(terminal, &advice(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.crash();
+    assert_eq!(world.open_obligations(), 1);
+    world.crash();
+    world.comes_up(BANK_A);
+    let request = world.at_bank(BANK_A).unwrap();
+    assert_eq!((request.wire.mti, request.wire.amount()), (mti(0x0221), 100), "it may have been sent before");
+    world.bank_answers(&request, "00");
+    world.crash();
+    world.advance(60_000);
+    assert!(world.at_bank(BANK_A).is_none());
+    balanced(&world);
+}

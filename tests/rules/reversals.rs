@@ -1,0 +1,152 @@
+//! Rule 5: reversals from terminals.
+
+use crate::{approved, balanced};
+use yika_tests::setup::{BANK_A, TIMEOUT_MS};
+use yika_tests::world::mti;
+use yika_tests::{World, purchase};
+
+#[test]
+fn rule_05_a_reversal_of_an_approved_payment_is_answered_00_and_sent_once() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    let reversal = sent.reversal("000050");
+    world.sends_raw(terminal, &reversal);
+    let answer = world.answer(terminal).unwrap();
+    assert_eq!((answer.mti, answer.code().as_str()), (mti(0x0430), "00"));
+    let undone = world.at_bank(BANK_A).unwrap();
+    assert_eq!((undone.wire.mti, undone.wire.amount()), (mti(0x0420), 100));
+    balanced(&world);
+    world.sends_raw(terminal, &reversal.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends_raw(terminal, &sent.reversal("000051"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "a second reversal finds it reversed");
+    world.bank_answers(&undone, "00");
+    assert!(world.at_bank(BANK_A).is_none(), "at most one issuer reversal per leg");
+    world.sends_raw(terminal, &sent.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "12", "a repeat of the original gets the decline");
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_in_flight_the_original_is_declined_and_reversed_whatever_the_issuer_says() {
+    for code in ["00", "51"] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let sent = world.sends(terminal, &purchase(100));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.sends_raw(terminal, &sent.reversal("000050"));
+        let (one, two) = (world.answer(terminal).unwrap(), world.answer(terminal).unwrap());
+        assert_eq!((one.mti, one.code().as_str()), (mti(0x0210), "12"));
+        assert_eq!((two.mti, two.code().as_str()), (mti(0x0430), "00"));
+        world.bank_answers(&request, code);
+        let undone = world.at_bank(BANK_A).unwrap();
+        assert_eq!(undone.wire.mti, mti(0x0420));
+        world.bank_answers(&undone, "00");
+        assert!(world.answer(terminal).is_none());
+        assert_eq!(world.open_obligations(), 0);
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_05_unknown_is_answered_00_and_an_original_that_comes_later_is_declined() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let template = world.sends(terminal, &purchase(1));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    world.answer(terminal).unwrap();
+    let original = template.with(11, "000333").with(4, "000000000100");
+    world.sends_raw(terminal, &original.reversal("000334"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.crash();
+    let terminal = world.terminal();
+    world.sends_raw(terminal, &original);
+    assert_eq!(world.answer(terminal).unwrap().code(), "12");
+    assert!(world.at_bank(BANK_A).is_none());
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_a_declined_original_needs_nothing() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "51");
+    world.answer(terminal).unwrap();
+    world.sends_raw(terminal, &sent.reversal("000050"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert!(world.at_bank(BANK_A).is_none());
+    world.sends_raw(terminal, &sent.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "51");
+}
+
+#[test]
+fn rule_05_card_and_amount_must_agree_and_a_partial_reversal_is_40() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends_raw(terminal, &sent.reversal("000050").with(4, "000000000099"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "25");
+    world.sends_raw(terminal, &sent.reversal("000051").with(2, "4111110000000008"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "25");
+    world.sends_raw(terminal, &sent.reversal("000052").with(95, format!("{:042}", 40)));
+    assert_eq!(world.answer(terminal).unwrap().code(), "40");
+    assert!(world.at_bank(BANK_A).is_none());
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_the_original_is_found_by_f37_where_f90_is_absent() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, answer) = approved(&mut world, terminal, &purchase(100));
+    let reversal = sent.reversal("000050").without(90).with(37, answer.text(37));
+    world.sends_raw(terminal, &reversal);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420));
+}
+
+#[test]
+fn rule_05_pos_reversals_name_their_original_in_f61() {
+    let mut world = World::new();
+    let pos = world.terminal_at(1);
+    let sent = world.sends(pos, &purchase(100).with(60, "22000001"));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    world.answer(pos).unwrap();
+    let mut reversal = sent.clone().with(11, "000050").with(61, format!("000001{}1124", sent.stan())).with(39, "98");
+    reversal.mti = mti(0x0400);
+    world.sends_raw(pos, &reversal);
+    let answer = world.answer(pos).unwrap();
+    assert_eq!((answer.mti, answer.code().as_str()), (mti(0x0410), "00"));
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420), "in the bank's own dialect");
+    balanced(&world);
+}
+
+#[test]
+fn rule_08_a_reversal_queues_behind_the_advice_of_the_same_card() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let mut advice = purchase(100);
+    advice.mti = mti(0x0220);
+    world.goes_down(BANK_A);
+    let sent = world.sends(terminal, &advice);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends_raw(terminal, &sent.reversal("000050"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.comes_up(BANK_A);
+    let first = world.at_bank(BANK_A).unwrap();
+    assert_eq!(first.wire.mti, mti(0x0220));
+    assert!(world.at_bank(BANK_A).is_none());
+    world.advance(TIMEOUT_MS + 1000);
+    let first = world.at_bank(BANK_A).unwrap();
+    assert_eq!(first.wire.mti, mti(0x0221), "still the advice");
+    world.bank_answers(&first, "00");
+    let second = world.at_bank(BANK_A).unwrap();
+    assert_eq!(second.wire.mti, mti(0x0420));
+    world.bank_answers(&second, "00");
+    balanced(&world);
+}

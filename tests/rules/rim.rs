@@ -1,0 +1,140 @@
+//! Rule 15 and promises P9, P10, P11 at the rim: sign-on, bounds, hostile bytes, silent secrets.
+
+use crate::{approved, balanced};
+use yika_tests::setup::{BANK_A, config};
+use yika_tests::world::mti;
+use yika_tests::{Wire, World, purchase};
+
+fn network(code: &str) -> Wire {
+    Wire::new(0x0800).with(7, "1123233015").with(11, "000001").with(70, code)
+}
+
+#[test]
+fn rule_15_terminals_sign_on_per_session_where_the_listener_wants_it() {
+    let mut settings = config();
+    settings.listeners[0].sign_on_required = true;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58");
+    world.sends_raw(terminal, &network("001"));
+    let answer = world.answer(terminal).unwrap();
+    assert_eq!((answer.mti, answer.code().as_str(), answer.text(70).as_str()), (mti(0x0810), "00", "001"));
+    approved(&mut world, terminal, &purchase(100));
+    world.sends_raw(terminal, &network("301"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends_raw(terminal, &network("002"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58");
+}
+
+#[test]
+fn rule_15_a_banks_sign_off_is_durable_and_its_obligations_wait() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    approved(&mut world, terminal, &purchase(1));
+    let line = yika_switch::core::ids::LineId(0);
+    world.bank_sends_on(line, &network("002"), &[]);
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0810));
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    world.crash();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91", "also after a restart");
+    world.bank_sends_on(line, &network("001"), &[]);
+    world.at_bank(BANK_A).unwrap();
+    approved(&mut world, terminal, &purchase(100));
+    balanced(&world);
+}
+
+#[test]
+fn rule_13_a_terminal_cannot_cut_over_but_a_bank_can() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let before = world.driver.core.durable.dates.current;
+    world.sends_raw(terminal, &network("201"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "40");
+    assert_eq!(world.driver.core.durable.dates.current, before);
+    world.bank_sends_on(yika_switch::core::ids::LineId(0), &network("201"), &[]);
+    assert!(world.driver.core.durable.dates.current > before);
+}
+
+#[test]
+fn p11_garbage_closes_its_own_session_and_no_other() {
+    let mut world = World::new();
+    let (good, bad, worse) = (world.terminal(), world.terminal(), world.terminal());
+    world.sends_bytes(bad, &[0xff; 64]);
+    assert!(world.was_closed(bad), "a frame longer than any is no frame");
+    for _ in 0..3 {
+        world.sends_bytes(worse, b"\x00\x100200garbagegarba");
+    }
+    assert!(world.was_closed(worse));
+    assert_eq!(world.answer(worse).map(|answer| answer.code()), Some("30".into()), "told where it can be addressed");
+    approved(&mut world, good, &purchase(100));
+}
+
+#[test]
+fn p11_bytes_may_come_one_at_a_time_or_many_frames_at_once() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let dialect = yika_tests::setup::dialect("iso87-ascii");
+    let mut bytes = Vec::new();
+    for minor in [100, 200] {
+        let wire = purchase(minor).with(11, world.stan()).with(7, "1123233015").with(12, "073015").with(13, "1124");
+        bytes.extend(wire.encode(&dialect, &[]));
+    }
+    for byte in &bytes {
+        world.sends_bytes(terminal, &[*byte]);
+    }
+    let twice: Vec<u64> = std::iter::from_fn(|| world.at_bank(BANK_A)).map(|request| request.wire.amount()).collect();
+    assert_eq!(twice, [100, 200]);
+    world.sends_bytes(terminal, &bytes);
+    assert!(world.at_bank(BANK_A).is_none(), "the same again are copies");
+}
+
+#[test]
+fn p9_a_session_that_does_not_read_is_closed_and_its_answer_is_had_by_repeating() {
+    let mut settings = config();
+    settings.rim.out_bytes_max = 1000;
+    let mut world = World::with(settings);
+    let slow = world.terminal();
+    let mut requests = Vec::new();
+    for _ in 0..20 {
+        let sent = world.sends(slow, &purchase(100));
+        requests.push((sent, world.at_bank(BANK_A).unwrap()));
+    }
+    // Nobody takes bytes from the session: the driver is fed directly, without the world's collecting.
+    for (_, request) in &requests {
+        let dialect = yika_tests::setup::dialect("iso87-ascii");
+        let bytes = world.answer_to(request, "00").encode(&dialect, &[]);
+        world.driver.line_bytes(request.line, &bytes, world.now);
+    }
+    world.driver.turn(world.now);
+    while world.driver.journal_mut().step().unwrap() {}
+    world.driver.turn(world.now);
+    world.step();
+    assert!(world.was_closed(slow));
+    assert_eq!(world.driver.counts.closed_slow, 1);
+    let again = world.terminal();
+    world.sends_raw(again, &requests[19].0.repeated());
+    assert_eq!(world.answer(again).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn p10_what_is_on_disk_holds_no_card_number_pin_or_track_in_clear() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let wire = purchase(100)
+        .with(35, "4111111111111111=29122010000000000")
+        .with(52, *b"PINBLOCK");
+    approved(&mut world, terminal, &wire);
+    world.sends(terminal, &purchase(200));
+    let bytes = world.disk.all_bytes();
+    assert!(bytes.len() > 100_000);
+    for secret in [b"4111111111111111".as_slice(), b"PINBLOCK", b"2912201"] {
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+    }
+}

@@ -1,0 +1,154 @@
+//! Rule 4, 9, 12 and promises P4, P6: what becomes of a leg that is not answered, and of late answers.
+
+use crate::balanced;
+use yika_switch::core::effect::Alarm;
+use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
+use yika_tests::world::mti;
+use yika_tests::{World, purchase};
+
+#[test]
+fn rule_04_a_silent_purchase_is_declined_and_reversed_until_acknowledged() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS - 20);
+    assert!(world.answer(terminal).is_none());
+    world.advance(30);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    let first = world.at_bank(BANK_A).unwrap();
+    assert_eq!(first.wire.mti, mti(0x0420));
+    assert_eq!(&first.wire.text(90)[4..10], request.wire.stan());
+    world.advance(TIMEOUT_MS + 1000);
+    let again = world.at_bank(BANK_A).unwrap();
+    assert_eq!((again.wire.mti, again.wire.stan()), (mti(0x0421), first.wire.stan()), "rule 1: only the repeat digit");
+    world.bank_answers(&again, "00");
+    world.advance(60_000);
+    assert!(world.at_bank(BANK_A).is_none());
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_04_a_silent_balance_owes_nothing() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(0).with(3, "310000"));
+    world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    assert!(world.at_bank(BANK_A).is_none());
+    assert_eq!(world.open_obligations(), 0);
+}
+
+#[test]
+fn rule_04_a_silent_refund_is_accepted_and_repeated() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (_, answer) = crate::approved(&mut world, terminal, &purchase(1000));
+    let mut refund = purchase(300).with(3, "200000").with(37, answer.text(37));
+    refund.mti = mti(0x0220);
+    world.sends(terminal, &refund);
+    let first = world.at_bank(BANK_A).unwrap();
+    assert_eq!(first.wire.mti, mti(0x0220));
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "taken into custody");
+    let again = world.at_bank(BANK_A).unwrap();
+    assert_eq!((again.wire.mti, again.wire.stan()), (mti(0x0221), first.wire.stan()));
+    world.bank_answers(&again, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_09_nothing_sent_is_declined_91_and_owes_nothing() {
+    let mut world = World::new();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn p6_a_late_approval_changes_no_outcome_and_its_reversal_exists() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    world.bank_answers(&request, "00");
+    assert!(world.answer(terminal).is_none());
+    assert!(world.alarms.iter().any(|alarm| matches!(alarm, Alarm::LateApproval { .. })));
+    balanced(&world);
+    let reversal = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&reversal, "00");
+    assert_eq!(world.open_obligations(), 0);
+    world.sends_raw(terminal, &sent.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    world.bank_answers(&request, "00");
+    balanced(&world);
+}
+
+#[test]
+fn p6_a_late_approval_after_an_unknown_reversal_opens_it_again() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    world.answer(terminal).unwrap();
+    let reversal = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&reversal, "25");
+    assert_eq!(world.open_obligations(), 0, "rule 7: a 25 this late is believed");
+    world.bank_answers(&request, "00");
+    assert_eq!(world.open_obligations(), 1, "P6: the approval re-opens it");
+    balanced(&world);
+    let again = world.at_bank(BANK_A).unwrap();
+    assert_eq!(&again.wire.text(90)[4..10], request.wire.stan());
+    world.bank_answers(&again, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn p6_an_answer_that_comes_twice_counts_once() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&request, "00");
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert!(world.answer(terminal).is_none());
+    assert_eq!(world.driver.core.counters.unmatched_unknown_key, 1);
+    balanced(&world);
+}
+
+#[test]
+fn rule_12_codes_come_from_the_originators_dialect() {
+    let mut world = World::new();
+    let pos = world.terminal_at(1);
+    world.sends(pos, &purchase(100).with(60, "22000001"));
+    world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(pos).unwrap().code(), "98", "pos says 98 where iso87 says 68");
+    let iso = world.terminal();
+    for (wire, code) in [
+        (purchase(100).with(2, "5555550000000004"), "92"),
+        (purchase(0), "13"),
+        (purchase(100).without(2), "30"),
+        (purchase(100).with(3, "990000"), "40"),
+    ] {
+        world.sends(iso, &wire);
+        assert_eq!(world.answer(iso).unwrap().code(), code);
+    }
+    let mut settings = config();
+    settings.listeners[0].currencies = vec![156];
+    let mut world = World::with(settings);
+    let iso = world.terminal();
+    world.sends(iso, &purchase(100).with(49, "840"));
+    assert_eq!(world.answer(iso).unwrap().code(), "12");
+}

@@ -1,0 +1,110 @@
+//! Rule 10: deciding for an issuer that cannot be reached.
+
+use crate::balanced;
+use yika_switch::core::settings::StandIn;
+use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
+use yika_tests::world::mti;
+use yika_tests::{World, purchase};
+
+fn world() -> World {
+    let mut settings = config();
+    settings.participants[1].link.as_mut().unwrap().stand_in = Some(StandIn {
+        per_transaction_max: 500,
+        per_card_count_max: 2,
+        per_card_sum_max: 800,
+        issuer_sum_max: 2_000,
+    });
+    World::with(settings)
+}
+
+#[test]
+fn rule_10_an_unreachable_issuer_is_stood_in_for_and_advised() {
+    let mut world = world();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(500));
+    let answer = world.answer(terminal).unwrap();
+    assert_eq!(answer.code(), "00");
+    assert!(answer.text(38).starts_with('S'));
+    assert_eq!(world.open_obligations(), 1, "approval and advice are one entry");
+    balanced(&world);
+    world.comes_up(BANK_A);
+    let advice = world.at_bank(BANK_A).unwrap();
+    assert_eq!((advice.wire.mti, advice.wire.amount()), (mti(0x0220), 500));
+    assert_eq!(advice.wire.text(38), answer.text(38));
+    world.bank_answers(&advice, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_10_limits_hold_per_transaction_card_and_survive_a_crash() {
+    let mut world = world();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(501));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91", "over the floor limit");
+    world.sends(terminal, &purchase(400));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.crash();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(401));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91", "over the card's sum, which was durable");
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91", "over the card's count");
+    world.sends(terminal, &purchase(100).with(2, "4111110000000008"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "another card has its own limits");
+    balanced(&world);
+}
+
+#[test]
+fn rule_10_a_reversal_gives_the_limit_back() {
+    let mut world = world();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(500));
+    world.answer(terminal).unwrap();
+    world.sends(terminal, &purchase(400));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    let reversal = sent.reversal("000099");
+    world.sends_raw(terminal, &reversal);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends(terminal, &purchase(400));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+    world.comes_up(BANK_A);
+    let advice = world.at_bank(BANK_A).unwrap();
+    assert_eq!(advice.wire.mti, mti(0x0220), "rule 8: in order per card");
+    assert!(world.at_bank(BANK_A).is_none(), "one at a time");
+    world.bank_answers(&advice, "00");
+    let undone = world.at_bank(BANK_A).unwrap();
+    assert_eq!(undone.wire.mti, mti(0x0420));
+    assert_eq!(&undone.wire.text(90)[..10], format!("0220{}", advice.wire.stan()), "it reverses the advice");
+    world.bank_answers(&undone, "00");
+    let last = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&last, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_10_never_with_a_pin_on_cash_or_balance_nor_after_a_time_out() {
+    let mut world = world();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    for wire in [
+        purchase(100).with(52, [1, 2, 3, 4, 5, 6, 7, 8]),
+        purchase(100).with(3, "010000"),
+        purchase(0).with(3, "310000"),
+    ] {
+        world.sends(terminal, &wire);
+        assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    }
+    world.comes_up(BANK_A);
+    world.sends(terminal, &purchase(100));
+    world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68", "it may have been approved there");
+}
