@@ -161,3 +161,60 @@ fn rule_06_an_original_that_is_not_held_is_25_or_forwarded_by_route() {
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     balanced(&world);
 }
+
+#[test]
+fn rule_06_a_follow_up_with_its_originals_f37_does_not_hide_the_original() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (_, answer) = approved(&mut world, terminal, &purchase(1000));
+    let by_reference = |minor: u64| {
+        let mut wire = purchase(minor).with(3, "200000").with(37, answer.text(37));
+        wire.mti = mti(0x0220);
+        wire
+    };
+    assert_eq!(code(&mut world, terminal, &by_reference(300)), "00");
+    assert_eq!(code(&mut world, terminal, &by_reference(300)), "00", "the payment is still found by its F37");
+    assert_eq!(code(&mut world, terminal, &by_reference(500)), "64");
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_a_reversal_of_a_payment_whose_void_is_in_flight_undoes_both() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &void(&sent, 100));
+    let asked = world.at_bank(BANK_A).unwrap();
+    world.sends_raw(terminal, &sent.reversal("000700"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "12", "the void ends as reversed");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "and the reversal is taken");
+    world.bank_answers(&asked, "00");
+    let mut named = Vec::new();
+    while let Some(request) = world.at_bank(BANK_A) {
+        named.push(request.wire.text(90)[4..10].to_owned());
+        world.bank_answers(&request, "00");
+    }
+    assert_eq!(named, [asked.wire.stan(), "000001".to_owned()], "first the void, then the payment");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_a_reversal_of_what_was_voided_or_completed_is_00_without_effect_and_of_what_was_refunded_25() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    assert_eq!(code(&mut world, terminal, &void(&sent, 100)), "00");
+    world.sends_raw(terminal, &sent.reversal("000700"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    let (held, _) = approved(&mut world, terminal, &pre_auth(100));
+    assert_eq!(code(&mut world, terminal, &completion(&held, 100)), "00");
+    world.sends_raw(terminal, &held.reversal("000701"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    assert_eq!(code(&mut world, terminal, &refund(&sent, 40)), "00");
+    world.sends_raw(terminal, &sent.reversal("000702"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "25");
+    assert!(world.at_bank(BANK_A).is_none());
+    balanced(&world);
+}

@@ -10,7 +10,9 @@ use super::entry::{
     Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind, ReversalOf, Step, Taken,
 };
 use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq};
-use super::original::{KeptLeg, Life, Original, apply_to_target, first_life, undo_on_target};
+use super::original::{
+    KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
+};
 use yika_codec::Kind;
 
 /// The entry does not fit the state: the journal is not of this switch, or this build is wrong.
@@ -80,7 +82,7 @@ impl Durable {
             self.handles.put(handle, Handle::Open(intent.tx));
         }
         if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
-            target.busy = true;
+            target.busy = Some(intent.tx);
         }
         *self.dates.open.entry(intent.date).or_insert(0) += 1;
         let ends = intent.legs.iter().map(|_| LegEnd { state: LegState::Sent, agreed: 0 }).collect();
@@ -158,7 +160,7 @@ impl Durable {
         self.dedupe_ring.push(Expiry::new(at_ms, intent.key));
         let stands = outcome.code.is_approved() && first_life(intent.kind).is_some();
         if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
-            target.busy = false;
+            target.busy = None;
             if stands {
                 apply_to_target(target, intent.kind, outcome.approved);
             }
@@ -202,7 +204,7 @@ impl Durable {
             tx: intent.tx,
             kind: intent.kind,
             life: first_life(intent.kind).unwrap_or(Life::Approved),
-            busy: false,
+            busy: None,
             stand_in: outcome.stand_in,
             acquirer: intent.acquirer,
             terminal: intent.terminal,
@@ -359,11 +361,15 @@ impl Durable {
         }
     }
 
-    fn handles_of(&self, intent: &Intent) -> [KeyedHash; 2] {
-        [
-            self.handle_by_stan(intent.acquirer, &intent.terminal, intent.stan),
-            self.handle_by_rrn(intent.acquirer, &intent.terminal, &intent.rrn),
-        ]
+    /// Where others will find this transaction. A message that carries its original's F37 does not take over
+    /// the original's place, and a reversal is never named by anything.
+    fn handles_of(&self, intent: &Intent) -> Vec<KeyedHash> {
+        let by_stan = self.handle_by_stan(intent.acquirer, &intent.terminal, intent.stan);
+        match intent.kind {
+            Kind::Reversal => Vec::new(),
+            kind if names_an_original(kind) => vec![by_stan],
+            _ => vec![by_stan, self.handle_by_rrn(intent.acquirer, &intent.terminal, &intent.rrn)],
+        }
     }
 
     fn remember(&mut self, handle: KeyedHash) {

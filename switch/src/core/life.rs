@@ -33,17 +33,18 @@ impl Core {
         self.begin(now, batch, request, key, legs, Some(no));
     }
 
-    /// The message that this one names: by F90 or F61 (terminal and F11), else by F37.
+    /// The message that this one names: by F90 or F61 (terminal and F11); only where it gives none by F37, and
+    /// a reversal by its own F11 (rule 5).
     pub(super) fn named(&self, facts: &Facts) -> Option<&Handle> {
-        let by_stan = facts.original.stan.and_then(|stan| {
-            let handle = self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan);
-            self.durable.handles.get(&handle)
-        });
+        let by_stan = |stan| self.durable.handles.get(&self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan));
+        if let Some(stan) = facts.original.stan {
+            return by_stan(stan);
+        }
         let by_rrn = || {
             let rrn = facts.original.rrn.or(facts.rrn)?;
             self.durable.handles.get(&self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn))
         };
-        by_stan.or_else(by_rrn)
+        by_rrn().or_else(|| by_stan(facts.stan).filter(|_| facts.kind == Kind::Reversal))
     }
 
     /// Why rule 6 forbids it; None when it does not.
@@ -51,7 +52,7 @@ impl Core {
         if target.card != facts.card.map(|card| card.token) || target.money.currency != facts.currency {
             return Some(Reason::OriginalNotFound);
         }
-        if target.busy {
+        if target.busy.is_some() {
             return Some(Reason::Busy);
         }
         let same_day = target.date == self.date(now) && target.terminal == facts.terminal;

@@ -11,8 +11,8 @@ pub struct Original {
     pub tx: TxId,
     pub kind: Kind,
     pub life: Life,
-    /// A void, completion or refund of it is in flight.
-    pub busy: bool,
+    /// The void, completion or refund of it that is in flight.
+    pub busy: Option<TxId>,
     /// Approved by stand-in: reversing it gives the limits back.
     pub stand_in: bool,
     pub acquirer: ParticipantId,
@@ -75,6 +75,20 @@ pub fn first_life(kind: Kind) -> Option<Life> {
         | Kind::Refund => Some(Life::Approved),
         _ => None,
     }
+}
+
+/// Whether messages of this kind carry another payment's F37 in theirs.
+pub fn names_an_original(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Void
+            | Kind::Refund
+            | Kind::Completion
+            | Kind::CompletionCancel
+            | Kind::CompletionAdvice
+            | Kind::PreAuthCancel
+            | Kind::Reversal
+    )
 }
 
 /// What an approved transaction of `kind` over `minor` does to the payment it names.

@@ -47,6 +47,14 @@ impl Core {
         if other_card || (facts.amount != 0 && facts.money() != open.intent.money) {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
+        self.end_as_reversed(now, batch, tx);
+        let of = Some(ReversalOf::InFlight(tx));
+        self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+    }
+
+    /// Ends a transaction in flight as reversed: each leg that may stand is undone.
+    fn end_as_reversed(&mut self, now: Now, batch: &mut Batch, tx: TxId) {
+        let Some(open) = self.durable.open.get(&tx) else { return };
         let under_way = open.intent.legs.len() - 1;
         let to = open.intent.legs[under_way].participant;
         let emitted = self.live.live.get(&tx).is_some_and(|live| live.emitted & 1 << under_way != 0);
@@ -58,8 +66,6 @@ impl Core {
         }
         self.leave_flight(to);
         self.end(now, batch, tx, End { reason: Reason::Reversed, code: None, approved: 0, leg }, FieldSet::new());
-        let of = Some(ReversalOf::InFlight(tx));
-        self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
     }
 
     fn reverse_kept(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash, no: OriginalNo) {
@@ -69,13 +75,20 @@ impl Core {
         if other_card || (facts.amount != 0 && facts.money() != original.money) {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
-        if original.life == Life::Reversed {
+        let used = original.used > 0 && original.life == Life::Approved;
+        if used {
+            // Part of it was refunded: what a whole reversal would undo is not there any more.
+            return self.decline(now, batch, request, key, Reason::OriginalNotFound);
+        }
+        if !matches!(original.life, Life::Approved | Life::Held) {
             let of = Some(ReversalOf::WithoutEffect);
             return self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
         }
-        if original.busy || original.life == Life::Voided || original.life == Life::Cancelled {
-            return self.decline(now, batch, request, key, Reason::NotAllowed);
+        if let Some(busy) = original.busy {
+            // Its void or completion is in flight: that ends first, reversed; then the payment itself.
+            self.end_as_reversed(now, batch, busy);
         }
+        let Some(original) = self.durable.original(no) else { return };
         let (date, kind, tx) = (original.date, original.kind, original.tx);
         let owed: Vec<Owed> = original
             .legs

@@ -38,7 +38,8 @@ impl Core {
     /// None: this issuer or transaction has no stand-in. Err: it has, and a limit is reached.
     fn stand_in_verdict(&self, intent: &Intent, has_pin: bool) -> Option<Result<(), Reason>> {
         let leg = intent.legs.first().filter(|leg| leg.role == LegRole::Issuer && intent.legs.len() == 1)?;
-        let kind = matches!(intent.kind, Kind::Purchase | Kind::Authorization | Kind::PreAuthorization);
+        // Only what an advice message exists for: a stood-in hold could never be told.
+        let kind = matches!(intent.kind, Kind::Purchase | Kind::Authorization);
         let limits = self.settings.participant(leg.participant)?.stand_in?;
         if has_pin || !kind || !intent.later.is_empty() {
             return None;
