@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(
             hex(&frame[..FRAME_HEADER]),
             "594b4652010060001400000001000000050000000000000002000000000000002900000000000000e803000000000000\
-             5291d20aa20100002800000000000000cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd0000000000000000000000007c55bcfe"
+             52f0be0aa20100002800000000000000cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd000000000000000000000000b39be1cd"
         );
         assert_eq!(FrameHeader::decode(&frame, 5), Some(header));
         assert_eq!(FrameHeader::decode(&frame, 6), None);

@@ -89,22 +89,33 @@ pub fn scan(
     let mut scan = Scan { next_seq: 1, ..Scan::default() };
     let found = find_segments(disk, &mut scan)?;
     let segments: Vec<_> = found.into_values().collect();
+    check_order(disk, &segments)?;
     for (at, (file, header)) in segments.iter().enumerate() {
         let key = open_key(disk, keys, *file, header)?;
         let until = segments.get(at + 1).map(|(_, next)| (next.continues, next.digest));
-        if at > 0 && header.number != segments[at - 1].1.number + 1 {
-            let what = format!("segment {} is missing before it", header.number - 1);
-            return Err(damaged(disk, *file, 0, what));
-        }
-        if at == 0 && (header.continues != 0 || header.digest != Digest::default()) {
-            let what = format!("the segments before number {} are missing", header.number);
-            return Err(damaged(disk, *file, 0, what));
-        }
         scan.epoch = scan.epoch.max(header.epoch);
         let end = scan_segment(disk, *file, header, &key, until, &mut scan, &mut each)?;
         scan.segments.push(Segment { file: *file, header: header.clone(), key: Arc::new(key), end });
     }
     Ok(scan)
+}
+
+/// Every segment from the first on is there.
+fn check_order(disk: &dyn Disk, segments: &[(FileNo, SegmentHeader)]) -> Result<(), RecoveryError> {
+    if let Some((file, first)) = segments.first()
+        && (first.continues != 0 || first.digest != Digest::default())
+    {
+        let what = format!("the segments before number {} are missing", first.number);
+        return Err(damaged(disk, *file, 0, what));
+    }
+    for pair in segments.windows(2) {
+        let ((_, before), (file, header)) = (&pair[0], &pair[1]);
+        if header.number != before.number + 1 {
+            let what = format!("segment {} is missing before it", header.number - 1);
+            return Err(damaged(disk, *file, 0, what));
+        }
+    }
+    Ok(())
 }
 
 /// Segments by number, spares and blanks.

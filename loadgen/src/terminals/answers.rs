@@ -1,0 +1,165 @@
+//! What a terminal makes of a received message: an answer to what it waits for, a late or second one, or nothing.
+//! Each message that is no answer is counted by why, so that silence can be explained.
+
+use super::{NONE, Phase, Terminals, until_answered};
+use crate::compose::{Copy, Operation};
+use crate::ledger::State;
+use crate::wire::MacCheck;
+use yika_codec::{Kind, Message, Mti};
+
+/// Codes that a terminal takes for "as you said": approved, and duplicate of what was approved.
+const APPROVED: [u8; 2] = *b"00";
+const PARTIAL: [u8; 2] = *b"10";
+const NOT_FOUND: [u8; 2] = *b"25";
+const DUPLICATE: [u8; 2] = *b"94";
+
+/// Codes after which an advice or refund is sent again: nobody has taken it into custody yet.
+const TRY_AGAIN: [[u8; 2]; 7] = [*b"58", *b"77", *b"91", *b"96", *b"97", *b"A0", *b"92"];
+
+/// What an answer says.
+struct Answer {
+    mti: Mti,
+    terminal: u32,
+    stan: u32,
+    code: [u8; 2],
+    approval: [u8; 6],
+    amount: Option<u64>,
+    coupon: u64,
+    reference: Option<[u8; 12]>,
+}
+
+impl Terminals {
+    /// Takes one received message.
+    pub(crate) fn handle_message(&mut self, payload: &[u8], now_ns: u64) {
+        let composer = &self.plan.composer;
+        let wire = &composer.wire;
+        let mut layout = std::mem::take(&mut self.layout);
+        let decoded = wire.dialect.decode(payload, &mut layout);
+        let message = wire.dialect.message(payload, &layout);
+        let answer = match decoded {
+            Err(error) => {
+                self.metrics.parse_errors += 1;
+                self.metrics.first_parse_error.get_or_insert_with(|| error.to_string());
+                None
+            }
+            Ok(()) => match wire.check_mac(&message) {
+                MacCheck::Holds => {
+                    let answer = read(&message, |id| composer.terminal_of(id));
+                    self.metrics.unmatched += u64::from(answer.is_none());
+                    answer
+                }
+                MacCheck::Missing => {
+                    self.metrics.mac_missing += 1;
+                    None
+                }
+                MacCheck::Wrong => {
+                    self.metrics.mac_wrong += 1;
+                    None
+                }
+            },
+        };
+        self.layout = layout;
+        if let Some(answer) = answer {
+            self.take(&answer, now_ns);
+        }
+    }
+
+    fn take(&mut self, answer: &Answer, now_ns: u64) {
+        let Some(terminal) = self.terminals.get(answer.terminal as usize).filter(|t| t.operation != NONE)
+        else {
+            self.metrics.unmatched += 1;
+            return;
+        };
+        let operation = &self.operations[terminal.operation as usize];
+        let composer = &self.plan.composer;
+        let answers = |copy| composer.mti(operation, copy).is_some_and(|mti| mti.response() == answer.mti);
+        let (stan, made_s, reason) =
+            (terminal.reversal_stan, terminal.reversal_made_s, terminal.reversal_reason);
+        let to_reversal =
+            answer.stan == stan && answers(Copy::Reversal { repeat: false, stan, made_s, reason });
+        let to_first = answer.stan == operation.stan && answers(Copy::First);
+        if answer.reference.is_some_and(|reference| reference != composer.reference(operation.number)) {
+            self.metrics.unmatched += 1;
+            return;
+        }
+        match terminal.phase {
+            Phase::Waiting if to_first => self.take_answer(answer, now_ns),
+            Phase::Reversing if to_reversal => self.take_acknowledgement(answer, now_ns),
+            // The repeats' answers, and answers to what has been given up.
+            _ if to_first || to_reversal => {
+                self.metrics.late_or_second += 1;
+                let late_ns = now_ns.saturating_sub(terminal.sent_ns);
+                self.metrics.late_ms_max = self.metrics.late_ms_max.max(late_ns / 1_000_000);
+            }
+            _ => self.metrics.unmatched += 1,
+        }
+    }
+
+    fn take_answer(&mut self, answer: &Answer, now_ns: u64) {
+        let terminal = &mut self.terminals[answer.terminal as usize];
+        let operation = &mut self.operations[terminal.operation as usize];
+        operation.code = answer.code;
+        self.metrics.code(answer.code);
+        if until_answered(operation.kind) && TRY_AGAIN.contains(&answer.code) {
+            self.timers.pause(answer.terminal, now_ns, &mut terminal.timer);
+            return;
+        }
+        let agreed = answer.code == APPROVED || answer.code == PARTIAL;
+        let taken = agreed || answer.code == DUPLICATE && until_answered(operation.kind);
+        if taken {
+            operation.approval = answer.approval;
+            operation.coupon_paid = answer.coupon;
+            operation.told = told(operation, answer);
+            if operation.kind != Kind::Balance && operation.told > operation.amount {
+                self.metrics.wrong_amounts += 1;
+            }
+        }
+        let state = if taken { State::Approved } else { State::Declined };
+        self.end(answer.terminal, state, now_ns);
+    }
+
+    /// A reversal is done when the other side has it, whether it knew the original or not.
+    fn take_acknowledgement(&mut self, answer: &Answer, now_ns: u64) {
+        self.metrics.code(answer.code);
+        if [APPROVED, NOT_FOUND, DUPLICATE].contains(&answer.code) {
+            self.end(answer.terminal, State::Reversed, now_ns);
+        } else {
+            self.metrics.reversals_refused += 1;
+            let terminal = &mut self.terminals[answer.terminal as usize];
+            self.timers.pause(answer.terminal, now_ns, &mut terminal.timer);
+        }
+    }
+}
+
+/// The amount of an approval: a smaller one only with the code of a partial approval.
+fn told(operation: &Operation, answer: &Answer) -> u64 {
+    if answer.code == PARTIAL { answer.amount.unwrap_or(operation.amount) } else { operation.amount }
+}
+
+fn read(message: &Message<'_>, terminal_of: impl Fn([u8; 8]) -> Option<u32>) -> Option<Answer> {
+    if !message.mti().is_response() {
+        return None;
+    }
+    Some(Answer {
+        mti: message.mti(),
+        terminal: terminal_of(message.digits(41)?)?,
+        stan: u32::try_from(message.number(11)?).ok()?,
+        code: message.digits(39)?,
+        approval: message.digits(38).unwrap_or_default(),
+        amount: message.number(4),
+        coupon: coupon_part(message),
+        reference: message.digits(37),
+    })
+}
+
+/// The coupon's part in F54: 20 characters each of account type, kind, currency, sign and amount.
+fn coupon_part(message: &Message<'_>) -> u64 {
+    if !message.has(54) {
+        return 0;
+    }
+    let mut text = [0; 120];
+    let len = message.text(54, &mut text).unwrap_or(0);
+    let coupon = text[..len].chunks_exact(20).find(|part| part.get(2..4) == Some(b"CP"));
+    let amount = coupon.and_then(|part| std::str::from_utf8(part.get(8..)?).ok());
+    amount.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
