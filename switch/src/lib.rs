@@ -1,6 +1,11 @@
 //! The transaction switch as a library: the binary `yika`, the tests and the bench share it.
 
-pub mod core;
-pub mod journal;
+pub mod admin;
+pub mod cli;
 pub mod config;
+pub mod core;
+pub mod data_dir;
+pub mod demo;
 pub mod driver;
+pub mod journal;
+pub mod net;

@@ -2,8 +2,17 @@
 //! that nobody checks again. Every key documents unit, default, effect and limit in `configs/reference.toml`.
 
 mod build;
+mod check;
+mod doc;
+mod error;
+mod read;
+#[cfg(test)]
+mod tests;
+pub mod units;
 
 pub use build::{core_settings, participant_names};
+pub use error::{ConfigError, ConfigErrors};
+pub use read::{load, parse};
 
 use crate::core::settings::{AnswerMatch, Bounds, StandIn};
 use crate::core::entry::Limits;

@@ -4,14 +4,14 @@
 //! the only module that may use the load generator.
 
 mod child;
-mod cities;
+mod city;
 mod folder;
 mod table;
 
 use crate::journal::disk::FileDisk;
 use crate::journal::replay;
 use child::Switch;
-use cities::City;
+use city::City;
 use folder::Folder;
 use std::io::Write;
 use std::path::PathBuf;

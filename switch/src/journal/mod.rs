@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use writer::{Body, SPARES_WANTED, Spares, WriteError, Writer};
+use writer::{Body, SPARES_MIN, Spares, WriteError, Writer};
 use yika_keystore::Keystore;
 
 /// An effect that may happen: everything it rests on is durable.
@@ -177,7 +177,7 @@ impl Journal {
         let index = Arc::new(Index::of(scan));
         let writer =
             Writer::start(disk.clone(), keys, spares.clone(), index.clone(), scan, size.segment_bytes)?;
-        while spares.count() < SPARES_WANTED && spares.prepare_one(&*disk, size.segment_bytes) {}
+        while spares.count() < SPARES_MIN && spares.prepare_one(&*disk, size.segment_bytes) {}
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             filled: Condvar::new(),
@@ -261,7 +261,7 @@ impl Journal {
 
     /// Whether new transactions must be refused: too much is not yet durable, or too few spares are ready.
     pub fn is_full(&self, size: &JournalSize) -> bool {
-        self.spares.count() < SPARES_WANTED
+        self.spares.count() < SPARES_MIN
             || self.shared.pending_bytes.load(Ordering::Relaxed) > size.pending_bytes_max
     }
 

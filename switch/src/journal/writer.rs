@@ -53,8 +53,10 @@ struct SpareState {
     closed: bool,
 }
 
-/// Spares held ready; below it new transactions are refused, and the last is for outcomes and obligations.
-pub const SPARES_WANTED: usize = 2;
+/// Spares held ready, so that a burst of full segments finds one while the next is still being written.
+pub const SPARES_WANTED: usize = 4;
+/// Below it new transactions are refused: the last spare is for outcomes and obligations.
+pub const SPARES_MIN: usize = 2;
 
 impl Spares {
     pub fn new(ready: Vec<FileNo>, next: u32) -> Spares {

@@ -6,9 +6,10 @@ use super::{DemoError, DemoOptions};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use yika_keystore::{MacKey, PinKey};
-use yika_loadgen::keys::{test_mac_key, test_pin_key};
+
 use yika_loadgen::{
     Arrivals, IssuerConfig, IssuerHandle, Ledger, Load, Mix, Policy, Role, RunConfig, RunHandle, Script, Share, Wire,
+    test_mac_key, test_pin_key,
     issuer, run,
 };
 

@@ -1,0 +1,142 @@
+//! The control socket: one JSON request on a line, one JSON answer on a line. Who may open the socket may
+//! operate the switch: its file belongs to the switch's user alone.
+
+use super::{Command, Handle, ObligationView, Status};
+use crate::core::ids::ObligationId;
+use crate::data_dir::control_socket_in;
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    Status,
+    SafList,
+    SafSettle { id: u64, reason: String },
+    CutOver,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    Status(Status),
+    Obligations(Vec<ObligationView>),
+    Done,
+    Refused(String),
+}
+
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+pub(super) fn bind(path: &Path) -> Result<std::os::unix::net::UnixListener, String> {
+    let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+    let socket = std::os::unix::net::UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(socket)
+}
+
+pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Handle) {
+    let Ok(socket) = UnixListener::from_std(socket) else {
+        tracing::error!("the control socket cannot be served");
+        return;
+    };
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(converse(stream, handle.clone()));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, handle: Handle) {
+    let (reader, mut writer) = stream.into_split();
+    let mut lines = tokio::io::BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let answer = match serde_json::from_str::<Request>(&line) {
+            Ok(request) => answer(request, &handle).await,
+            Err(error) => Answer::Refused(format!("not a request this switch knows: {error}")),
+        };
+        let mut text = serde_json::to_string(&answer).expect("answers always make JSON");
+        text.push('\n');
+        if writer.write_all(text.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(request: Request, handle: &Handle) -> Answer {
+    let done = |result: Result<Result<(), String>, String>| match result {
+        Ok(Ok(())) => Answer::Done,
+        Ok(Err(why)) | Err(why) => Answer::Refused(why),
+    };
+    match request {
+        Request::Status => handle.ask(Command::Status).await.map_or_else(Answer::Refused, Answer::Status),
+        Request::SafList => handle.ask(Command::Obligations).await.map_or_else(Answer::Refused, Answer::Obligations),
+        Request::SafSettle { id, reason } => {
+            done(handle.ask(|reply| Command::Settle { id: ObligationId(id), reason, reply }).await)
+        }
+        Request::CutOver => done(handle.ask(Command::CutOver).await),
+    }
+}
+
+/// Asks the switch that runs on this data folder. Blocks for up to five seconds.
+///
+/// # Errors
+/// When no switch runs there, or it refuses; in words.
+pub fn ask(data: &Path, request: &Request) -> Result<Answer, String> {
+    let path = control_socket_in(data);
+    let gone = |e: std::io::Error| format!("no switch answers on {}: {e}", path.display());
+    let mut stream = std::os::unix::net::UnixStream::connect(&path).map_err(gone)?;
+    let limit = Some(Duration::from_secs(5));
+    stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit)).map_err(gone)?;
+    let mut text = serde_json::to_string(request).expect("requests always make JSON");
+    text.push('\n');
+    stream.write_all(text.as_bytes()).map_err(gone)?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).map_err(gone)?;
+    match serde_json::from_str(&line) {
+        Ok(Answer::Refused(why)) => Err(why),
+        Ok(answer) => Ok(answer),
+        Err(error) => Err(format!("the switch's answer cannot be read: {error}")),
+    }
+}
+
+/// The switch at a glance.
+///
+/// # Errors
+/// As `ask`.
+pub fn status(data: &Path) -> Result<Status, String> {
+    match ask(data, &Request::Status)? {
+        Answer::Status(status) => Ok(status),
+        other => Err(format!("the switch answered something else: {other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_have_a_fixed_form_on_the_socket() {
+        let settle = Request::SafSettle { id: 7, reason: "by telephone".into() };
+        let text = serde_json::to_string(&settle).unwrap();
+        assert_eq!(text, r#"{"saf-settle":{"id":7,"reason":"by telephone"}}"#);
+        assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), settle);
+        assert_eq!(serde_json::to_string(&Request::Status).unwrap(), "\"status\"");
+        assert!(serde_json::from_str::<Request>("{\"erase\":true}").is_err());
+    }
+
+    #[test]
+    fn no_switch_is_said_plainly() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = status(folder.path()).unwrap_err();
+        assert!(refused.starts_with("no switch answers on"), "{refused}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Answers operators on the switch's own thread, between turns: looking is done at once, changing goes
+//! through the core and is answered when it is durable.
+
+use super::metrics::Snapshot;
+use super::{Command, ObligationView, ParticipantStatus, Status};
+use crate::core::durable::Durable;
+use crate::driver::Driver;
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+
+type Waiting = oneshot::Sender<Result<(), String>>;
+
+#[derive(Default)]
+pub struct Desk {
+    waiting: BTreeMap<u64, Waiting>,
+    last_ticket: u64,
+}
+
+/// Obligations listed at most; the count is always exact.
+const LISTED_MAX: usize = 10_000;
+
+impl Desk {
+    /// A caller that went away is no concern of the switch: failed sends are dropped.
+    pub fn take(&mut self, command: Command, driver: &mut Driver) {
+        match command {
+            Command::Status(reply) => {
+                let _ = reply.send(status(driver));
+            }
+            Command::Obligations(reply) => {
+                let _ = reply.send(obligations(&driver.core.durable));
+            }
+            Command::Snapshot(reply) => {
+                let _ = reply.send(Box::new(Snapshot::of(driver)));
+            }
+            Command::Settle { id, reason, reply } => {
+                let ticket = self.ticket(reply);
+                driver.settle(id, reason, ticket);
+            }
+            Command::CutOver(reply) => {
+                let ticket = self.ticket(reply);
+                driver.cut_over(ticket);
+            }
+        }
+    }
+
+    pub fn done(&mut self, ticket: u64, refused: Option<String>) {
+        if let Some(reply) = self.waiting.remove(&ticket) {
+            let _ = reply.send(refused.map_or(Ok(()), Err));
+        }
+    }
+
+    fn ticket(&mut self, reply: Waiting) -> u64 {
+        self.last_ticket += 1;
+        self.waiting.insert(self.last_ticket, reply);
+        self.last_ticket
+    }
+}
+
+fn status(driver: &Driver) -> Status {
+    let durable = &driver.core.durable;
+    let mut participants: BTreeMap<String, ParticipantStatus> = BTreeMap::new();
+    for (rim, line) in driver.lines() {
+        let fresh = || ParticipantStatus { name: rim.name.clone(), lines_open: 0, lines: 0, obligations: 0 };
+        let entry = participants.entry(rim.name.clone()).or_insert_with(fresh);
+        entry.lines += 1;
+        entry.lines_open += usize::from(line.carries());
+    }
+    for held in durable.obligations.values() {
+        let name = durable.participants.get(&held.owed.participant).map_or("", |p| p.name.as_str());
+        if let Some(entry) = participants.get_mut(name) {
+            entry.obligations += 1;
+        }
+    }
+    Status {
+        pid: std::process::id(),
+        draining: driver.is_draining(),
+        business_date: durable.dates.current.0,
+        sessions: driver.sessions_open(),
+        open_transactions: durable.open.len(),
+        open_obligations: durable.obligations.len() as u64,
+        dedupe_keys: durable.dedupe.len(),
+        journal_entries: durable.next_seq.0 - 1,
+        unaccounted: durable.books.books().map(|(_, book)| book.unaccounted().unsigned_abs()).sum(),
+        participants: participants.into_values().collect(),
+    }
+}
+
+/// Open obligations, oldest first; also used on a journal that no switch runs on.
+pub fn obligations(durable: &Durable) -> Vec<ObligationView> {
+    let name = |id| durable.participants.get(&id).map_or(String::new(), |p| p.name.clone());
+    let view = |(id, held): (&crate::core::ids::ObligationId, &crate::core::durable::Obligation)| ObligationView {
+        id: id.0,
+        kind: format!("{:?}", held.owed.kind).to_lowercase(),
+        participant: name(held.owed.participant),
+        transaction: held.owed.of.tx.0,
+        card: held.owed.card.map_or(String::new(), |card| card.to_string()),
+        amount: held.owed.money.minor,
+        currency: held.owed.money.currency.0,
+        stan: held.owed.identity.stan,
+        date: held.owed.date.0,
+        parked: held.parked.map(|code| code.to_string()),
+    };
+    durable.obligations.iter().take(LISTED_MAX).map(view).collect()
+}

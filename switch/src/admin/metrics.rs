@@ -1,0 +1,153 @@
+//! Metrics: plain counts are read from the driver at a scrape and rendered as Prometheus text. Nothing on the
+//! way of a payment touches a metrics library, and no label comes from a message.
+
+use crate::driver::{Driver, LATENCY_BOUNDS_US};
+use metrics::{Label, counter, gauge, with_local_recorder};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+/// Everything a scrape shows, copied on the switch's thread.
+pub struct Snapshot {
+    counters: Vec<(&'static str, &'static [(&'static str, &'static str)], u64)>,
+    gauges: Vec<(&'static str, f64)>,
+    /// Lines and obligations by participant: (name, open lines, all lines, obligations).
+    participants: BTreeMap<String, (f64, f64, f64)>,
+    latency: Vec<u64>,
+    latency_sum_us: u64,
+}
+
+impl Snapshot {
+    pub fn of(driver: &Driver) -> Snapshot {
+        let durable = &driver.core.durable;
+        let mut participants: BTreeMap<String, (f64, f64, f64)> = BTreeMap::new();
+        for (rim, line) in driver.lines() {
+            let entry = participants.entry(rim.name.clone()).or_default();
+            entry.0 += f64::from(u8::from(line.carries()));
+            entry.1 += 1.0;
+        }
+        for held in durable.obligations.values() {
+            let name = durable.participants.get(&held.owed.participant).map_or("", |p| p.name.as_str());
+            if let Some(entry) = participants.get_mut(name) {
+                entry.2 += 1.0;
+            }
+        }
+        Snapshot {
+            counters: counters(driver),
+            gauges: gauges(driver),
+            participants,
+            latency: driver.latency.counts.to_vec(),
+            latency_sum_us: driver.latency.sum_us,
+        }
+    }
+
+    /// Prometheus text, version 0.0.4.
+    pub fn render(&self) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        with_local_recorder(&recorder, || {
+            for (name, labels, value) in &self.counters {
+                let labels: Vec<Label> = labels.iter().map(|(key, value)| Label::from_static_parts(key, value)).collect();
+                counter!(*name, labels).absolute(*value);
+            }
+            for (name, value) in &self.gauges {
+                gauge!(*name).set(*value);
+            }
+            for (name, (open, all, owed)) in &self.participants {
+                gauge!("yika_lines_open", "participant" => name.clone()).set(*open);
+                gauge!("yika_lines", "participant" => name.clone()).set(*all);
+                gauge!("yika_obligations_open", "participant" => name.clone()).set(*owed);
+            }
+        });
+        let mut text = recorder.handle().render();
+        self.render_latency(&mut text);
+        text
+    }
+
+    /// A native histogram from fixed buckets: the exporter's own would keep every sample until a scrape.
+    fn render_latency(&self, text: &mut String) {
+        let name = "yika_request_duration_seconds";
+        let mut sum = 0;
+        text.push_str("# TYPE yika_request_duration_seconds histogram\n");
+        for (bound, count) in LATENCY_BOUNDS_US.iter().zip(&self.latency) {
+            sum += count;
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{name}_bucket{{le=\"{}\"}} {sum}", *bound as f64 / 1e6);
+        }
+        let all: u64 = self.latency.iter().sum();
+        let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {all}");
+        let _ = writeln!(text, "{name}_sum {}\n{name}_count {all}", self.latency_sum_us as f64 / 1e6);
+    }
+}
+
+fn counters(driver: &Driver) -> Vec<(&'static str, &'static [(&'static str, &'static str)], u64)> {
+    let (core, counts, journal) = (&driver.core.counters, &driver.counts, driver.journal().stats());
+    vec![
+        ("yika_requests_total", &[], core.requests),
+        ("yika_outcomes_total", &[("result", "approved")], core.approved),
+        ("yika_outcomes_total", &[("result", "declined")], core.declined),
+        ("yika_outcomes_total", &[("result", "in-doubt")], core.in_doubt),
+        ("yika_stand_in_approvals_total", &[], core.stand_in),
+        ("yika_time_outs_total", &[], core.timed_out),
+        ("yika_refusals_total", &[("by", "core")], core.refused),
+        ("yika_refusals_total", &[("by", "mac")], counts.sessions.bad_mac),
+        ("yika_refusals_total", &[("by", "sign-on")], counts.sessions.not_signed_on),
+        ("yika_refusals_total", &[("by", "format")], counts.sessions.unfit + counts.sessions.undecodable),
+        ("yika_refusals_total", &[("by", "memory")], counts.sessions.no_memory),
+        ("yika_copies_total", &[], core.copies),
+        ("yika_repeats_answered_total", &[], core.repeats_answered),
+        ("yika_reversals_received_total", &[], core.reversals_received),
+        ("yika_advices_dropped_total", &[], core.advices_dropped),
+        ("yika_sends_not_sent_total", &[], core.not_sent),
+        ("yika_obligations_sent_total", &[], core.obligations_sent),
+        ("yika_obligations_discharged_total", &[], core.discharged),
+        ("yika_exceptions_total", &[], core.exceptions),
+        ("yika_late_answers_total", &[("result", "any")], core.late),
+        ("yika_late_answers_total", &[("result", "approved")], core.late_approvals),
+        ("yika_unmatched_answers_total", &[("field", "key")], core.unmatched_unknown_key),
+        ("yika_unmatched_answers_total", &[("field", "41")], core.unmatched_terminal),
+        ("yika_unmatched_answers_total", &[("field", "37")], core.unmatched_rrn),
+        ("yika_invalid_answers_total", &[("field", "4")], core.invalid_amount),
+        ("yika_invalid_answers_total", &[("field", "2")], core.invalid_card),
+        ("yika_invalid_answers_total", &[("field", "39")], core.invalid_code),
+        ("yika_invalid_answers_total", &[("field", "mac")], counts.lines.bad_mac),
+        ("yika_invalid_answers_total", &[("field", "any")], counts.lines.undecodable),
+        ("yika_line_connects_total", &[("result", "tried")], counts.lines.connects),
+        ("yika_line_connects_total", &[("result", "failed")], counts.lines.connect_failures),
+        ("yika_line_echoes_lost_total", &[], counts.lines.echo_lost),
+        ("yika_sessions_accepted_total", &[], counts.accepted),
+        ("yika_sessions_refused_total", &[], counts.refused_connections),
+        ("yika_sessions_closed_total", &[("why", "framing")], counts.closed_framing),
+        ("yika_sessions_closed_total", &[("why", "garbage")], counts.closed_garbage),
+        ("yika_sessions_closed_total", &[("why", "slow-reader")], counts.closed_slow),
+        ("yika_sessions_closed_total", &[("why", "idle")], counts.closed_idle),
+        ("yika_replies_total", &[("to", "session")], counts.replies),
+        ("yika_replies_total", &[("to", "nobody")], counts.replies_to_nobody),
+        ("yika_replies_total", &[("to", "unwritable")], counts.replies_unwritable),
+        ("yika_turns_total", &[], counts.turns),
+        ("yika_journal_commits_total", &[], journal.commits.load(Ordering::Relaxed)),
+        ("yika_journal_records_total", &[], journal.records.load(Ordering::Relaxed)),
+        ("yika_journal_bytes_total", &[], journal.bytes.load(Ordering::Relaxed)),
+    ]
+}
+
+fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
+    let (durable, journal) = (&driver.core.durable, driver.journal());
+    let stats = journal.stats();
+    let seconds = |nanos: u64| nanos as f64 / 1e9;
+    let unaccounted: u64 = durable.books.books().map(|(_, book)| book.unaccounted().unsigned_abs()).sum();
+    vec![
+        ("yika_sessions_open", driver.sessions_open() as f64),
+        ("yika_transactions_open", durable.open.len() as f64),
+        ("yika_dedupe_keys", durable.dedupe.len() as f64),
+        ("yika_originals_kept", durable.originals.len() as f64),
+        ("yika_messages_live_bytes", driver.messages().bytes() as f64),
+        ("yika_journal_pending_bytes", journal.pending_bytes() as f64),
+        ("yika_journal_spare_segments", journal.spare_count() as f64),
+        ("yika_journal_commit_seconds_sum", seconds(stats.commit_ns.load(Ordering::Relaxed))),
+        ("yika_journal_commit_seconds_max", seconds(stats.commit_ns_max.load(Ordering::Relaxed))),
+        ("yika_business_date", f64::from(durable.dates.current.0)),
+        ("yika_unaccounted_minor", unaccounted as f64),
+        ("yika_draining", f64::from(u8::from(driver.is_draining()))),
+    ]
+}

@@ -1,0 +1,259 @@
+//! The command line: what an operator types, one clear line when it cannot be done, and an exit code that a
+//! script can judge by.
+
+mod check;
+mod journal;
+mod keys;
+mod saf;
+
+use crate::config::{Config, ConfigErrors, load};
+use crate::demo::{DemoError, DemoOptions};
+use crate::net::{ServeError, Stop, serve};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
+
+/// Yika, a transaction switch: card payments routed, journalled before they are sent, reversed by itself.
+#[derive(Parser)]
+#[command(
+    name = "yika",
+    version,
+    after_help = "Exit codes: 0 done; 1 the demo's ledgers do not balance; 2 usage; 70 a fault of yika itself; 74 disk or \
+                  network; 78 configuration.\nLogs go to stderr; YIKA_LOG sets their level (info, debug, ...), YIKA_LOG_JSON=1 their form."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the switch until SIGTERM, which drains; a second one stops at once
+    Serve {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+        /// Use this data folder instead of the one in the configuration
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Read a configuration, say what it means, or everything that is wrong with it
+    Check {
+        /// The configuration file
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Watch it work: a switch, two banks, a coupon platform and terminals, with an outage and a kill in the middle
+    Demo(DemoArgs),
+    /// A running switch at a glance
+    Status {
+        #[command(flatten)]
+        place: Place,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// What the switch owes: reversals and advices not yet acknowledged
+    #[command(subcommand)]
+    Saf(Saf),
+    /// Look into a journal; reads only, also while a switch runs on it
+    #[command(subcommand)]
+    Journal(Journal),
+    /// Open the next business date now
+    CutOver {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    /// How long payments begin
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    seconds: u64,
+    /// Payments per second
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    rate: u32,
+    /// No bank outage and no kill
+    #[arg(long)]
+    calm: bool,
+    /// The summary as one JSON object on stdout
+    #[arg(long)]
+    json: bool,
+    /// Where the journal goes; the folder for temporary files if not given
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Run although the folder is in memory, where nothing is durable
+    #[arg(long)]
+    allow_tmpfs: bool,
+}
+
+#[derive(Subcommand)]
+enum Saf {
+    /// List open obligations, oldest first
+    List {
+        #[command(flatten)]
+        place: Place,
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close an obligation by hand; it stays on the books as an exception with your reason
+    Settle {
+        /// Its id, from `yika saf list`
+        id: u64,
+        /// Why, and with whom it was agreed
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Subcommand)]
+enum Journal {
+    /// Read every frame, open every seal, replay every entry
+    Verify {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// One line per entry; card numbers are masked, kept fields are named and not shown
+    Dump {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Sizes, counts by kind, and what is open
+    Stats {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Which switch or journal is meant.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+struct Place {
+    /// The configuration file of the switch
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Its data folder
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+/// Why a command was not carried out, with the exit code that says of what kind it is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    #[error("{0}")]
+    Key(String),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    #[error(transparent)]
+    Journal(#[from] crate::journal::recovery::RecoveryError),
+    #[error("{0}")]
+    Control(String),
+}
+
+impl CliError {
+    fn code(&self) -> u8 {
+        match self {
+            CliError::Config(_) | CliError::Key(_) => 78,
+            CliError::Serve(ServeError::Key(_)) => 78,
+            CliError::Demo(DemoError::Tmpfs { .. }) => 2,
+            CliError::Demo(DemoError::Config(_)) => 70,
+            CliError::Serve(_) | CliError::Demo(_) | CliError::Journal(_) | CliError::Control(_) => 74,
+        }
+    }
+}
+
+/// Runs the command of this process's arguments.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    init_logs();
+    match carry_out(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("yika: {error}");
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<ExitCode, CliError> {
+    match command {
+        Command::Serve { config, data } => {
+            let mut config = load(&config)?;
+            if let Some(data) = data {
+                config.data_dir = data;
+            }
+            serve_until_stopped(&config)
+        }
+        Command::Check { config } => {
+            check::print(&load(&config)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo(args) => {
+            let balanced = crate::demo::run(&DemoOptions {
+                seconds: args.seconds,
+                rate: args.rate,
+                calm: args.calm,
+                json: args.json,
+                folder: args.dir,
+                allow_tmpfs: args.allow_tmpfs,
+            })?;
+            Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Status { place, json } => saf::status(&place, json),
+        Command::Saf(Saf::List { place, json }) => saf::list(&place, json),
+        Command::Saf(Saf::Settle { id, reason, place }) => saf::settle(&place, id, reason),
+        Command::CutOver { place } => saf::cut_over(&place),
+        Command::Journal(Journal::Verify { place }) => journal::verify(&place),
+        Command::Journal(Journal::Dump { place }) => journal::dump(&place),
+        Command::Journal(Journal::Stats { place }) => journal::stats(&place),
+    }
+}
+
+fn serve_until_stopped(config: &Config) -> Result<ExitCode, CliError> {
+    let keystore = Arc::new(keys::open(config)?);
+    if keystore.is_test() {
+        tracing::warn!("TEST MASTER KEY: anybody can read what this switch seals. Never use it with real cards");
+    }
+    match serve(config, keystore)? {
+        Stop::Drained => tracing::info!("drained and stopped; nothing was in flight"),
+        Stop::AtOnce { in_flight } => {
+            tracing::warn!(in_flight, "stopped at once; what was in flight is reversed at the next start");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Place {
+    fn config(&self) -> Result<Option<Config>, CliError> {
+        Ok(self.config.as_deref().map(load).transpose()?)
+    }
+
+    /// The data folder that is meant.
+    fn data(&self) -> Result<PathBuf, CliError> {
+        match (&self.data, self.config()?) {
+            (Some(data), _) => Ok(data.clone()),
+            (None, Some(config)) => Ok(config.data_dir),
+            (None, None) => Err(CliError::Control("say --config or --data".into())),
+        }
+    }
+}
+
+fn init_logs() {
+    let filter = EnvFilter::try_from_env("YIKA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A second call only happens in tests; the first one stays.
+    let _ = match std::env::var_os("YIKA_LOG_JSON") {
+        Some(_) => logs.json().try_init(),
+        None => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    };
+}
