@@ -1,1 +1,65 @@
-fn main() {}
+//! Developer commands, run as `cargo xtask COMMAND`: everything that needs more than one line of cargo.
+//!
+//! Promises: what passes here passes in CI, because `.ci/run` calls the same `cargo xtask test`. Uses the
+//! standard library alone, so that it is built in seconds on a machine that has nothing else yet.
+
+mod setup;
+mod step;
+mod tally;
+mod test;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use step::{Failed, Step};
+
+const HELP: &str = "\
+Developer commands of Yika.
+
+  cargo xtask test          set up, then formatting, licences, lints, build and every test
+  cargo xtask tidy          only the rules of the house: borders, lengths, names, card numbers, words
+  cargo xtask bench [ARGS]  the measured costs, in release; ARGS go to the bench program
+  cargo xtask help          this page
+
+`test` needs cargo and python3 with venv; as root on Debian it installs the latter by itself. It keeps what
+it installs under the target folder. Exit codes: 0 all passed, 1 something failed, 2 unknown command.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let ended = match (command, rest) {
+        ("test", []) => test::run(),
+        ("tidy", []) => Step::cargo("tidy", &test::TIDY).run(),
+        ("bench", rest) => bench(rest),
+        ("help" | "--help" | "-h", _) => {
+            println!("{HELP}");
+            Ok(())
+        }
+        (_, _) => {
+            eprintln!("unknown command: {}\n\n{HELP}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            eprintln!("\n{failed}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(rest: &[String]) -> Result<(), Failed> {
+    let mut step = Step::cargo("bench", &["run", "--release", "--package", "yika-bench", "--"]);
+    step.arguments.extend_from_slice(rest);
+    step.run()
+}
+
+/// The top folder of the workspace; every step runs there, wherever the command was typed.
+fn workspace() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_path_buf()
+}
