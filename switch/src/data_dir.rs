@@ -35,7 +35,8 @@ impl DataDir {
     /// # Errors
     /// When it cannot be made or written, or another process holds it.
     pub fn lock(folder: &Path) -> Result<DataDir, DataDirError> {
-        let failed = |doing, path: &Path, source| DataDirError::Io { doing, path: path.display().to_string(), source };
+        let failed =
+            |doing, path: &Path, source| DataDirError::Io { doing, path: path.display().to_string(), source };
         std::fs::create_dir_all(folder).map_err(|e| failed("make", folder, e))?;
         let path = folder.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);

@@ -84,7 +84,11 @@ fn reversals(world: &mut World) -> Vec<String> {
     world.advance(1000);
     for name in [COUPONS, BANK_A] {
         while let Some(request) = world.at_bank(name) {
-            assert!(request.wire.mti.without_repeat() == mti(0x0420), "only reversals may follow: {:?}", request.wire.mti);
+            assert!(
+                request.wire.mti.without_repeat() == mti(0x0420),
+                "only reversals may follow: {:?}",
+                request.wire.mti
+            );
             world.bank_answers(&request, "00");
             if !reversed.contains(&name.to_owned()) {
                 reversed.push(name.to_owned());
@@ -143,8 +147,7 @@ fn rule_18_every_failure_of_the_second_leg_gives_the_coupon_back_in_the_same_ent
         }
         let answer = world.answer(terminal).unwrap();
         assert_ne!(answer.code(), "00", "{failure:?}");
-        let expected: &[&str] =
-            if failure == Failure::Declined { &[COUPONS] } else { &[COUPONS, BANK_A] };
+        let expected: &[&str] = if failure == Failure::Declined { &[COUPONS] } else { &[COUPONS, BANK_A] };
         assert_eq!(reversals(&mut world), expected, "{failure:?}");
         assert_eq!(world.open_obligations(), 0, "{failure:?}");
         balanced(&world);

@@ -38,7 +38,10 @@ fn rule_01_the_same_trace_number_from_two_terminals_is_never_crossed() {
     world.bank_answers(&second, "00");
     assert!(world.answer(one).is_none());
     let answer = world.answer(two).unwrap();
-    assert_eq!((answer.amount(), answer.stan().as_str(), answer.text(41).as_str()), (200, "000042", "TERM0002"));
+    assert_eq!(
+        (answer.amount(), answer.stan().as_str(), answer.text(41).as_str()),
+        (200, "000042", "TERM0002")
+    );
     world.bank_answers(&first, "51");
     let answer = world.answer(one).unwrap();
     assert_eq!((answer.amount(), answer.code().as_str()), (100, "51"));
@@ -57,7 +60,10 @@ fn rule_01_an_answer_that_differs_in_terminal_or_reference_matches_nothing() {
         assert!(world.answer(terminal).is_none(), "F{n} was not compared");
     }
     let counters = world.driver.core.counters;
-    assert_eq!((counters.unmatched_terminal, counters.unmatched_rrn, counters.unmatched_unknown_key), (1, 1, 2));
+    assert_eq!(
+        (counters.unmatched_terminal, counters.unmatched_rrn, counters.unmatched_unknown_key),
+        (1, 1, 2)
+    );
     world.bank_sends(&request, &right);
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
 }
@@ -150,7 +156,10 @@ fn rule_14_the_card_is_read_from_track_2_where_f2_is_absent() {
     world.advance(TIMEOUT_MS + 10);
     world.answer(terminal).unwrap();
     let reversal = world.at_bank(BANK_A).unwrap();
-    assert_eq!((reversal.wire.text(2).as_str(), reversal.wire.text(14).as_str()), ("4111111111111111", "2912"));
+    assert_eq!(
+        (reversal.wire.text(2).as_str(), reversal.wire.text(14).as_str()),
+        ("4111111111111111", "2912")
+    );
     assert!(!reversal.wire.fields.has(35), "a track is never kept");
 }
 

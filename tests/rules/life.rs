@@ -140,7 +140,11 @@ fn rule_06_refunds_sum_to_at_most_the_original() {
     assert_eq!(code(&mut world, terminal, &refund(&sent, 401)), "64");
     assert_eq!(code(&mut world, terminal, &refund(&sent, 400)), "00");
     assert_eq!(code(&mut world, terminal, &refund(&sent, 1)), "64");
-    assert_eq!(code(&mut world, terminal, &refund(&sent, 1).with(2, "4111110000000008")), "25", "another card");
+    assert_eq!(
+        code(&mut world, terminal, &refund(&sent, 1).with(2, "4111110000000008")),
+        "25",
+        "another card"
+    );
     balanced(&world);
 }
 

@@ -145,10 +145,10 @@ fn rule_08_live_requests_pass_the_queue_but_a_void_waits_for_its_original() {
     let answer = world.answer(terminal).unwrap();
     world.comes_up(BANK_A);
     let told = world.at_bank(BANK_A).unwrap();
-    let void = purchase(100).with(3, "200000").with(37, answer.text(37)).with(
-        90,
-        format!("0220{}{}{:022}", sent.stan(), sent.text(7), 0),
-    );
+    let void = purchase(100)
+        .with(3, "200000")
+        .with(37, answer.text(37))
+        .with(90, format!("0220{}{}{:022}", sent.stan(), sent.text(7), 0));
     world.sends(terminal, &void);
     assert!(world.at_bank(BANK_A).is_none(), "the void queues behind the advice");
     world.sends(terminal, &purchase(900));

@@ -117,7 +117,8 @@ fn rule_05_pos_reversals_name_their_original_in_f61() {
     let request = world.at_bank(BANK_A).unwrap();
     world.bank_answers(&request, "00");
     world.answer(pos).unwrap();
-    let mut reversal = sent.clone().with(11, "000050").with(61, format!("000001{}1124", sent.stan())).with(39, "98");
+    let mut reversal =
+        sent.clone().with(11, "000050").with(61, format!("000001{}1124", sent.stan())).with(39, "98");
     reversal.mti = mti(0x0400);
     world.sends_raw(pos, &reversal);
     let answer = world.answer(pos).unwrap();

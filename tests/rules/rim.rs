@@ -71,7 +71,11 @@ fn p11_garbage_closes_its_own_session_and_no_other() {
         world.sends_bytes(worse, b"\x00\x100200garbagegarba");
     }
     assert!(world.was_closed(worse));
-    assert_eq!(world.answer(worse).map(|answer| answer.code()), Some("30".into()), "told where it can be addressed");
+    assert_eq!(
+        world.answer(worse).map(|answer| answer.code()),
+        Some("30".into()),
+        "told where it can be addressed"
+    );
     approved(&mut world, good, &purchase(100));
 }
 
@@ -82,13 +86,15 @@ fn p11_bytes_may_come_one_at_a_time_or_many_frames_at_once() {
     let dialect = yika_tests::setup::dialect("iso87-ascii");
     let mut bytes = Vec::new();
     for minor in [100, 200] {
-        let wire = purchase(minor).with(11, world.stan()).with(7, "1123233015").with(12, "073015").with(13, "1124");
+        let wire =
+            purchase(minor).with(11, world.stan()).with(7, "1123233015").with(12, "073015").with(13, "1124");
         bytes.extend(wire.encode(&dialect, &[]));
     }
     for byte in &bytes {
         world.sends_bytes(terminal, &[*byte]);
     }
-    let twice: Vec<u64> = std::iter::from_fn(|| world.at_bank(BANK_A)).map(|request| request.wire.amount()).collect();
+    let twice: Vec<u64> =
+        std::iter::from_fn(|| world.at_bank(BANK_A)).map(|request| request.wire.amount()).collect();
     assert_eq!(twice, [100, 200]);
     world.sends_bytes(terminal, &bytes);
     assert!(world.at_bank(BANK_A).is_none(), "the same again are copies");
@@ -127,9 +133,7 @@ fn p9_a_session_that_does_not_read_is_closed_and_its_answer_is_had_by_repeating(
 fn p10_what_is_on_disk_holds_no_card_number_pin_or_track_in_clear() {
     let mut world = World::new();
     let terminal = world.terminal();
-    let wire = purchase(100)
-        .with(35, "4111111111111111=29122010000000000")
-        .with(52, *b"PINBLOCK");
+    let wire = purchase(100).with(35, "4111111111111111=29122010000000000").with(52, *b"PINBLOCK");
     approved(&mut world, terminal, &wire);
     world.sends(terminal, &purchase(200));
     let bytes = world.disk.all_bytes();

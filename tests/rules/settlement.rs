@@ -10,7 +10,15 @@ const TODAY: BusinessDate = BusinessDate(20_261_124);
 const TOMORROW: BusinessDate = BusinessDate(20_261_125);
 
 fn told(world: &World, date: BusinessDate) -> i64 {
-    world.driver.core.durable.books.books().filter(|((at, _), _)| *at == date).map(|(_, book)| book.told).sum()
+    world
+        .driver
+        .core
+        .durable
+        .books
+        .books()
+        .filter(|((at, _), _)| *at == date)
+        .map(|(_, book)| book.told)
+        .sum()
 }
 
 #[test]
@@ -21,7 +29,10 @@ fn rule_13_a_transaction_keeps_the_date_of_its_intent_over_a_cut_over() {
     let request = world.at_bank(BANK_A).unwrap();
     world.driver.cut_over(1);
     world.step();
-    assert!(world.driver.core.durable.dates.open.contains_key(&TODAY), "the old date waits for what is in flight");
+    assert!(
+        world.driver.core.durable.dates.open.contains_key(&TODAY),
+        "the old date waits for what is in flight"
+    );
     approved(&mut world, terminal, &purchase(7));
     world.bank_answers(&request, "00");
     assert_eq!((told(&world, TODAY), told(&world, TOMORROW)), (100, 7));

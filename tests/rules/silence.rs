@@ -21,7 +21,11 @@ fn rule_04_a_silent_purchase_is_declined_and_reversed_until_acknowledged() {
     assert_eq!(&first.wire.text(90)[4..10], request.wire.stan());
     world.advance(TIMEOUT_MS + 1000);
     let again = world.at_bank(BANK_A).unwrap();
-    assert_eq!((again.wire.mti, again.wire.stan()), (mti(0x0421), first.wire.stan()), "rule 1: only the repeat digit");
+    assert_eq!(
+        (again.wire.mti, again.wire.stan()),
+        (mti(0x0421), first.wire.stan()),
+        "rule 1: only the repeat digit"
+    );
     world.bank_answers(&again, "00");
     world.advance(60_000);
     assert!(world.at_bank(BANK_A).is_none());

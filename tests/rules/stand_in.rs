@@ -99,7 +99,11 @@ fn rule_10_never_with_a_pin_on_cash_or_balance_nor_after_a_time_out() {
         purchase(100).with(3, "010000"),
         purchase(0).with(3, "310000"),
         // A hold: no advice message tells of one.
-        { let mut hold = purchase(100).with(3, "030000").with(25, "06"); hold.mti = mti(0x0100); hold },
+        {
+            let mut hold = purchase(100).with(3, "030000").with(25, "06");
+            hold.mti = mti(0x0100);
+            hold
+        },
     ] {
         world.sends(terminal, &wire);
         assert_eq!(world.answer(terminal).unwrap().code(), "91");

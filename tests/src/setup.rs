@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::Dialect;
 use yika_switch::config::{
-    Config, Environment, JournalConfig, LinkConfig, ListenerConfig, ParticipantConfig, RimBounds, RouteConfig, Sharing,
-    SignOn,
+    Config, Environment, JournalConfig, LinkConfig, ListenerConfig, ParticipantConfig, RimBounds,
+    RouteConfig, Sharing, SignOn,
 };
 use yika_switch::core::entry::Limits;
 use yika_switch::core::settings::{AnswerMatch, Bounds};
@@ -50,7 +50,14 @@ pub fn link(dialect_name: &str, port: u16) -> LinkConfig {
 }
 
 pub fn participant(name: &str, link: Option<LinkConfig>) -> ParticipantConfig {
-    ParticipantConfig { name: name.into(), link, mac_key: None, pin_key: None, kek: None, coupon_platform: name == COUPONS }
+    ParticipantConfig {
+        name: name.into(),
+        link,
+        mac_key: None,
+        pin_key: None,
+        kek: None,
+        coupon_platform: name == COUPONS,
+    }
 }
 
 fn listener(dialect_name: &str) -> ListenerConfig {

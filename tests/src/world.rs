@@ -187,7 +187,8 @@ impl World {
     /// A bank closes its connections and refuses new ones.
     pub fn goes_down(&mut self, bank: &str) {
         self.down.insert(bank.into());
-        let lines: Vec<_> = self.connected.iter().filter(|(_, name)| *name == bank).map(|(id, _)| *id).collect();
+        let lines: Vec<_> =
+            self.connected.iter().filter(|(_, name)| *name == bank).map(|(id, _)| *id).collect();
         for line in lines {
             self.connected.remove(&line);
             self.driver.line_lost(line, self.now, 1);
@@ -368,7 +369,8 @@ fn start(config: &Config, disk: &FaultyDisk, keys: &Arc<Keystore>, now: Now) -> 
         segment_bytes: config.journal.segment_bytes,
         pending_bytes_max: config.journal.pending_bytes_max,
     };
-    let journal = Journal::start_stepped(shared, keys.clone(), &opened.scan, size).map_err(|e| e.to_string())?;
+    let journal =
+        Journal::start_stepped(shared, keys.clone(), &opened.scan, size).map_err(|e| e.to_string())?;
     let rim = Rim::new(config, &ids);
     let mut driver = Driver::new(core, journal, size, rim, open_keys, batch, now);
     while driver.journal_mut().step().map_err(|e| e.to_string())? {}

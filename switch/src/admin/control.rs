@@ -78,7 +78,9 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
     };
     match request {
         Request::Status => handle.ask(Command::Status).await.map_or_else(Answer::Refused, Answer::Status),
-        Request::SafList => handle.ask(Command::Obligations).await.map_or_else(Answer::Refused, Answer::Obligations),
+        Request::SafList => {
+            handle.ask(Command::Obligations).await.map_or_else(Answer::Refused, Answer::Obligations)
+        }
         Request::SafSettle { id, reason } => {
             done(handle.ask(|reply| Command::Settle { id: ObligationId(id), reason, reply }).await)
         }

@@ -88,17 +88,18 @@ fn status(driver: &Driver) -> Status {
 /// Open obligations, oldest first; also used on a journal that no switch runs on.
 pub fn obligations(durable: &Durable) -> Vec<ObligationView> {
     let name = |id| durable.participants.get(&id).map_or(String::new(), |p| p.name.clone());
-    let view = |(id, held): (&crate::core::ids::ObligationId, &crate::core::durable::Obligation)| ObligationView {
-        id: id.0,
-        kind: format!("{:?}", held.owed.kind).to_lowercase(),
-        participant: name(held.owed.participant),
-        transaction: held.owed.of.tx.0,
-        card: held.owed.card.map_or(String::new(), |card| card.to_string()),
-        amount: held.owed.money.minor,
-        currency: held.owed.money.currency.0,
-        stan: held.owed.identity.stan,
-        date: held.owed.date.0,
-        parked: held.parked.map(|code| code.to_string()),
-    };
+    let view =
+        |(id, held): (&crate::core::ids::ObligationId, &crate::core::durable::Obligation)| ObligationView {
+            id: id.0,
+            kind: format!("{:?}", held.owed.kind).to_lowercase(),
+            participant: name(held.owed.participant),
+            transaction: held.owed.of.tx.0,
+            card: held.owed.card.map_or(String::new(), |card| card.to_string()),
+            amount: held.owed.money.minor,
+            currency: held.owed.money.currency.0,
+            stan: held.owed.identity.stan,
+            date: held.owed.date.0,
+            parked: held.parked.map(|code| code.to_string()),
+        };
     durable.obligations.iter().take(LISTED_MAX).map(view).collect()
 }

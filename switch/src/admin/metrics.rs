@@ -47,7 +47,8 @@ impl Snapshot {
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
             for (name, labels, value) in &self.counters {
-                let labels: Vec<Label> = labels.iter().map(|(key, value)| Label::from_static_parts(key, value)).collect();
+                let labels: Vec<Label> =
+                    labels.iter().map(|(key, value)| Label::from_static_parts(key, value)).collect();
                 counter!(*name, labels).absolute(*value);
             }
             for (name, value) in &self.gauges {

@@ -203,7 +203,8 @@ pub fn log_alarm(alarm: &Alarm) {
         Alarm::DateOpened { date } => tracing::info!(%date, "business date opened"),
         Alarm::DateClosed { date } => tracing::info!(%date, "business date closed"),
         Alarm::ClockBack { by_ms } => tracing::warn!(
-            by_ms, "the system clock was set back; time stands still here until it catches up. Check time synchronisation"
+            by_ms,
+            "the system clock was set back; time stands still here until it catches up. Check time synchronisation"
         ),
         Alarm::KeyClash { participant } => tracing::error!(
             %participant, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"

@@ -15,9 +15,18 @@ pub(super) fn print(config: &Config) {
     line("local time", show_zone(config.zone_minutes));
     line("cut-over", config.cut_over_minute.map_or("by message or operator".into(), show_clock));
     line("drain", show_duration(config.drain));
-    line("dedupe window", format!("{}, {} keys", millis(config.limits.dedupe_window_ms), config.bounds.dedupe_max));
-    line("kept payments", format!("{}, {}", millis(config.limits.original_window_ms), config.limits.originals_max));
-    line("in flight", format!("{} transactions, {} obligations", config.bounds.open_max, config.bounds.obligations_max));
+    line(
+        "dedupe window",
+        format!("{}, {} keys", millis(config.limits.dedupe_window_ms), config.bounds.dedupe_max),
+    );
+    line(
+        "kept payments",
+        format!("{}, {}", millis(config.limits.original_window_ms), config.limits.originals_max),
+    );
+    line(
+        "in flight",
+        format!("{} transactions, {} obligations", config.bounds.open_max, config.bounds.obligations_max),
+    );
     line("journal segments", show_size(config.journal.segment_bytes));
     println!("participants");
     for participant in &config.participants {
@@ -33,12 +42,19 @@ pub(super) fn print(config: &Config) {
     for listener in &config.listeners {
         let sign_on = if listener.sign_on_required { "sign-on required" } else { "sign-on optional" };
         let deadline = show_duration(listener.deadline);
-        let what = format!("{} for {}, {sign_on}, deadline {deadline}", listener.dialect.name(), listener.participant);
+        let what = format!(
+            "{} for {}, {sign_on}, deadline {deadline}",
+            listener.dialect.name(),
+            listener.participant
+        );
         line(&listener.address.to_string(), what);
     }
     println!("routes");
     for route in &config.routes {
-        line(if route.prefix.is_empty() { "all other cards" } else { &route.prefix }, format!("to {}", route.to));
+        line(
+            if route.prefix.is_empty() { "all other cards" } else { &route.prefix },
+            format!("to {}", route.to),
+        );
     }
 }
 

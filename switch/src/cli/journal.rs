@@ -36,7 +36,13 @@ pub(super) fn verify(place: &Place) -> Result<ExitCode, CliError> {
         );
     }
     let scan = &opened.scan;
-    println!("{} frames, {} entries, {} bytes, {} spare segments", scan.frames, scan.records, scan.bytes, scan.spares.len());
+    println!(
+        "{} frames, {} entries, {} bytes, {} spare segments",
+        scan.frames,
+        scan.records,
+        scan.bytes,
+        scan.spares.len()
+    );
     match &scan.torn {
         Some(torn) => println!(
             "the tail of {} is torn at offset {}: a start cuts it there; nothing in it was acknowledged",
@@ -44,7 +50,9 @@ pub(super) fn verify(place: &Place) -> Result<ExitCode, CliError> {
         ),
         None => println!("the tail is whole"),
     }
-    println!("every seal opens, every frame continues the one before it, and every entry fits: the journal is good");
+    println!(
+        "every seal opens, every frame continues the one before it, and every entry fits: the journal is good"
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,7 +75,13 @@ pub(super) fn stats(place: &Place) -> Result<ExitCode, CliError> {
         println!("{name:<16}{count:>12}{bytes:>16}{:>10}", bytes / (*count).max(1));
     }
     let per_frame = read.records as f64 / read.frames.max(1) as f64;
-    println!("{} entries in {} frames, {per_frame:.1} each, {} segments, {} bytes", read.records, read.frames, read.segments.len(), read.bytes);
+    println!(
+        "{} entries in {} frames, {per_frame:.1} each, {} segments, {} bytes",
+        read.records,
+        read.frames,
+        read.segments.len(),
+        read.bytes
+    );
     if read.records > 0 {
         println!("from {first_ms} to {last_ms} (wall milliseconds), {} starts", read.epoch);
     }
@@ -90,7 +104,9 @@ pub(super) fn dump(place: &Place) -> Result<ExitCode, CliError> {
         writeln!(out, "{seq} {} {}", record.wall_ms, line(&entry)).map_err(|e| format!("cannot write: {e}"))
     });
     match dumped {
-        Err(crate::journal::recovery::RecoveryError::Entry { what, .. }) if what.starts_with("cannot write") => {
+        Err(crate::journal::recovery::RecoveryError::Entry { what, .. })
+            if what.starts_with("cannot write") =>
+        {
             // The reader of a pipe went away: it has seen enough.
             Ok(ExitCode::SUCCESS)
         }
@@ -125,10 +141,15 @@ fn line(entry: &Entry) -> String {
         Entry::Named { id, name: called } => format!("{name} {id} {called}"),
         Entry::Intent(one) => format!("{name} {}", intent(one)),
         Entry::Step(one) => {
-            format!("{name} tx {} leg {} agreed {} next {} stan {}", one.tx, one.leg, one.agreed, one.next.participant, one.next.identity.stan)
+            format!(
+                "{name} tx {} leg {} agreed {} next {} stan {}",
+                one.tx, one.leg, one.agreed, one.next.participant, one.next.identity.stan
+            )
         }
         Entry::Outcome(one) => format!("{name} {}", outcome(one)),
-        Entry::Taken(one) => format!("{name} {} | {} | {:?}", intent(&one.intent), outcome(&one.outcome), one.reversal),
+        Entry::Taken(one) => {
+            format!("{name} {} | {} | {:?}", intent(&one.intent), outcome(&one.outcome), one.reversal)
+        }
         Entry::Late(one) => format!(
             "{name} tx {} leg {} code {} late {} ms amount {}",
             one.of.tx, one.of.leg, one.code, one.late_ms, one.money.minor
@@ -138,7 +159,9 @@ fn line(entry: &Entry) -> String {
         Entry::CutOver { to, trigger } => format!("{name} {to} {trigger:?}"),
         Entry::DateClosed { date } => format!("{name} {date}"),
         // The block is sealed under the master key, and still no business of a dump.
-        Entry::KeyEpoch { participant, usage, epoch, .. } => format!("{name} participant {participant} {usage:?} epoch {epoch}"),
+        Entry::KeyEpoch { participant, usage, epoch, .. } => {
+            format!("{name} participant {participant} {usage:?} epoch {epoch}")
+        }
         Entry::SignedOff { participant, off } => format!("{name} participant {participant} off {off}"),
         Entry::TimePassed => name.to_owned(),
     }
@@ -167,7 +190,8 @@ fn intent(one: &Intent) -> String {
 }
 
 fn outcome(one: &Outcome) -> String {
-    let owed: Vec<String> = one.owed.iter().map(|owed| format!("{} {:?} to {}", owed.id, owed.kind, owed.participant)).collect();
+    let owed: Vec<String> =
+        one.owed.iter().map(|owed| format!("{} {:?} to {}", owed.id, owed.kind, owed.participant)).collect();
     format!(
         "tx {} {:?} code {} approved {}{} owed [{}] answer {}",
         one.tx,

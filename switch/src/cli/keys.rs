@@ -30,12 +30,15 @@ pub(super) fn open_plain() -> Result<Keystore, CliError> {
 
 fn master_key() -> Result<Lmk, CliError> {
     let Some(path) = std::env::var_os(LMK_FILE) else {
-        let what = format!("the master key is missing: set {LMK_FILE} to a file with its components, one of 64 hexadecimal digits per line");
+        let what = format!(
+            "the master key is missing: set {LMK_FILE} to a file with its components, one of 64 hexadecimal digits per line"
+        );
         return Err(CliError::Key(what));
     };
     let path = Path::new(&path);
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| CliError::Key(format!("cannot read the master key's components from {}: {e}", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        CliError::Key(format!("cannot read the master key's components from {}: {e}", path.display()))
+    })?;
     let mut components = Vec::new();
     for (at, line) in text.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
         let component = component(line).ok_or_else(|| {

@@ -222,7 +222,9 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
 fn serve_until_stopped(config: &Config) -> Result<ExitCode, CliError> {
     let keystore = Arc::new(keys::open(config)?);
     if keystore.is_test() {
-        tracing::warn!("TEST MASTER KEY: anybody can read what this switch seals. Never use it with real cards");
+        tracing::warn!(
+            "TEST MASTER KEY: anybody can read what this switch seals. Never use it with real cards"
+        );
     }
     match serve(config, keystore)? {
         Stop::Drained => tracing::info!("drained and stopped; nothing was in flight"),
@@ -250,7 +252,8 @@ impl Place {
 
 fn init_logs() {
     let filter = EnvFilter::try_from_env("YIKA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second call only happens in tests; the first one stays.
     let _ = match std::env::var_os("YIKA_LOG_JSON") {
         Some(_) => logs.json().try_init(),

@@ -26,7 +26,10 @@ pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, CliError> {
     line("journal entries", status.journal_entries.to_string());
     line("unaccounted", status.unaccounted.to_string());
     for one in &status.participants {
-        line(&one.name, format!("{} of {} lines open, {} obligations", one.lines_open, one.lines, one.obligations));
+        line(
+            &one.name,
+            format!("{} of {} lines open, {} obligations", one.lines_open, one.lines, one.obligations),
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -59,9 +62,13 @@ fn print(listed: &[ObligationView]) {
         println!("nothing is owed");
         return;
     }
-    println!("{:>8} {:<8} {:<16} {:>12} {:>14} {:>4} {:<14} state", "id", "kind", "participant", "transaction", "amount", "cur", "card");
+    println!(
+        "{:>8} {:<8} {:<16} {:>12} {:>14} {:>4} {:<14} state",
+        "id", "kind", "participant", "transaction", "amount", "cur", "card"
+    );
     for one in listed {
-        let state = one.parked.as_ref().map_or("waiting".to_owned(), |code| format!("parked: refused with {code}"));
+        let state =
+            one.parked.as_ref().map_or("waiting".to_owned(), |code| format!("parked: refused with {code}"));
         println!(
             "{:>8} {:<8} {:<16} {:>12} {:>14} {:>4} {:<14} {state}",
             one.id, one.kind, one.participant, one.transaction, one.amount, one.currency, one.card

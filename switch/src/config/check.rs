@@ -36,7 +36,10 @@ fn listeners(top: &Table<'_>, config: &Config, places: &Places) {
         match config.participants.iter().find(|participant| participant.name == listener.participant) {
             None => unknown(top, place, config, &listener.participant),
             Some(found) if found.link.is_some() => {
-                top.fault(place, format!("\"{}\" is no acquirer: terminals connect for an acquirer", found.name));
+                top.fault(
+                    place,
+                    format!("\"{}\" is no acquirer: terminals connect for an acquirer", found.name),
+                );
             }
             Some(_) => {}
         }
@@ -47,7 +50,8 @@ fn listeners(top: &Table<'_>, config: &Config, places: &Places) {
         if listener.address.port() != 0 && addresses.insert(listener.address, ()).is_some() {
             top.fault(place, format!("{} is listened on twice", listener.address));
         }
-        let slowest = config.participants.iter().filter_map(|p| p.link.as_ref()).map(|link| link.timeout).max();
+        let slowest =
+            config.participants.iter().filter_map(|p| p.link.as_ref()).map(|link| link.timeout).max();
         if slowest.is_some_and(|slowest| slowest >= listener.deadline) {
             let rule = format!(
                 "its deadline ({}) is not above the longest participant timeout ({}): the terminal would always wait in vain",
@@ -90,7 +94,8 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
         for name in [&participant.mac_key, &participant.pin_key, &participant.kek].into_iter().flatten() {
             if !config.test_keys.iter().any(|key| key.name == *name) {
                 let known: Vec<&str> = config.test_keys.iter().map(|key| key.name.as_str()).collect();
-                let rule = format!("\"{}\" wants the key \"{name}\", which no [[test_key]] gives", participant.name);
+                let rule =
+                    format!("\"{}\" wants the key \"{name}\", which no [[test_key]] gives", participant.name);
                 top.doc().fault_like(place, rule, nearest(name, &known));
             }
         }

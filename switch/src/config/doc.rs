@@ -151,12 +151,21 @@ impl<'d> Table<'d> {
         let path = self.path_to(key);
         let place = |span| Place { key: path.clone(), span };
         self.typed(key, "a list of strings", |value| {
-            value.as_array()?.iter().map(|item| Some((item.get_ref().as_str()?, place(item.span())))).collect()
+            value
+                .as_array()?
+                .iter()
+                .map(|item| Some((item.get_ref().as_str()?, place(item.span()))))
+                .collect()
         })
     }
 
     /// A duration in `range`.
-    pub(super) fn duration(&self, key: &'static str, range: RangeInclusive<Duration>, default: Duration) -> Duration {
+    pub(super) fn duration(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<Duration>,
+        default: Duration,
+    ) -> Duration {
         let read = |text: &str| parse_duration(text).filter(|found| range.contains(found));
         let rule = format!(
             "{DURATION_RULE}, from {} to {}",
@@ -178,7 +187,12 @@ impl<'d> Table<'d> {
     }
 
     /// A text in a form that `read` knows.
-    pub(super) fn parsed<T>(&self, key: &'static str, rule: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    pub(super) fn parsed<T>(
+        &self,
+        key: &'static str,
+        rule: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = self.text(key)?;
         let found = read(text);
         if found.is_none() {
@@ -206,7 +220,11 @@ impl<'d> Table<'d> {
 
     /// The tables of `[[key]]`; none where there is none.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Table<'d>> {
-        let list = self.typed(key, "a list of tables, each headed by its name in double brackets", DeValue::as_array);
+        let list = self.typed(
+            key,
+            "a list of tables, each headed by its name in double brackets",
+            DeValue::as_array,
+        );
         let mut tables = Vec::new();
         for (at, item) in list.into_iter().flat_map(|list| list.iter()).enumerate() {
             let place = Place { key: format!("{}[{}]", self.path_to(key), at + 1), span: item.span() };

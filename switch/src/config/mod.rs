@@ -14,8 +14,8 @@ pub use build::{core_settings, participant_names};
 pub use error::{ConfigError, ConfigErrors};
 pub use read::{load, parse};
 
-use crate::core::settings::{AnswerMatch, Bounds, StandIn};
 use crate::core::entry::Limits;
+use crate::core::settings::{AnswerMatch, Bounds, StandIn};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;

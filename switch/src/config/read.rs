@@ -6,8 +6,8 @@ use super::doc::{Doc, Place, Table};
 use super::error::ConfigErrors;
 use super::units::{parse_clock, parse_size, parse_zone};
 use super::{
-    Config, Environment, JournalConfig, LinkConfig, ListenerConfig, ParticipantConfig, RimBounds, RouteConfig, Sharing,
-    SignOn, TestKey,
+    Config, Environment, JournalConfig, LinkConfig, ListenerConfig, ParticipantConfig, RimBounds,
+    RouteConfig, Sharing, SignOn, TestKey,
 };
 use crate::core::entry::Limits;
 use crate::core::settings::{AnswerMatch, Bounds, StandIn};
@@ -68,8 +68,10 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
     let limits = top.table("limits");
     let journal = top.table("journal");
     let test_keys = top.tables("test_key").iter().filter_map(|table| test_key(table, &mut places)).collect();
-    let participants = top.tables("participant").iter().filter_map(|table| participant(table, base, &mut places)).collect();
-    let listeners = top.tables("listener").iter().filter_map(|table| listener(table, base, &mut places)).collect();
+    let participants =
+        top.tables("participant").iter().filter_map(|table| participant(table, base, &mut places)).collect();
+    let listeners =
+        top.tables("listener").iter().filter_map(|table| listener(table, base, &mut places)).collect();
     let routes = top.tables("route").iter().filter_map(|table| route(table, &mut places)).collect();
     top.finish();
     let switch = switch?;
@@ -79,12 +81,17 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
         environment: switch
             .word("environment", &[("test", Environment::Test), ("production", Environment::Production)])
             .unwrap_or(Environment::Test),
-        data_dir: switch.needed_text("data_dir", "the folder of journal and lock").map(|text| base.join(text)).unwrap_or_default(),
+        data_dir: switch
+            .needed_text("data_dir", "the folder of journal and lock")
+            .map(|text| base.join(text))
+            .unwrap_or_default(),
         key_file: switch.text("key_file").map(|text| base.join(text)),
         test_keys,
         admin: address(&switch, "admin"),
         institution: institution(&switch),
-        zone_minutes: switch.parsed("time_zone", "a zone such as \"+08:00\" or \"utc\"", parse_zone).unwrap_or(480),
+        zone_minutes: switch
+            .parsed("time_zone", "a zone such as \"+08:00\" or \"utc\"", parse_zone)
+            .unwrap_or(480),
         cut_over_minute: switch.parsed("cut_over", "a time of day such as \"23:00\"", parse_clock),
         completion_percent_max: switch.number("completion_percent_max", 100..=200).unwrap_or(115),
         drain: switch.duration("drain", seconds(0, 600), Duration::from_secs(10)),
@@ -127,7 +134,11 @@ fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds) {
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     let limits = Limits {
         dedupe_window_ms: ms(duration("dedupe_window", seconds(60, 30 * day), Duration::from_secs(day))),
-        original_window_ms: ms(duration("original_window", seconds(3600, 400 * day), Duration::from_secs(180 * day))),
+        original_window_ms: ms(duration(
+            "original_window",
+            seconds(3600, 400 * day),
+            Duration::from_secs(180 * day),
+        )),
         originals_max: count("originals_max", 1..=100_000_000, 5_000_000) as u64,
     };
     let bounds = Bounds {
@@ -157,7 +168,8 @@ fn read_journal(table: Option<&Table<'_>>) -> JournalConfig {
         return JournalConfig { segment_bytes: 64 << 20, pending_bytes_max: 32 << 20 };
     };
     let rule = "a size from 1MiB to 4GiB in whole blocks of 4KiB";
-    let blocks = |text: &str| parse_size(text).filter(|size| (1 << 20..=4 << 30).contains(size) && size % 4096 == 0);
+    let blocks =
+        |text: &str| parse_size(text).filter(|size| (1 << 20..=4 << 30).contains(size) && size % 4096 == 0);
     let config = JournalConfig {
         segment_bytes: table.parsed("segment", rule, blocks).unwrap_or(64 << 20),
         pending_bytes_max: table.size("pending_max", 1 << 20..=1 << 34, 32 << 20),
@@ -178,7 +190,10 @@ fn dialect(table: &Table<'_>, base: &Path) -> Option<Arc<Dialect>> {
         let found = Dialect::builtin(name);
         if found.is_none() {
             let known: Vec<&str> = Dialect::builtin_names().collect();
-            let rule = format!("no dialect is named \"{name}\"; there are {}, or a path that ends with .toml", known.join(", "));
+            let rule = format!(
+                "no dialect is named \"{name}\"; there are {}, or a path that ends with .toml",
+                known.join(", ")
+            );
             table.doc().fault_like(&place, rule, super::doc::nearest(name, &known));
         }
         return found;
@@ -216,7 +231,8 @@ fn participant(table: &Table<'_>, base: &Path, places: &mut Places) -> Option<Pa
         CouponPlatform,
     }
     let name = table.needed_text("name", "how logs, reports and other tables call it");
-    let words = [("acquirer", Part::Acquirer), ("issuer", Part::Issuer), ("coupon-platform", Part::CouponPlatform)];
+    let words =
+        [("acquirer", Part::Acquirer), ("issuer", Part::Issuer), ("coupon-platform", Part::CouponPlatform)];
     table.needed_text("role", "acquirer, issuer or coupon-platform");
     let part = table.word("role", &words);
     let key = |key| table.text(key).map(str::to_owned);
@@ -253,7 +269,10 @@ fn link(table: &Table<'_>, base: &Path) -> Option<LinkConfig> {
         .filter_map(|(text, place)| match text.parse() {
             Ok(address) => Some(address),
             Err(_) => {
-                table.fault(&place, format!("\"{text}\" is not an address and port such as \"127.0.0.1:7200\""));
+                table.fault(
+                    &place,
+                    format!("\"{text}\" is not an address and port such as \"127.0.0.1:7200\""),
+                );
                 None
             }
         })
@@ -269,8 +288,12 @@ fn link(table: &Table<'_>, base: &Path) -> Option<LinkConfig> {
         dialect: dialect.clone().unwrap_or_else(fallback),
         connect,
         lines,
-        sharing: table.word("sharing", &[("all", Sharing::All), ("primary", Sharing::Primary)]).unwrap_or(Sharing::All),
-        sign_on: table.word("sign_on", &[("none", SignOn::None), ("required", SignOn::Required)]).unwrap_or(SignOn::None),
+        sharing: table
+            .word("sharing", &[("all", Sharing::All), ("primary", Sharing::Primary)])
+            .unwrap_or(Sharing::All),
+        sign_on: table
+            .word("sign_on", &[("none", SignOn::None), ("required", SignOn::Required)])
+            .unwrap_or(SignOn::None),
         connect_timeout: table.duration("connect_timeout", millis(100, 60_000), ms(3_000)),
         reconnect_first: table.duration("reconnect_first", millis(10, 60_000), ms(200)),
         reconnect_max: table.duration("reconnect_max", millis(10, 600_000), ms(5_000)),
@@ -296,12 +319,16 @@ fn fallback() -> Arc<Dialect> {
 fn answer_match(table: &Table<'_>, dialect: Option<&Dialect>) -> AnswerMatch {
     let fields: Vec<u64> = match table.numbers("answer_match", 2..=128) {
         Some(fields) => fields,
-        None => dialect.map_or(Vec::new(), |dialect| dialect.answer_match().iter().map(|n| u64::from(*n)).collect()),
+        None => dialect
+            .map_or(Vec::new(), |dialect| dialect.answer_match().iter().map(|n| u64::from(*n)).collect()),
     };
     if table.has("answer_match")
         && let Some(strange) = fields.iter().find(|n| ![7, 11, 37, 41, 42].contains(*n))
     {
-        table.fault(&table.place_of("answer_match"), format!("answers are matched by some of 7, 11, 37, 41, 42, not {strange}"));
+        table.fault(
+            &table.place_of("answer_match"),
+            format!("answers are matched by some of 7, 11, 37, 41, 42, not {strange}"),
+        );
     }
     AnswerMatch { sent_at: fields.contains(&7), terminal: fields.contains(&41), rrn: fields.contains(&37) }
 }
@@ -364,7 +391,11 @@ fn route(table: &Table<'_>, places: &mut Places) -> Option<RouteConfig> {
 
 fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
     let name = table.needed_text("name", "how other tables call it");
-    for (key, what) in [("usage", "what the key is for"), ("algorithm", "tdes, aes or des"), ("components", "two or more, in hex")] {
+    for (key, what) in [
+        ("usage", "what the key is for"),
+        ("algorithm", "tdes, aes or des"),
+        ("components", "two or more, in hex"),
+    ] {
         if !table.has(key) {
             table.fault(&table.place_of(key), format!("needs `{key}`: {what}"));
         }
@@ -378,7 +409,8 @@ fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
         ("key-block", Usage::KeyBlockProtection),
     ];
     let usage = table.word("usage", &usages);
-    let algorithm = table.word("algorithm", &[("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)]);
+    let algorithm = table
+        .word("algorithm", &[("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)]);
     let mode = table.word("mode", &[("both", Mode::Both)]).unwrap_or(Mode::Both);
     let components = table.texts("components").unwrap_or_default();
     let mut parts = Vec::new();
@@ -389,7 +421,8 @@ fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
         }
     }
     table.finish();
-    let key = TestKey { name: name?.to_owned(), usage: usage?, algorithm: algorithm?, mode, components: parts };
+    let key =
+        TestKey { name: name?.to_owned(), usage: usage?, algorithm: algorithm?, mode, components: parts };
     places.test_keys.push(table.place_of("name"));
     Some(key)
 }

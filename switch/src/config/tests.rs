@@ -82,7 +82,8 @@ fn each_kind_of_fault_says_what_was_expected() {
 
 #[test]
 fn all_faults_come_in_one_run_in_the_order_of_the_file() {
-    let text = GOOD.replace("timeout = \"3s\"", "timeuot = \"3s\"").replace("to = \"bank-a\"", "to = \"nobody\"");
+    let text =
+        GOOD.replace("timeout = \"3s\"", "timeuot = \"3s\"").replace("to = \"bank-a\"", "to = \"nobody\"");
     let message = parse("test.toml", &text, Path::new(".")).err().unwrap().to_string();
     let (first, second) = (message.find("timeuot").unwrap(), message.find("nobody").unwrap());
     assert!(first < second && message.ends_with("2 errors"), "{message}");
@@ -97,6 +98,7 @@ fn the_shipped_lab_configuration_is_what_it_promises() {
     let links: Vec<_> = config.participants.iter().filter_map(|p| p.link.as_ref()).collect();
     assert!(links.iter().all(|link| link.timeout.as_secs() == 3 && link.stand_in.is_none()));
     assert_eq!(config.limits.dedupe_window_ms, 600_000);
-    let routes: Vec<_> = config.routes.iter().map(|route| (route.prefix.as_str(), route.to.as_str())).collect();
+    let routes: Vec<_> =
+        config.routes.iter().map(|route| (route.prefix.as_str(), route.to.as_str())).collect();
     assert_eq!(routes, [("411111", "bank-a"), ("6210", "bank-a"), ("6222", "bank-b")]);
 }

@@ -3,12 +3,19 @@
 
 use std::time::Duration;
 
-const DURATION_UNITS: [(&str, u64); 6] =
-    [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("min", 60_000_000), ("h", 3_600_000_000), ("d", 86_400_000_000)];
+const DURATION_UNITS: [(&str, u64); 6] = [
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("min", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
+];
 const SIZE_UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// What a duration looks like, for error messages.
-pub(super) const DURATION_RULE: &str = "a duration: a whole number and us, ms, s, min, h or d, such as \"250ms\"";
+pub(super) const DURATION_RULE: &str =
+    "a duration: a whole number and us, ms, s, min, h or d, such as \"250ms\"";
 /// What a size looks like.
 pub(super) const SIZE_RULE: &str = "a size: a whole number and B, KiB, MiB or GiB, such as \"64MiB\"";
 

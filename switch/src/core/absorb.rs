@@ -4,10 +4,12 @@
 
 use super::books::{Side, signed, undoes};
 use super::durable::{
-    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, KeyEpoch, Lapsed, Obligation, OpenTx, Participant,
+    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, KeyEpoch, Lapsed, Obligation, OpenTx,
+    Participant,
 };
 use super::entry::{
-    Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind, ReversalOf, Step, Taken,
+    Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind,
+    ReversalOf, Step, Taken,
 };
 use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq};
 use super::original::{
@@ -49,7 +51,8 @@ impl Durable {
             Entry::Late(late) => self.absorb_late(late).map_err(misfit)?,
             Entry::Discharged { id, how } => self.absorb_discharge(id, how).map_err(misfit)?,
             Entry::Parked { id, code } => {
-                let held = self.obligations.get_mut(&id).ok_or_else(|| misfit("it parks an unknown obligation"))?;
+                let held =
+                    self.obligations.get_mut(&id).ok_or_else(|| misfit("it parks an unknown obligation"))?;
                 held.parked = Some(code);
             }
             Entry::TimePassed => {}
@@ -60,11 +63,13 @@ impl Durable {
                 self.books.carry(date, current);
             }
             Entry::KeyEpoch { participant, usage, epoch, block } => {
-                let held = self.participants.get_mut(&participant).ok_or_else(|| misfit("it keys a stranger"))?;
+                let held =
+                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it keys a stranger"))?;
                 held.keys.insert(usage, KeyEpoch { epoch, block });
             }
             Entry::SignedOff { participant, off } => {
-                let held = self.participants.get_mut(&participant).ok_or_else(|| misfit("a stranger signs"))?;
+                let held =
+                    self.participants.get_mut(&participant).ok_or_else(|| misfit("a stranger signs"))?;
                 held.signed_off = off;
             }
         }
@@ -182,14 +187,15 @@ impl Durable {
     fn keep(&mut self, tx: &OpenTx, outcome: &Outcome) -> OriginalNo {
         let intent = &tx.intent;
         let stood = intent.legs.iter().zip(&outcome.legs).enumerate();
-        let stood = stood.filter(|(_, (_, end))| end.state == LegState::Approved).map(|(at, (leg, end))| KeptLeg {
-            role: leg.role,
-            leg: at as u8,
-            participant: leg.participant,
-            identity: leg.identity,
-            amount: leg.amount,
-            agreed: end.agreed,
-        });
+        let stood =
+            stood.filter(|(_, (_, end))| end.state == LegState::Approved).map(|(at, (leg, end))| KeptLeg {
+                role: leg.role,
+                leg: at as u8,
+                participant: leg.participant,
+                identity: leg.identity,
+                amount: leg.amount,
+                agreed: end.agreed,
+            });
         // What is advised or repeated stands as the message that will carry it.
         let told = outcome.owed.iter().filter(|owed| owed.kind != OwedKind::Reverse).map(|owed| KeptLeg {
             role: LegRole::Issuer,
@@ -245,7 +251,8 @@ impl Durable {
             LateEffect::ReversalPending(id) => {
                 self.book_agreed(late.participant, late.kind, late.date, late.money);
                 let date = self.book_date(late.date);
-                let held = self.obligations.get_mut(&id).ok_or("a late answer names an unknown obligation")?;
+                let held =
+                    self.obligations.get_mut(&id).ok_or("a late answer names an unknown obligation")?;
                 held.owed.stood = Some(late.money.minor);
                 self.books.book(date, late.money.currency).owed += held.owed.books();
             }
@@ -293,13 +300,8 @@ impl Durable {
             Discharge::Settled { reason } => format!("settled by an operator: {reason}"),
         };
         book.exceptions += books;
-        let exception = Exception {
-            participant: owed.participant,
-            tx: owed.of.tx,
-            books,
-            why,
-            wall_ms: self.wall_ms,
-        };
+        let exception =
+            Exception { participant: owed.participant, tx: owed.of.tx, books, why, wall_ms: self.wall_ms };
         self.exceptions.insert(id, exception);
         Ok(())
     }
@@ -397,7 +399,9 @@ impl Durable {
         while self.originals.oldest().is_some_and(|oldest| oldest.expires_ms <= self.wall_ms) {
             self.drop_oldest_original();
         }
-        while let Some(oldest) = self.lapsed.first_entry().filter(|held| held.get().expires_ms <= self.wall_ms) {
+        while let Some(oldest) =
+            self.lapsed.first_entry().filter(|held| held.get().expires_ms <= self.wall_ms)
+        {
             oldest.remove();
         }
     }

@@ -7,8 +7,8 @@ use super::clock::month_to_second;
 use super::durable::{Dedupe, DedupeState, Handle};
 use super::effect::{Effect, Request};
 use super::entry::{
-    Entry, Identity, Intent, LaterLeg, LegIntent, LegRole, Outcome, Owed, OwedKind, Reason, ReversalOf, Silence,
-    Taken,
+    Entry, Identity, Intent, LaterLeg, LegIntent, LegRole, Outcome, Owed, OwedKind, Reason, ReversalOf,
+    Silence, Taken,
 };
 use super::facts::Facts;
 use super::finish::code_for;
@@ -90,7 +90,8 @@ impl Core {
                 self.reply(batch, waiter, facts.kind, code, None, FieldSet::new());
                 continue;
             }
-            let amount = (outcome.approved > 0 && outcome.approved != facts.amount).then_some(outcome.approved);
+            let amount =
+                (outcome.approved > 0 && outcome.approved != facts.amount).then_some(outcome.approved);
             self.reply(batch, waiter, facts.kind, outcome.code, amount, outcome.answer.clone());
         }
     }
@@ -146,7 +147,9 @@ impl Core {
             | Kind::PreAuthCancel
             | Kind::Refund
             | Kind::CompletionAdvice => self.follow_up(now, batch, request, key),
-            Kind::AuthorizationAdvice | Kind::PurchaseAdvice => self.take_advice(now, batch, request, key, None),
+            Kind::AuthorizationAdvice | Kind::PurchaseAdvice => {
+                self.take_advice(now, batch, request, key, None)
+            }
             Kind::Authorization | Kind::Purchase | Kind::Cash | Kind::PreAuthorization | Kind::Balance => {
                 self.payment(now, batch, request, key);
             }
@@ -246,7 +249,13 @@ impl Core {
     ) {
         let Some(listener) = self.settings.listener(request.facts.listener) else { return };
         let code = code_for(reason, Some(&listener.codes), listener.codes.no_answer);
-        self.take(now, batch, request, key, Verdict { reason, code, approved: 0, owed: Vec::new(), of: None, target: None });
+        self.take(
+            now,
+            batch,
+            request,
+            key,
+            Verdict { reason, code, approved: 0, owed: Vec::new(), of: None, target: None },
+        );
     }
 
     /// Decides on the spot: intent and outcome in one entry, then the answer.
@@ -303,8 +312,10 @@ impl Core {
     ) -> Intent {
         let facts = &request.facts;
         let tx = TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx);
-        let silence_code =
-            self.settings.listener(facts.listener).map_or(Code::new(*b"68"), |listener| listener.codes.no_answer);
+        let silence_code = self
+            .settings
+            .listener(facts.listener)
+            .map_or(Code::new(*b"68"), |listener| listener.codes.no_answer);
         Intent {
             tx,
             key,
@@ -453,10 +464,7 @@ fn silence_of(kind: Kind) -> Silence {
 
 /// Messages that are answered because they were stored, not because they were decided.
 fn takes_custody(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Reversal | Kind::AuthorizationAdvice | Kind::PurchaseAdvice | Kind::CompletionAdvice
-    )
+    matches!(kind, Kind::Reversal | Kind::AuthorizationAdvice | Kind::PurchaseAdvice | Kind::CompletionAdvice)
 }
 
 fn network_kind(kind: Kind) -> bool {

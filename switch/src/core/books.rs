@@ -84,7 +84,12 @@ impl Books {
 
     /// What is still owed from a closing date will be discharged on the next: both stay balanced.
     pub fn carry(&mut self, from: BusinessDate, to: BusinessDate) {
-        let owing: Vec<_> = self.books.iter().filter(|((date, _), _)| *date == from).map(|((_, c), b)| (*c, b.owed)).collect();
+        let owing: Vec<_> = self
+            .books
+            .iter()
+            .filter(|((date, _), _)| *date == from)
+            .map(|((_, c), b)| (*c, b.owed))
+            .collect();
         for (currency, owed) in owing.into_iter().filter(|(_, owed)| *owed != 0) {
             let old = self.book(from, currency);
             old.owed -= owed;

@@ -4,9 +4,7 @@
 
 use super::books::Books;
 use super::entry::{Intent, KeyUse, LegEnd, Limits, Owed};
-use super::ids::{
-    BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, TxId,
-};
+use super::ids::{BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::Original;
 use super::ring::Ring;
 use super::table::Table;
@@ -91,7 +89,9 @@ pub enum Handle {
     /// Ended without effect.
     Ended(TxId),
     /// A reversal came first (P6); F7 of the original it named, 0 when it did not say.
-    ReversedBefore { sent_at: u32 },
+    ReversedBefore {
+        sent_at: u32,
+    },
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize)]

@@ -4,7 +4,8 @@
 use super::entry::{Entry, Identity, KeyUse, OwedKind};
 use super::facts::Facts;
 use super::ids::{
-    BusinessDate, CardToken, Currency, LegRef, LineId, Money, MsgHandle, ObligationId, ParticipantId, Peer, Seq,
+    BusinessDate, CardToken, Currency, LegRef, LineId, Money, MsgHandle, ObligationId, ParticipantId, Peer,
+    Seq,
 };
 use yika_codec::{Code, FieldSet, Kind, Mti};
 use yika_keystore::Authentic;
@@ -18,14 +19,32 @@ pub enum Event {
     /// No byte of a send reached the kernel (rule 9).
     NotSent(SendOf, Unsent),
     /// A participant's lines can, or can no longer, carry requests: signed on, keyed, not drained.
-    Reachable { participant: ParticipantId, lines: u16 },
+    Reachable {
+        participant: ParticipantId,
+        lines: u16,
+    },
     /// A cold read came back; None when the position is no longer held.
-    Fetched { seq: Seq, entry: Option<Box<Entry>> },
+    Fetched {
+        seq: Seq,
+        entry: Option<Box<Entry>>,
+    },
     /// A working key was unwrapped and checked by the keystore.
-    KeyChange { peer: Peer, msg: MsgHandle, participant: ParticipantId, usage: KeyUse, block: String },
+    KeyChange {
+        peer: Peer,
+        msg: MsgHandle,
+        participant: ParticipantId,
+        usage: KeyUse,
+        block: String,
+    },
     /// An operator settles an obligation by name.
-    Settle { id: ObligationId, reason: String, ticket: u64 },
-    CutOver { ticket: u64 },
+    Settle {
+        id: ObligationId,
+        reason: String,
+        ticket: u64,
+    },
+    CutOver {
+        ticket: u64,
+    },
     /// Time passed.
     Tick,
 }
@@ -81,15 +100,29 @@ pub enum Effect {
     Reply(Reply),
     Fetch(Seq),
     /// A request gets no answer; its live message is needed no longer.
-    Forget { peer: Peer, msg: MsgHandle },
+    Forget {
+        peer: Peer,
+        msg: MsgHandle,
+    },
     /// A working key comes into use at the rim.
-    UseKey { participant: ParticipantId, usage: KeyUse, epoch: u32, block: String },
+    UseKey {
+        participant: ParticipantId,
+        usage: KeyUse,
+        epoch: u32,
+        block: String,
+    },
     /// A participant signed off or on again.
-    SignedOff { participant: ParticipantId, off: bool },
+    SignedOff {
+        participant: ParticipantId,
+        off: bool,
+    },
     /// An operator should look.
     Alarm(Alarm),
     /// An operator's command is done; None means it was.
-    Done { ticket: u64, refused: Option<String> },
+    Done {
+        ticket: u64,
+        refused: Option<String>,
+    },
 }
 
 /// One request on its way to a participant.

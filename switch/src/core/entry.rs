@@ -16,7 +16,10 @@ pub const ENTRY_VERSION: u8 = 1;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Entry {
     /// A participant of the configuration gets its lasting id.
-    Named { id: ParticipantId, name: String },
+    Named {
+        id: ParticipantId,
+        name: String,
+    },
     /// How long things are remembered; written at the start and when the configuration changes it.
     Limits(Limits),
     /// A transaction is admitted and its first leg is about to leave (P1).
@@ -31,16 +34,35 @@ pub enum Entry {
     /// An answer that came after its outcome (P6).
     Late(Late),
     /// An obligation ended (P5).
-    Discharged { id: ObligationId, how: Discharge },
+    Discharged {
+        id: ObligationId,
+        how: Discharge,
+    },
     /// An obligation was refused thirty ways and waits for an operator.
-    Parked { id: ObligationId, code: Code },
+    Parked {
+        id: ObligationId,
+        code: Code,
+    },
     /// The business date moves on; the old one closes when nothing of it is in flight (rule 13).
-    CutOver { to: BusinessDate, trigger: CutOverTrigger },
-    DateClosed { date: BusinessDate },
+    CutOver {
+        to: BusinessDate,
+        trigger: CutOverTrigger,
+    },
+    DateClosed {
+        date: BusinessDate,
+    },
     /// A working key came into use; the block rests under the master key.
-    KeyEpoch { participant: ParticipantId, usage: KeyUse, epoch: u32, block: String },
+    KeyEpoch {
+        participant: ParticipantId,
+        usage: KeyUse,
+        epoch: u32,
+        block: String,
+    },
     /// An explicit sign-off (`off`), or the sign-on that ends it (rule 15).
-    SignedOff { participant: ParticipantId, off: bool },
+    SignedOff {
+        participant: ParticipantId,
+        off: bool,
+    },
     /// Time passed without any other entry: what lies outside its window is forgotten.
     TimePassed,
 }

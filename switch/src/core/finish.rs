@@ -6,7 +6,8 @@ use super::batch::Batch;
 use super::durable::OpenTx;
 use super::effect::{Body, Effect, Reply, Send, SendOf};
 use super::entry::{
-    Entry, Identity, Intent, LegEnd, LegIntent, LegRole, LegState, Outcome, Owed, OwedKind, Reason, Silence, Step, Taken,
+    Entry, Identity, Intent, LegEnd, LegIntent, LegRole, LegState, Outcome, Owed, OwedKind, Reason, Silence,
+    Step, Taken,
 };
 use super::ids::{LegRef, Money, Now, ObligationId, ParticipantId, TxId};
 use super::plan::{Allowed, End, LegResult, Next, next};
@@ -91,7 +92,9 @@ impl Core {
         let tx = outcome.tx;
         let (kind, asked, watches) = match (&fresh, self.durable.open.get(&tx)) {
             (Some(intent), _) => (intent.kind, intent.money.minor, Vec::new()),
-            (None, Some(open)) => (open.intent.kind, open.intent.money.minor, self.late_watches(now, open, &outcome)),
+            (None, Some(open)) => {
+                (open.intent.kind, open.intent.money.minor, self.late_watches(now, open, &outcome))
+            }
             (None, None) => return,
         };
         self.counters.outcome(outcome.reason);
@@ -160,7 +163,10 @@ impl Core {
             silence: open.intent.legs[at - 1].silence,
             original: planned.original,
         };
-        batch.record(&mut self.durable, Entry::Step(Box::new(Step { tx: leg.tx, leg: leg.leg, agreed, next })));
+        batch.record(
+            &mut self.durable,
+            Entry::Step(Box::new(Step { tx: leg.tx, leg: leg.leg, agreed, next })),
+        );
         self.launch(now, batch, LegRef { tx: leg.tx, leg: at as u8 });
     }
 

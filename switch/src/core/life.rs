@@ -18,7 +18,9 @@ impl Core {
         let no = match self.named(facts) {
             Some(Handle::Kept(no)) => *no,
             Some(Handle::Open(_)) => return self.decline(now, batch, request, key, Reason::Busy),
-            Some(Handle::Ended(_)) => return self.decline(now, batch, request, key, Reason::OriginalNotFound),
+            Some(Handle::Ended(_)) => {
+                return self.decline(now, batch, request, key, Reason::OriginalNotFound);
+            }
             Some(Handle::ReversedBefore { .. }) | None => return self.unheld(now, batch, request, key),
         };
         let Some(target) = self.durable.original(no) else { return self.unheld(now, batch, request, key) };
@@ -36,7 +38,9 @@ impl Core {
     /// The message that this one names: by F90 or F61 (terminal and F11); only where it gives none by F37, and
     /// a reversal by its own F11 (rule 5).
     pub(super) fn named(&self, facts: &Facts) -> Option<&Handle> {
-        let by_stan = |stan| self.durable.handles.get(&self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan));
+        let by_stan = |stan| {
+            self.durable.handles.get(&self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan))
+        };
         if let Some(stan) = facts.original.stan {
             return by_stan(stan);
         }
@@ -58,7 +62,9 @@ impl Core {
         let same_day = target.date == self.date(now) && target.terminal == facts.terminal;
         let whole = target.money.minor == facts.amount;
         let (allowed, amount_fits) = match facts.kind {
-            Kind::Void => (is_debit(target) && target.life == Life::Approved && target.used == 0 && same_day, whole),
+            Kind::Void => {
+                (is_debit(target) && target.life == Life::Approved && target.used == 0 && same_day, whole)
+            }
             Kind::CompletionCancel => {
                 (is_completion(target) && target.life == Life::Approved && same_day, whole)
             }
@@ -68,7 +74,10 @@ impl Core {
             }
             Kind::Refund => {
                 let left = target.money.minor.saturating_sub(target.used);
-                ((is_debit(target) || is_completion(target)) && target.life == Life::Approved, refund_fits(target, facts.amount, left))
+                (
+                    (is_debit(target) || is_completion(target)) && target.life == Life::Approved,
+                    refund_fits(target, facts.amount, left),
+                )
             }
             _ => (false, false),
         };
@@ -96,7 +105,8 @@ impl Core {
             return self.take_advice(now, batch, request, key, None);
         }
         let amount = Some(facts.amount);
-        let leg = PlannedLeg { role: LegRole::Issuer, participant, amount, original: original_as_told(facts) };
+        let leg =
+            PlannedLeg { role: LegRole::Issuer, participant, amount, original: original_as_told(facts) };
         self.begin(now, batch, request, key, vec![leg], None);
     }
 

@@ -29,8 +29,8 @@ pub mod table;
 mod volatile;
 
 pub use absorb::Misfit;
-pub use recover::name_participants;
 pub use counters::Counters;
+pub use recover::name_participants;
 
 use batch::Batch;
 use durable::Durable;
@@ -127,7 +127,8 @@ impl Core {
             let front = self.live.deadlines.get_mut(&participant).and_then(|queue| queue.pop_front());
             let Some((_, leg)) = front else { return };
             if self.under_way(leg) {
-                let emitted = self.live.live.get(&leg.tx).is_some_and(|live| live.emitted & 1 << leg.leg != 0);
+                let emitted =
+                    self.live.live.get(&leg.tx).is_some_and(|live| live.emitted & 1 << leg.leg != 0);
                 let result = if emitted { LegResult::Silent } else { LegResult::Unsent(Unsent::TooOld) };
                 self.counters.timed_out += u64::from(emitted);
                 self.leg_ended(now, batch, leg, result, FieldSet::new());

@@ -24,7 +24,10 @@ pub enum LegResult {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Next {
     /// The leg stands; the next one starts with this amount.
-    Start { agreed: u64, amount: u64 },
+    Start {
+        agreed: u64,
+        amount: u64,
+    },
     End(End),
 }
 
@@ -58,7 +61,9 @@ pub fn next(tx: &OpenTx, result: LegResult, allowed: Allowed) -> Next {
     let total = tx.intent.money.minor;
     match result {
         LegResult::Approved(agreed) => match later_amount(tx, agreed) {
-            None | Some(0) if is_single(tx) => end(Reason::Approved, Some(Code::APPROVED), agreed, LegState::Approved, agreed),
+            None | Some(0) if is_single(tx) => {
+                end(Reason::Approved, Some(Code::APPROVED), agreed, LegState::Approved, agreed)
+            }
             None | Some(0) => end(Reason::Approved, Some(Code::APPROVED), total, LegState::Approved, agreed),
             Some(_) if !allowed.next_fits => end(Reason::TimedOut, None, 0, LegState::Approved, agreed),
             Some(amount) => Next::Start { agreed, amount },

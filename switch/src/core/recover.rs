@@ -23,7 +23,10 @@ pub fn name_participants<'a>(
     let mut ids = BTreeMap::new();
     for name in names {
         let id = durable.participant_by_name(name).unwrap_or_else(|| {
-            let id = durable.participants.last_key_value().map_or(ParticipantId(0), |(last, _)| ParticipantId(last.0 + 1));
+            let id = durable
+                .participants
+                .last_key_value()
+                .map_or(ParticipantId(0), |(last, _)| ParticipantId(last.0 + 1));
             batch.record(durable, Entry::Named { id, name: name.to_owned() });
             id
         });
@@ -38,7 +41,8 @@ impl Core {
         let now = Now { wall_ms: batch.wall_ms, ..now };
         self.note_limits(batch);
         self.cut_over_by_clock(now, batch);
-        let owed: Vec<_> = self.durable.obligations.iter().map(|(id, held)| (*id, held.owed.participant)).collect();
+        let owed: Vec<_> =
+            self.durable.obligations.iter().map(|(id, held)| (*id, held.owed.participant)).collect();
         for (id, participant) in owed {
             self.watch_original(now, id);
             // An earlier life may have sent it: it goes out as a repeat.

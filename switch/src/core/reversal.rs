@@ -28,14 +28,26 @@ impl Core {
             Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
             Some(Handle::Ended(_)) => {
                 let of = Some(ReversalOf::WithoutEffect);
-                self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+                self.take(
+                    now,
+                    batch,
+                    request,
+                    key,
+                    verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()),
+                );
             }
             Some(Handle::ReversedBefore { .. }) | None => {
                 let of = facts.original.stan.map(|stan| ReversalOf::Unknown {
                     handle: self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan),
                     sent_at: facts.original.sent_at.unwrap_or(0),
                 });
-                self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+                self.take(
+                    now,
+                    batch,
+                    request,
+                    key,
+                    verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()),
+                );
             }
         }
     }
@@ -65,10 +77,23 @@ impl Core {
             self.live.awaiting.take(&key);
         }
         self.leave_flight(to);
-        self.end(now, batch, tx, End { reason: Reason::Reversed, code: None, approved: 0, leg }, FieldSet::new());
+        self.end(
+            now,
+            batch,
+            tx,
+            End { reason: Reason::Reversed, code: None, approved: 0, leg },
+            FieldSet::new(),
+        );
     }
 
-    fn reverse_kept(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash, no: OriginalNo) {
+    fn reverse_kept(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        request: Request,
+        key: KeyedHash,
+        no: OriginalNo,
+    ) {
         let Some(original) = self.durable.original(no) else { return };
         let facts = &request.facts;
         let other_card = facts.card.is_some_and(|card| Some(card.token) != original.card);
@@ -82,7 +107,13 @@ impl Core {
         }
         if !matches!(original.life, Life::Approved | Life::Held) {
             let of = Some(ReversalOf::WithoutEffect);
-            return self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+            return self.take(
+                now,
+                batch,
+                request,
+                key,
+                verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()),
+            );
         }
         if let Some(busy) = original.busy {
             // Its void or completion is in flight: that ends first, reversed; then the payment itself.
@@ -96,8 +127,16 @@ impl Core {
             .map(|leg| {
                 let of = LegRef { tx, leg: leg.leg };
                 let identity = Some(leg.identity);
-                let mut owed =
-                    self.owe(now, &request, OwedKind::Reverse, kind, leg.participant, of, leg.amount, identity);
+                let mut owed = self.owe(
+                    now,
+                    &request,
+                    OwedKind::Reverse,
+                    kind,
+                    leg.participant,
+                    of,
+                    leg.amount,
+                    identity,
+                );
                 owed.stood = Some(leg.agreed);
                 owed.date = date;
                 owed.card = original.card;

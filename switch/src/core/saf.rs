@@ -94,7 +94,8 @@ impl Core {
 
     pub(super) fn pump_all(&mut self, now: Now, batch: &mut Batch) {
         let idle = |queue: &SafQueue| queue.due.first().is_none_or(|first| first.0 > now.mono_us);
-        let ready: Vec<_> = self.live.saf.iter().filter(|(_, queue)| !idle(queue)).map(|(id, _)| *id).collect();
+        let ready: Vec<_> =
+            self.live.saf.iter().filter(|(_, queue)| !idle(queue)).map(|(id, _)| *id).collect();
         for participant in ready {
             self.pump(now, batch, participant);
         }
@@ -109,10 +110,14 @@ impl Core {
         let (window, timeout_us) = (settings.saf_window, settings.timeout_us);
         let Some(queue) = self.live.saf.get_mut(&participant) else { return };
         while queue.out.len() < window {
-            let Some(first) = queue.due.first().copied().filter(|first| first.0 <= now.mono_us) else { return };
+            let Some(first) = queue.due.first().copied().filter(|first| first.0 <= now.mono_us) else {
+                return;
+            };
             queue.due.remove(&first);
             let id = first.1;
-            let Some(held) = self.durable.obligations.get(&id).filter(|held| held.parked.is_none()) else { continue };
+            let Some(held) = self.durable.obligations.get(&id).filter(|held| held.parked.is_none()) else {
+                continue;
+            };
             let tries = queue.tries.entry(id).or_default();
             let repeat = tries.sent > 0 || held.owed.kind == OwedKind::Repeat;
             tries.sent = tries.sent.saturating_add(1);
@@ -162,7 +167,14 @@ impl Core {
     }
 
     /// A refusal that a retry will not mend: three of them and an operator must look.
-    fn refused(&mut self, now: Now, batch: &mut Batch, id: ObligationId, participant: ParticipantId, code: Code) {
+    fn refused(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        id: ObligationId,
+        participant: ParticipantId,
+        code: Code,
+    ) {
         let queue = self.live.saf.entry(participant).or_default();
         let tries = queue.tries.entry(id).or_default();
         tries.refused += 1;
@@ -263,7 +275,14 @@ impl Core {
         self.pump(now, batch, participant);
     }
 
-    pub(super) fn settle(&mut self, now: Now, batch: &mut Batch, id: ObligationId, reason: String, ticket: u64) {
+    pub(super) fn settle(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        id: ObligationId,
+        reason: String,
+        ticket: u64,
+    ) {
         let refused = self.discharged_id(id).then(|| format!("no open obligation has the id {id}"));
         if refused.is_none() {
             self.discharge(now, batch, id, Discharge::Settled { reason });

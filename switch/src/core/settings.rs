@@ -121,7 +121,8 @@ impl Routes {
             .iter()
             .filter_map(|route| {
                 let width = 10u32.checked_pow(8u32.checked_sub(route.prefix.len() as u32)?)?;
-                let start = if route.prefix.is_empty() { 0 } else { route.prefix.parse::<u32>().ok()? * width };
+                let start =
+                    if route.prefix.is_empty() { 0 } else { route.prefix.parse::<u32>().ok()? * width };
                 Some((start, start + width, route.prefix.len(), route.to))
             })
             .collect();

@@ -44,7 +44,8 @@ impl Core {
         if has_pin || !kind || !intent.later.is_empty() {
             return None;
         }
-        let card = self.durable.stand_in_cards.get(&(leg.participant, intent.card?)).copied().unwrap_or_default();
+        let card =
+            self.durable.stand_in_cards.get(&(leg.participant, intent.card?)).copied().unwrap_or_default();
         let issuer = self.durable.stand_in_issuers.get(&leg.participant).copied().unwrap_or_default();
         let fits = within(&limits, card, issuer, intent.money.minor);
         Some(if fits { Ok(()) } else { Err(Reason::StandInLimit) })

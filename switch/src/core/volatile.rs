@@ -2,10 +2,11 @@
 //! which deadlines run on the monotonic clock. Outside P8; after a restart it is rebuilt from the
 //! durable state and by living again.
 
-use super::ids::{
-    BusinessDate, CardToken, LegRef, ListenerNo, Money, MsgHandle, ObligationId, ParticipantId, Peer, Seq, TxId,
-};
 use super::facts::Facts;
+use super::ids::{
+    BusinessDate, CardToken, LegRef, ListenerNo, Money, MsgHandle, ObligationId, ParticipantId, Peer, Seq,
+    TxId,
+};
 use super::saf::SafQueue;
 use super::table::{AnswerKey, Table};
 use std::collections::{BTreeMap, VecDeque};

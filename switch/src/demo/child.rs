@@ -74,13 +74,16 @@ impl Switch {
         let failed = |source| DemoError::Io { doing: "stop", what: "the switch".into(), source };
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
-            rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(|e| failed(e.into()))?;
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .map_err(|e| failed(e.into()))?;
         }
         let began = Instant::now();
         while began.elapsed() < STOP_WITHIN {
             match self.child.try_wait().map_err(failed)? {
                 Some(status) if status.success() => return Ok(()),
-                Some(status) => return Err(DemoError::Ended { status: status.to_string(), log: (self.log)() }),
+                Some(status) => {
+                    return Err(DemoError::Ended { status: status.to_string(), log: (self.log)() });
+                }
                 None => std::thread::sleep(Duration::from_millis(10)),
             }
         }

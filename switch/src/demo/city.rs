@@ -8,9 +8,8 @@ use std::time::Duration;
 use yika_keystore::{MacKey, PinKey};
 
 use yika_loadgen::{
-    Arrivals, IssuerConfig, IssuerHandle, Ledger, Load, Mix, Policy, Role, RunConfig, RunHandle, Script, Share, Wire,
-    test_mac_key, test_pin_key,
-    issuer, run,
+    Arrivals, IssuerConfig, IssuerHandle, Ledger, Load, Mix, Policy, Role, RunConfig, RunHandle, Script,
+    Share, Wire, issuer, run, test_mac_key, test_pin_key,
 };
 
 const ACQUIRER_MAC: &str = "2B7E151628AED2A6ABF7158809CF4F3C";
@@ -28,11 +27,14 @@ pub(super) struct City {
 impl City {
     /// Starts the banks and writes the switch's configuration for them.
     pub(super) fn start(folder: &Folder, options: &DemoOptions) -> Result<City, DemoError> {
-        let ordinary = if options.calm { "decline=2%,delay=exp:1ms" } else {
+        let ordinary = if options.calm {
+            "decline=2%,delay=exp:1ms"
+        } else {
             "decline=2%,delay=exp:1ms,silence=0.05%,late=0.05%:1500ms,duplicate=0.2%,garble=0.02%"
         };
         let bank = |name: &str, dialect: &str, role: Role, script: &str, seed: u64| -> Result<_, DemoError> {
-            let wire = Wire::named(dialect, None, Some(mac(BANK_MAC)?)).map_err(|e| DemoError::Config(e.to_string()))?;
+            let wire = Wire::named(dialect, None, Some(mac(BANK_MAC)?))
+                .map_err(|e| DemoError::Config(e.to_string()))?;
             let mut config = IssuerConfig::new(name, any_port(), wire);
             config.role = role;
             config.seed = seed;
@@ -45,8 +47,11 @@ impl City {
         let coupons = bank("coupons", "iso87-ascii", Role::CouponPlatform, "partial=10%", 3)?;
         let listener = free_port()?;
         let text = configuration(folder, listener, &bank_a, &bank_b, &coupons);
-        std::fs::write(folder.config(), text)
-            .map_err(|source| DemoError::Io { doing: "write", what: folder.config().display().to_string(), source })?;
+        std::fs::write(folder.config(), text).map_err(|source| DemoError::Io {
+            doing: "write",
+            what: folder.config().display().to_string(),
+            source,
+        })?;
         Ok(City { bank_a, bank_b, coupons, listener })
     }
 
@@ -70,7 +75,8 @@ impl City {
         let wire = Wire::named("iso87-ascii", None, Some(mac(ACQUIRER_MAC)?))
             .map_err(|e| DemoError::Config(e.to_string()))?;
         let mut config = RunConfig::new(self.listener, wire);
-        let mix = "purchase=80,coupon=5,void=2,refund=2,pre-auth=3,completion=3,balance=2,reversal=2,advice=1";
+        let mix =
+            "purchase=80,coupon=5,void=2,refund=2,pre-auth=3,completion=3,balance=2,reversal=2,advice=1";
         config.mix = mix.parse::<Mix>().map_err(|e| DemoError::Config(e.to_string()))?;
         // As many terminals as are busy while the switch restarts: each waits for its own answer.
         let terminals = options.rate.saturating_mul(8).clamp(100, 500_000);
@@ -78,8 +84,11 @@ impl City {
         config.connections = 16;
         config.duration = Duration::from_secs(options.seconds);
         config.warm_up = Duration::from_millis(500).min(config.duration / 10);
-        config.policy =
-            Policy { answer_timeout: Duration::from_secs(3), repeats: 3, retry_pause: Duration::from_millis(500) };
+        config.policy = Policy {
+            answer_timeout: Duration::from_secs(3),
+            repeats: 3,
+            retry_pause: Duration::from_millis(500),
+        };
         config.pin = Some(pin(ACQUIRER_PIN)?);
         config.pin_share = "20%".parse::<Share>().map_err(|e| DemoError::Config(e.to_string()))?;
         Ok(run::start(config)?)

@@ -24,17 +24,22 @@ const TMPFS: u64 = 0x0102_1994;
 impl Folder {
     pub(super) fn make(options: &DemoOptions) -> Result<Folder, DemoError> {
         let base = options.folder.clone().unwrap_or_else(std::env::temp_dir);
-        let failed = |doing, source: std::io::Error| DemoError::Io { doing, what: base.display().to_string(), source };
+        let failed =
+            |doing, source: std::io::Error| DemoError::Io { doing, what: base.display().to_string(), source };
         std::fs::create_dir_all(&base).map_err(|e| failed("make the folder", e))?;
         let stat = rustix::fs::statfs(&base).map_err(|e| failed("look at", e.into()))?;
         let magic = stat.f_type as u64;
         if magic == TMPFS && !options.allow_tmpfs {
             return Err(DemoError::Tmpfs { folder: base.display().to_string() });
         }
-        let file_system =
-            FILE_SYSTEMS.iter().find(|(known, _)| *known == magic).map_or("another file system", |(_, name)| name);
-        let held =
-            tempfile::Builder::new().prefix("yika-demo-").tempdir_in(&base).map_err(|e| failed("make a folder in", e))?;
+        let file_system = FILE_SYSTEMS
+            .iter()
+            .find(|(known, _)| *known == magic)
+            .map_or("another file system", |(_, name)| name);
+        let held = tempfile::Builder::new()
+            .prefix("yika-demo-")
+            .tempdir_in(&base)
+            .map_err(|e| failed("make a folder in", e))?;
         Ok(Folder { held, file_system })
     }
 

@@ -118,7 +118,8 @@ pub fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     let keys = Keystore::in_memory(Lmk::test());
     let opened = replay(&FileDisk::read_only(&folder.journal()), &keys)?;
     let counts = table::count(&FileDisk::read_only(&folder.journal()), &keys)?;
-    let summary = Summary::new(&report, &result, &opened.durable, counts, &recovery_ms, open, options.seconds);
+    let summary =
+        Summary::new(&report, &result, &opened.durable, counts, &recovery_ms, open, options.seconds);
     if options.json {
         println!("{}", summary.json());
     } else {
@@ -156,11 +157,7 @@ fn live(now: &Progress, before: &Progress) -> String {
 }
 
 /// Waits until all are answered and no obligation is open; how many obligations were left.
-fn settle(
-    load: &yika_loadgen::RunHandle,
-    folder: &Folder,
-    say: &impl Fn(String),
-) -> Result<u64, DemoError> {
+fn settle(load: &yika_loadgen::RunHandle, folder: &Folder, say: &impl Fn(String)) -> Result<u64, DemoError> {
     let began = Instant::now();
     say("no new payments; waiting until all are answered and nothing is owed".into());
     loop {

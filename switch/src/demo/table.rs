@@ -126,7 +126,10 @@ impl Summary {
         let rows = [
             ("transactions", self.transactions.to_string()),
             ("throughput", format!("{:.0}/s", self.tps)),
-            ("latency p50 / p99 / p99.9", format!("{} / {} / {}", ms(self.p50_us), ms(self.p99_us), ms(self.p999_us))),
+            (
+                "latency p50 / p99 / p99.9",
+                format!("{} / {} / {}", ms(self.p50_us), ms(self.p99_us), ms(self.p999_us)),
+            ),
             ("approved", self.approved.to_string()),
             ("declined", self.declined.to_string()),
             ("timed out or in doubt", self.timed_out.to_string()),

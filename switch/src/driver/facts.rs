@@ -31,7 +31,8 @@ pub fn facts(
 ) -> Result<(Facts, FieldSet), Unfit> {
     let codes = listener.dialect.codes();
     let format = |what| Unfit { code: codes.format, what };
-    let kind = message.kind().ok_or(Unfit { code: codes.unsupported, what: "no kind of transaction fits" })?;
+    let kind =
+        message.kind().ok_or(Unfit { code: codes.unsupported, what: "no kind of transaction fits" })?;
     if message.missing().is_some() {
         return Err(format("a mandatory field is missing"));
     }
@@ -112,7 +113,11 @@ fn original(message: &Message<'_>) -> OriginalRef {
             let len = message.text(61, &mut text)?;
             text.get(..len.min(16))?.try_into().ok()
         });
-        return OriginalRef { stan: named.and_then(|text| number(&text[6..12])), rrn, ..OriginalRef::default() };
+        return OriginalRef {
+            stan: named.and_then(|text| number(&text[6..12])),
+            rrn,
+            ..OriginalRef::default()
+        };
     }
     let Some(named) = message.digits::<42>(90) else { return OriginalRef { rrn, ..OriginalRef::default() } };
     OriginalRef {
@@ -133,7 +138,10 @@ fn coupon(message: &Message<'_>) -> Option<Coupon> {
         let wanted = number(&head[2..])? as usize;
         let (value, after) = tail.split_at_checked(wanted)?;
         if head.starts_with(b"CP") {
-            return Some(Coupon { asked: u64::from(number(value.get(12..16)?)?) * 100_000_000 + u64::from(number(value.get(16..24)?)?) });
+            return Some(Coupon {
+                asked: u64::from(number(value.get(12..16)?)?) * 100_000_000
+                    + u64::from(number(value.get(16..24)?)?),
+            });
         }
         rest = after;
     }

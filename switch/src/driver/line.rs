@@ -244,7 +244,11 @@ impl Line {
         Ok(())
     }
 
-    fn network_answer(&mut self, message: &Message<'_>, around: &mut LineAround<'_>) -> Result<(), &'static str> {
+    fn network_answer(
+        &mut self,
+        message: &Message<'_>,
+        around: &mut LineAround<'_>,
+    ) -> Result<(), &'static str> {
         let stan = message.number(11).and_then(|stan| u32::try_from(stan).ok());
         let Some((_, kind)) = self.asked.filter(|(asked, _)| Some(*asked) == stan) else {
             around.counts.unexpected += 1;
@@ -291,7 +295,9 @@ impl Line {
     fn fall(&mut self, rim: &LineRim, now_us: u64, jitter: u64) {
         self.failures = self.failures.saturating_add(1);
         let first = micros(rim.link.reconnect_first).max(1);
-        let wait = first.saturating_mul(1 << self.failures.saturating_sub(1).min(16)).min(micros(rim.link.reconnect_max));
+        let wait = first
+            .saturating_mul(1 << self.failures.saturating_sub(1).min(16))
+            .min(micros(rim.link.reconnect_max));
         // Between half of the wait and all of it.
         self.due_us = now_us + wait / 2 + jitter % (wait / 2 + 1);
         self.state = LineState::Down;

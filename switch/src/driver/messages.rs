@@ -151,7 +151,7 @@ mod tests {
     fn memory_is_bounded_and_given_back() {
         let dialect = Dialect::builtin("iso87-ascii").unwrap();
         let mut messages = Messages::new(3 * (SLOT_BYTES + REFERENCE.len()));
-        let mut hold = |messages: &mut Messages| messages.hold(&dialect, ListenerNo(0), 0, REFERENCE).ok();
+        let hold = |messages: &mut Messages| messages.hold(&dialect, ListenerNo(0), 0, REFERENCE).ok();
         let held: Vec<_> = (0..5).map(|_| hold(&mut messages)).collect();
         assert_eq!(held.iter().flatten().count(), 3);
         assert!(messages.hold(&dialect, ListenerNo(0), 0, b"garbage").is_err());

@@ -74,7 +74,10 @@ pub enum Output {
     Fetch(Seq),
     Alarm(Alarm),
     /// An operator's command is done, or why not.
-    Done { ticket: u64, refused: Option<String> },
+    Done {
+        ticket: u64,
+        refused: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Default, Debug)]
@@ -102,8 +105,10 @@ pub struct Latency {
 }
 
 /// Upper bounds of the latency buckets, microseconds.
-pub const LATENCY_BOUNDS_US: [u64; 14] =
-    [250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 3_000_000, 10_000_000];
+pub const LATENCY_BOUNDS_US: [u64; 14] = [
+    250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 3_000_000,
+    10_000_000,
+];
 
 /// Timers are looked at this often.
 const TICK_US: u64 = 2_000;
@@ -174,7 +179,9 @@ impl Driver {
             self.core.set_journal_full(full);
             let mut batch = Batch::new(now.wall_ms);
             for _ in 0..EVENTS_MAX {
-                let Some(event) = self.answers.pop_front().or_else(|| self.requests.pop_front()) else { break };
+                let Some(event) = self.answers.pop_front().or_else(|| self.requests.pop_front()) else {
+                    break;
+                };
                 self.counts.events += 1;
                 self.core.apply(now, event, &mut batch);
             }
@@ -215,7 +222,9 @@ impl Driver {
     pub fn session_bytes(&mut self, id: SessionId, bytes: &[u8], now: Now) {
         let now = self.wall_forward(now);
         let Some(slot) = self.sessions.get_mut(id.slot as usize) else { return };
-        let Some(session) = slot.as_mut().filter(|session| session.id == id && !session.closing) else { return };
+        let Some(session) = slot.as_mut().filter(|session| session.id == id && !session.closing) else {
+            return;
+        };
         let mut around = Around {
             rim: &self.rim,
             keys: &self.keys,
@@ -273,8 +282,9 @@ impl Driver {
 
     pub fn line_bytes(&mut self, id: LineId, bytes: &[u8], now: Now) {
         let mut heard = Vec::new();
-        let outcome =
-            self.with_line(id, now, |line, rim, around| line.handle_bytes(bytes, rim, around, |one| heard.push(one)));
+        let outcome = self.with_line(id, now, |line, rim, around| {
+            line.handle_bytes(bytes, rim, around, |one| heard.push(one))
+        });
         for one in heard {
             match one {
                 Heard::Event(event) => self.answers.push_back(event),
@@ -423,7 +433,8 @@ impl Driver {
     fn look_at_timers(&mut self, now: Now) {
         for at in 0..self.lines.len() {
             let id = LineId(at as u32);
-            let jitter = now.mono_us.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(id.0)) >> 33;
+            let jitter =
+                now.mono_us.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(id.0)) >> 33;
             match self.with_line(id, now, |line, rim, around| line.due(rim, around, jitter)) {
                 Some(LineNeeds::Connect) => {
                     let address = self.rim.lines[at].address;
@@ -445,8 +456,14 @@ impl Driver {
         let idle = |session: &&Session| {
             session.inflight == 0 && now.mono_us.saturating_sub(session.last_heard_us) > idle_us
         };
-        let stale: Vec<SessionId> =
-            self.sessions.iter().flatten().filter(idle).filter(|session| !session.closing).map(|s| s.id).collect();
+        let stale: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .flatten()
+            .filter(idle)
+            .filter(|session| !session.closing)
+            .map(|s| s.id)
+            .collect();
         for id in stale {
             self.close_session(id, Closed::Idle);
         }

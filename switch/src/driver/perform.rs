@@ -37,7 +37,8 @@ impl Driver {
                 }
             }
             Effect::SignedOff { participant, off } => {
-                let group = self.groups.get(&participant).map(|group| group.lines.clone()).unwrap_or_default();
+                let group =
+                    self.groups.get(&participant).map(|group| group.lines.clone()).unwrap_or_default();
                 for id in group {
                     self.lines[id.0 as usize].signed_off = off;
                     self.after_line(id);
@@ -80,14 +81,15 @@ impl Driver {
     /// Round the open lines, or the first of them.
     fn choose_line(&mut self, participant: ParticipantId) -> Option<LineId> {
         let group = self.groups.get_mut(&participant)?;
-        let primary = group.lines.first().is_some_and(|line| {
-            self.rim.lines[line.0 as usize].link.sharing == Sharing::Primary
-        });
+        let primary = group
+            .lines
+            .first()
+            .is_some_and(|line| self.rim.lines[line.0 as usize].link.sharing == Sharing::Primary);
         let first = if primary { 0 } else { group.next };
         let count = group.lines.len();
-        let chosen = (0..count).map(|step| (first + step) % count).find(|at| {
-            self.lines[group.lines[*at].0 as usize].carries()
-        })?;
+        let chosen = (0..count)
+            .map(|step| (first + step) % count)
+            .find(|at| self.lines[group.lines[*at].0 as usize].carries())?;
         group.next = chosen + 1;
         Some(group.lines[chosen])
     }
@@ -252,4 +254,3 @@ fn network_facts(
         replacement: false,
     }
 }
-

@@ -157,8 +157,10 @@ impl Keys {
         block: &str,
         now_us: u64,
     ) -> Result<(), KeyError> {
-        let block = LmkBlock::try_from(block.to_owned())
-            .map_err(|source| KeyError::Block { what: format!("working key of participant {participant}"), source })?;
+        let block = LmkBlock::try_from(block.to_owned()).map_err(|source| KeyError::Block {
+            what: format!("working key of participant {participant}"),
+            source,
+        })?;
         let held = self.held.entry(participant).or_default();
         match usage {
             KeyUse::Mac => turn(&mut held.mac, self.store.mac_key_from_block(&block)?, now_us),

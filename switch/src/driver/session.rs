@@ -163,7 +163,9 @@ impl Session {
         let proof = match keyed {
             None => waive(Waiver::LoopbackListenerWithoutMac, ()),
             // Sign-on and echo come before and beside the keys.
-            Some(_) if message.mti().class() == 0x08 && message.mac().is_none() => waive(Waiver::BeforeKeys, ()),
+            Some(_) if message.mti().class() == 0x08 && message.mac().is_none() => {
+                waive(Waiver::BeforeKeys, ())
+            }
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
                 Some(proof) => proof,
                 None => {
@@ -172,7 +174,14 @@ impl Session {
                 }
             },
         };
-        let read = facts(&message, listener, self.listener, around.now.wall_ms, around.rim.zone_minutes, around.tokens);
+        let read = facts(
+            &message,
+            listener,
+            self.listener,
+            around.now.wall_ms,
+            around.rim.zone_minutes,
+            around.tokens,
+        );
         let (facts, custody) = read.map_err(|unfit| {
             around.counts.unfit += 1;
             tracing::debug!(session = self.id.slot, code = %unfit.code, what = unfit.what, "request refused");
@@ -207,7 +216,8 @@ impl Session {
         around.counts.undecodable += 1;
         self.garbage += 1;
         let header = listener.dialect.default_header().len();
-        let mti = payload.get(header..header + 4).and_then(|text| text.try_into().ok()).and_then(Mti::from_digits);
+        let mti =
+            payload.get(header..header + 4).and_then(|text| text.try_into().ok()).and_then(Mti::from_digits);
         if let Some(mti) = mti.filter(|mti| mti.is_request()) {
             let code = listener.dialect.codes().format;
             let to = towards(listener, around);

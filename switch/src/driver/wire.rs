@@ -15,8 +15,7 @@ const OURS: FieldMask = FieldMask::of(&[4, 7, 11, 32, 33, 37, 39, 52, 64, 90, 12
 const COMMON: FieldMask =
     FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 35, 38, 41, 42, 43, 48, 49, 53, 54, 55, 95]);
 /// What an answer repeats of its request.
-const ECHO: FieldMask =
-    FieldMask::of(&[2, 3, 4, 7, 11, 12, 13, 23, 25, 32, 33, 37, 41, 42, 49, 60, 70]);
+const ECHO: FieldMask = FieldMask::of(&[2, 3, 4, 7, 11, 12, 13, 23, 25, 32, 33, 37, 41, 42, 49, 60, 70]);
 /// Answer fields that are no echo: the answer record (design.md, section 3).
 pub const RECORD: FieldMask = FieldMask::of(&[37, 38, 44, 54, 55, 57, 58, 59, 62, 63]);
 

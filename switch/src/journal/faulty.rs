@@ -89,7 +89,9 @@ impl FaultyDisk {
 
     pub fn flip_bit(&self, file: FileNo, bit: u64) {
         let mut state = self.lock();
-        if let Some(byte) = state.files.get_mut(&file).and_then(|held| held.durable.get_mut((bit / 8) as usize)) {
+        if let Some(byte) =
+            state.files.get_mut(&file).and_then(|held| held.durable.get_mut((bit / 8) as usize))
+        {
             *byte ^= 1 << (bit % 8);
         }
     }
@@ -97,7 +99,9 @@ impl FaultyDisk {
     /// Zeros everything from `offset` on, as if the file had been cut there and grown back.
     pub fn zero_from(&self, file: FileNo, offset: u64) {
         let mut state = self.lock();
-        if let Some(tail) = state.files.get_mut(&file).and_then(|held| held.durable.get_mut(offset as usize..)) {
+        if let Some(tail) =
+            state.files.get_mut(&file).and_then(|held| held.durable.get_mut(offset as usize..))
+        {
             tail.fill(0);
         }
     }

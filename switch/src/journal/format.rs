@@ -118,7 +118,9 @@ pub fn spare_block() -> Vec<u8> {
 }
 
 pub fn file_kind(block: &[u8]) -> FileKind {
-    let Some(block) = block.get(..BLOCK as usize) else { return FileKind::Unreadable("shorter than one block") };
+    let Some(block) = block.get(..BLOCK as usize) else {
+        return FileKind::Unreadable("shorter than one block");
+    };
     if block.iter().all(|byte| *byte == 0) {
         return FileKind::Blank;
     }
@@ -180,7 +182,8 @@ impl FrameHeader {
         };
         let fits = (TAG..=FRAME_BODY_MAX * 2 + TAG).contains(&(header.body_len as usize));
         let known = bytes.starts_with(FRAME_MAGIC) && u16_at(bytes, 4) == VERSION;
-        (known && fits && header.salt == salt && usize::from(u16_at(bytes, 6)) == FRAME_HEADER).then_some(header)
+        (known && fits && header.salt == salt && usize::from(u16_at(bytes, 6)) == FRAME_HEADER)
+            .then_some(header)
     }
 
     /// Bytes the frame takes in its segment, padding included.

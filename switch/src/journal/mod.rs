@@ -130,7 +130,8 @@ impl Journal {
     ) -> Result<Journal, WriteError> {
         let (mut journal, writer) = Journal::assemble(disk.clone(), keys, scan, size, wake)?;
         let (shared, spares) = (journal.shared.clone(), journal.spares.clone());
-        let spawned = std::thread::Builder::new().name("journal".into()).spawn(move || write_loop(&shared, writer));
+        let spawned =
+            std::thread::Builder::new().name("journal".into()).spawn(move || write_loop(&shared, writer));
         let prepare = move || {
             while spares.wait(Duration::from_millis(200)) {
                 spares.prepare_one(&*disk, size.segment_bytes);
@@ -138,7 +139,11 @@ impl Journal {
         };
         let preparer = std::thread::Builder::new().name("segments".into()).spawn(prepare);
         for thread in [spawned, preparer] {
-            let thread = thread.map_err(|source| WriteError::Io { doing: "start a thread for", file: "itself".into(), source })?;
+            let thread = thread.map_err(|source| WriteError::Io {
+                doing: "start a thread for",
+                file: "itself".into(),
+                source,
+            })?;
             journal.threads.push(thread);
         }
         Ok(journal)
@@ -172,7 +177,11 @@ impl Journal {
         }
         let used = scan.segments.iter().map(|segment| segment.file);
         let next = used.chain(scan.spares.iter().copied()).max().map_or(0, |last: FileNo| last.0 + 1);
-        let fitting = scan.spares.iter().copied().filter(|file| disk.len(*file).is_ok_and(|len| len == size.segment_bytes));
+        let fitting = scan
+            .spares
+            .iter()
+            .copied()
+            .filter(|file| disk.len(*file).is_ok_and(|len| len == size.segment_bytes));
         let spares = Arc::new(Spares::new(fitting.collect(), next));
         let index = Arc::new(Index::of(scan));
         let writer =
@@ -254,7 +263,9 @@ impl Journal {
     /// As `step`.
     pub fn step_idle(&mut self, wall_ms: u64) -> Result<(), WriteError> {
         match &mut self.stepped {
-            Some(writer) if writer.wants_watermark() => writer.write_watermark(wall_ms).and_then(|()| writer.sync()),
+            Some(writer) if writer.wants_watermark() => {
+                writer.write_watermark(wall_ms).and_then(|()| writer.sync())
+            }
             _ => Ok(()),
         }
     }
@@ -364,7 +375,8 @@ fn next_body(shared: &Shared, writer: &mut Writer) -> Option<(Body, u64)> {
         };
         let mut inbox = shared.inbox();
         if inbox.bodies.is_empty() && !inbox.closed {
-            inbox = shared.filled.wait_timeout(inbox, limit).map_or_else(|e| e.into_inner().0, |waited| waited.0);
+            inbox =
+                shared.filled.wait_timeout(inbox, limit).map_or_else(|e| e.into_inner().0, |waited| waited.0);
         }
         if let Some(next) = inbox.bodies.pop_front() {
             return Some(next);

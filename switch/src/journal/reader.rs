@@ -26,8 +26,11 @@ struct Held {
 
 impl Index {
     pub fn of(scan: &Scan) -> Index {
-        let segments =
-            scan.segments.iter().map(|segment| (segment.file, (segment.header.salt, segment.key.clone()))).collect();
+        let segments = scan
+            .segments
+            .iter()
+            .map(|segment| (segment.file, (segment.header.salt, segment.key.clone())))
+            .collect();
         Index { held: Mutex::new(Held { places: scan.places.clone(), segments, end: scan.next_seq }) }
     }
 

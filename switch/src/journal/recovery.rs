@@ -119,7 +119,10 @@ fn check_order(disk: &dyn Disk, segments: &[(FileNo, SegmentHeader)]) -> Result<
 }
 
 /// Segments by number, spares and blanks.
-fn find_segments(disk: &dyn Disk, scan: &mut Scan) -> Result<BTreeMap<u64, (FileNo, SegmentHeader)>, RecoveryError> {
+fn find_segments(
+    disk: &dyn Disk,
+    scan: &mut Scan,
+) -> Result<BTreeMap<u64, (FileNo, SegmentHeader)>, RecoveryError> {
     let mut found = BTreeMap::new();
     let files = disk.list().map_err(|e| io_error("list", "the journal's folder".into(), e))?;
     for file in files {
@@ -181,7 +184,10 @@ fn scan_segment(
     each: &mut impl FnMut(u64, Record<'_>) -> Result<(), String>,
 ) -> Result<u64, RecoveryError> {
     if (header.continues, header.digest) != (scan.last_frame, scan.last_digest) {
-        let what = format!("it continues frame {}, the journal before it ends at {}", header.continues, scan.last_frame);
+        let what = format!(
+            "it continues frame {}, the journal before it ends at {}",
+            header.continues, scan.last_frame
+        );
         return Err(damaged(disk, file, 0, what));
     }
     let bytes = read_all(disk, file)?;
@@ -219,11 +225,13 @@ fn end_of_segment(
 ) -> Result<u64, RecoveryError> {
     let missing = scan.last_frame + 1;
     if let Some((frame, _)) = until {
-        let what = format!("frame {missing} is unreadable, and the next segment continues from frame {frame}");
+        let what =
+            format!("frame {missing} is unreadable, and the next segment continues from frame {frame}");
         return Err(damaged(disk, file, at, what));
     }
     let mut later = at + BLOCK;
-    let mut any = bytes.get(at as usize..).is_some_and(|rest| rest.iter().take(FRAME_HEADER).any(|byte| *byte != 0));
+    let mut any =
+        bytes.get(at as usize..).is_some_and(|rest| rest.iter().take(FRAME_HEADER).any(|byte| *byte != 0));
     while (later as usize) < bytes.len() {
         if let Some((_, header)) = valid_frame(bytes, later, salt) {
             any = true;

@@ -2,7 +2,7 @@
 //! there or the start stops with a reason; never wrong, never a panic.
 
 use super::disk::{Disk, FileDisk, FileNo};
-use super::faulty::{FaultyDisk, Faults};
+use super::faulty::{Faults, FaultyDisk};
 use super::format::{BLOCK, FRAME_HEADER, TAG};
 use super::recovery::{RecoveryError, Scan, scan};
 use super::{Journal, JournalSize};

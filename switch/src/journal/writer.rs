@@ -3,8 +3,8 @@
 
 use super::disk::{Disk, FileNo};
 use super::format::{
-    BLOCK, Digest, FRAME_BODY_MAX, FrameHeader, SEALED_HEADER, SegmentHeader, TAG, digest_of, seal_crc,
-    span, spare_block,
+    BLOCK, Digest, FRAME_BODY_MAX, FrameHeader, SEALED_HEADER, SegmentHeader, TAG, digest_of, seal_crc, span,
+    spare_block,
 };
 use super::reader::Index;
 use super::recovery::{FramePlace, Scan};
@@ -239,7 +239,13 @@ impl Writer {
         Ok(())
     }
 
-    fn write_frame(&mut self, records: &[u8], count: u32, first_seq: u64, wall_ms: u64) -> Result<(), WriteError> {
+    fn write_frame(
+        &mut self,
+        records: &[u8],
+        count: u32,
+        first_seq: u64,
+        wall_ms: u64,
+    ) -> Result<(), WriteError> {
         let header = FrameHeader {
             body_len: (records.len() + TAG) as u32,
             count,

@@ -34,7 +34,13 @@ thread_local! {
 
 impl Connection {
     pub(super) fn new(stream: TcpStream, end: End) -> Rc<Connection> {
-        Rc::new(Connection { stream, end, changed: Notify::new(), closing: Cell::new(false), paused: Cell::new(false) })
+        Rc::new(Connection {
+            stream,
+            end,
+            changed: Notify::new(),
+            closing: Cell::new(false),
+            paused: Cell::new(false),
+        })
     }
 
     /// Reads and writes until the connection ends; then tells the driver.

@@ -85,7 +85,11 @@ impl Shared {
             }
             End::Line(id) => {
                 // A line that the driver already let go may be connecting again.
-                let own = self.lines.borrow().get(&id).is_some_and(|held| std::ptr::eq(Rc::as_ptr(held), connection));
+                let own = self
+                    .lines
+                    .borrow()
+                    .get(&id)
+                    .is_some_and(|held| std::ptr::eq(Rc::as_ptr(held), connection));
                 if own {
                     self.lines.borrow_mut().remove(&id);
                     self.driver.borrow_mut().line_lost(id, now, now.mono_us);
@@ -135,7 +139,11 @@ fn open(
     let now = now_since(began);
     let scan = &opened.scan;
     if let Some(torn) = &scan.torn {
-        tracing::warn!(file = torn.file, offset = torn.offset, "the journal's tail was torn and is cut; nothing in it was acknowledged");
+        tracing::warn!(
+            file = torn.file,
+            offset = torn.offset,
+            "the journal's tail was torn and is cut; nothing in it was acknowledged"
+        );
     }
     let mut durable = opened.durable;
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
@@ -179,10 +187,10 @@ async fn run(
     data: &DataDir,
 ) -> Result<Stop, ServeError> {
     let (fetch, fetched) = start_reader(reader, work.clone());
-    let (commands, mut inbox) = mpsc::channel(64);
+    let (commands, inbox) = mpsc::channel(64);
     let ready = admin::Readiness::default();
-    let admin = admin::start(config, data, admin::Handle::new(commands), ready.clone())
-        .map_err(ServeError::Admin)?;
+    let admin =
+        admin::start(config, data, admin::Handle::new(commands), ready.clone()).map_err(ServeError::Admin)?;
     let shared = Rc::new(Shared {
         driver: RefCell::new(driver),
         work,
@@ -192,59 +200,105 @@ async fn run(
         fetch,
         stopping: Notify::new(),
     });
+    let signals = Signals::new().map_err(ServeError::Runtime)?;
+    let addresses = open_listeners(config, &shared)?;
+    data.write_addresses(&addresses, admin.address());
+    ready.set_ready();
+    let mut life =
+        Life { shared, inbox, fetched, signals, ready, desk: admin::Desk::default(), deadline: None };
+    life.live(config.drain).await
+}
+
+fn open_listeners(config: &Config, shared: &Rc<Shared>) -> Result<Vec<SocketAddr>, ServeError> {
     let mut addresses = Vec::new();
-    for (at, listener) in config.listeners.iter().enumerate() {
+    let mut sockets = Vec::new();
+    // All are bound before any is served: a port in use must not leave half a switch.
+    for listener in &config.listeners {
         let socket = listen(listener.address)?;
         addresses.push(socket.local_addr().unwrap_or(listener.address));
+        sockets.push(socket);
+    }
+    for (at, socket) in sockets.into_iter().enumerate() {
+        let listener = &config.listeners[at];
+        tracing::info!(address = %addresses[at], participant = listener.participant, dialect = listener.dialect.name(), "listening");
         tokio::task::spawn_local(accept(shared.clone(), socket, ListenerNo(at as u16)));
     }
-    data.write_addresses(&addresses, admin.address());
-    for (listener, address) in config.listeners.iter().zip(&addresses) {
-        tracing::info!(%address, participant = listener.participant, dialect = listener.dialect.name(), "listening");
-    }
-    ready.set_ready();
-    let mut signals = Signals::new().map_err(ServeError::Runtime)?;
-    let mut desk = admin::Desk::default();
-    let mut tick = tokio::time::interval(Duration::from_millis(2));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut deadline: Option<Instant> = None;
-    let mut outputs = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = shared.work.notified() => {}
-            Some(command) = inbox.recv() => desk.take(command, &mut shared.driver.borrow_mut()),
-            () = signals.next() => {
-                if deadline.is_some() {
-                    let in_flight = shared.driver.borrow().core.durable.open.len();
-                    return Ok(Stop::AtOnce { in_flight });
+    Ok(addresses)
+}
+
+/// A running switch: what its main loop listens to.
+struct Life {
+    shared: Rc<Shared>,
+    inbox: mpsc::Receiver<admin::Command>,
+    fetched: Fetched,
+    signals: Signals,
+    ready: admin::Readiness,
+    desk: admin::Desk,
+    /// Set by the first signal: when the drain must be over.
+    deadline: Option<Instant>,
+}
+
+impl Life {
+    async fn live(&mut self, drain: Duration) -> Result<Stop, ServeError> {
+        let mut tick = tokio::time::interval(Duration::from_millis(2));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut outputs = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shared.work.notified() => {}
+                Some(command) = self.inbox.recv() => self.desk.take(command, &mut self.shared.driver.borrow_mut()),
+                () = self.signals.next() => {
+                    if self.deadline.is_some() {
+                        return Ok(self.stop_at_once());
+                    }
+                    self.begin_drain(drain);
                 }
-                tracing::info!(limit_s = config.drain.as_secs(), "draining: no new work is taken; a second signal stops at once");
-                deadline = Some(Instant::now() + config.drain);
-                ready.set_draining();
-                shared.driver.borrow_mut().drain();
-                shared.stopping.notify_waiters();
+                _ = tick.tick() => {}
             }
-            _ = tick.tick() => {}
-        }
-        for (seq, entry) in fetched.try_iter() {
-            shared.driver.borrow_mut().fetched(seq, entry);
-        }
-        turn(&shared, &mut outputs, &mut desk);
-        if let Some(why) = shared.driver.borrow().journal().failure() {
-            ready.set_failed(&why);
-            return Err(ServeError::Failed(why));
-        }
-        if let Some(limit) = deadline {
-            let drained = shared.driver.borrow().is_drained();
-            if drained {
-                return Ok(Stop::Drained);
+            for (seq, entry) in self.fetched.try_iter() {
+                self.shared.driver.borrow_mut().fetched(seq, entry);
             }
-            if Instant::now() >= limit {
-                let in_flight = shared.driver.borrow().core.durable.open.len();
-                return Ok(Stop::AtOnce { in_flight });
+            turn(&self.shared, &mut outputs, &mut self.desk);
+            if let Some(why) = self.shared.driver.borrow().journal().failure() {
+                self.ready.set_failed(&why);
+                return Err(ServeError::Failed(why));
+            }
+            if let Some(stop) = self.drained() {
+                return Ok(stop);
             }
         }
+    }
+
+    fn begin_drain(&mut self, drain: Duration) {
+        tracing::info!(
+            limit_s = drain.as_secs(),
+            "draining: no new work is taken; a second signal stops at once"
+        );
+        self.deadline = Some(Instant::now() + drain);
+        self.ready.set_draining();
+        self.shared.driver.borrow_mut().drain();
+        self.shared.stopping.notify_waiters();
+    }
+
+    fn drained(&self) -> Option<Stop> {
+        let limit = self.deadline?;
+        if self.shared.driver.borrow().is_drained() && self.answers_are_out() {
+            return Some(Stop::Drained);
+        }
+        (Instant::now() >= limit).then(|| self.stop_at_once())
+    }
+
+    /// The kernel has every answer of every session that still reads.
+    fn answers_are_out(&self) -> bool {
+        let sessions = self.shared.sessions.borrow();
+        sessions
+            .values()
+            .all(|connection| connection.closing.get() || connection.pending_is_empty(&self.shared))
+    }
+
+    fn stop_at_once(&self) -> Stop {
+        Stop::AtOnce { in_flight: self.shared.driver.borrow().core.durable.open.len() }
     }
 }
 
@@ -333,7 +387,8 @@ async fn accept(shared: Rc<Shared>, socket: TcpListener, listener: ListenerNo) {
 
 async fn connect(shared: Rc<Shared>, id: LineId, address: SocketAddr) {
     // The line's own timer ends an attempt that hangs.
-    let stream = TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    let stream =
+        TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
     let now = shared.now();
     match stream {
         Ok(stream) => {
@@ -386,7 +441,10 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) {
