@@ -163,6 +163,8 @@ pub struct Silence {
     pub mac_missing: u64,
     /// Answers whose MAC does not hold.
     pub mac_wrong: u64,
+    /// Sign-ons that were refused; nothing is sent on such a connection.
+    pub sign_ons_refused: u64,
     /// Answers that belong to nothing we sent (F41, F11, F37 or message type).
     pub unmatched: u64,
     /// Answers to what had been answered or given up already.
@@ -347,6 +349,7 @@ fn silence(metrics: &Metrics) -> Silence {
         first_error: metrics.first_parse_error.clone(),
         mac_missing: metrics.mac_missing,
         mac_wrong: metrics.mac_wrong,
+        sign_ons_refused: metrics.sign_ons_refused,
         unmatched: metrics.unmatched,
         late_or_second: metrics.late_or_second,
         late_ms_max: metrics.late_ms_max,
