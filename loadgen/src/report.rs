@@ -171,7 +171,7 @@ pub struct Silence {
     pub late_or_second: u64,
     /// The latest of them, from when the request was sent.
     pub late_ms_max: u64,
-    /// Approvals over more than was asked.
+    /// Approvals over another amount than was asked.
     pub wrong_amounts: u64,
     /// Messages that we could not encode: a fault of ours.
     pub unwritable: u64,

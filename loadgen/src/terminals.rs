@@ -498,3 +498,6 @@ fn earlier_of<'a>(
 fn until_answered(kind: Kind) -> bool {
     matches!(kind, Kind::Refund | Kind::PurchaseAdvice)
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,9 @@ impl Terminals {
             operation.approval = answer.approval;
             operation.coupon_paid = answer.coupon;
             operation.told = told(operation, answer);
-            if operation.kind != Kind::Balance && operation.told > operation.amount {
+            // Told to pay another sum than asked for, or more: the switch may not let that through.
+            let other = answer.amount.is_some_and(|amount| amount != operation.told);
+            if operation.kind != Kind::Balance && (other || operation.told > operation.amount) {
                 self.metrics.wrong_amounts += 1;
             }
         }
