@@ -186,6 +186,34 @@ impl Composer {
         self.wire.write(&mut draft, out)
     }
 
+    /// Appends the sign-on of a connection, in the name of its first terminal; without a MAC.
+    pub(crate) fn write_sign_on(
+        &self,
+        terminal: u32,
+        made_s: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let dialect = &self.wire.dialect;
+        let Some(row) = dialect.kind_row(Kind::SignOn) else { return Ok(()) };
+        let stamp = Stamp::new(made_s, dialect.f7_offset_minutes());
+        let (stan, terminal) = (digits::<6>(u64::from(terminal % 999_999) + 1), self.terminal_id(terminal));
+        let mut f60 = *b"00000000000";
+        f60[2..8].copy_from_slice(BATCH);
+        let mut draft = Draft::new(row.mti);
+        draft.set(11, &stan);
+        draft.set(41, &terminal);
+        draft.set(42, MERCHANT);
+        if let Some(code) = &row.f70 {
+            draft.set(7, &stamp.f7);
+            draft.set(70, code);
+        }
+        if let Some(code) = &row.f60_3 {
+            f60[8..].copy_from_slice(code);
+            draft.set(60, &f60);
+        }
+        self.wire.write_plain(&mut draft, out)
+    }
+
     fn values(&self, operation: &Operation, named: Option<&Operation>, row: &KindRow, copy: Copy) -> Values {
         let zone = self.wire.dialect.f7_offset_minutes();
         let (stan, made_s) = match copy {

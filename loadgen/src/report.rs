@@ -163,13 +163,15 @@ pub struct Silence {
     pub mac_missing: u64,
     /// Answers whose MAC does not hold.
     pub mac_wrong: u64,
+    /// Sign-ons that were refused; nothing is sent on such a connection.
+    pub sign_ons_refused: u64,
     /// Answers that belong to nothing we sent (F41, F11, F37 or message type).
     pub unmatched: u64,
     /// Answers to what had been answered or given up already.
     pub late_or_second: u64,
     /// The latest of them, from when the request was sent.
     pub late_ms_max: u64,
-    /// Approvals over more than was asked.
+    /// Approvals over another amount than was asked.
     pub wrong_amounts: u64,
     /// Messages that we could not encode: a fault of ours.
     pub unwritable: u64,
@@ -347,6 +349,7 @@ fn silence(metrics: &Metrics) -> Silence {
         first_error: metrics.first_parse_error.clone(),
         mac_missing: metrics.mac_missing,
         mac_wrong: metrics.mac_wrong,
+        sign_ons_refused: metrics.sign_ons_refused,
         unmatched: metrics.unmatched,
         late_or_second: metrics.late_or_second,
         late_ms_max: metrics.late_ms_max,

@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) terminals: u32,
     /// A terminal that is done begins anew at once.
     pub(crate) closed: bool,
+    /// Each connection signs on before anything else is sent on it.
+    pub(crate) sign_on: bool,
     pub(crate) amount_min: u64,
     pub(crate) amount_max: u64,
     pub(crate) pin_share: Share,
@@ -195,12 +197,23 @@ impl Terminals {
         true
     }
 
-    /// A connection is up: what is unanswered on it goes out at once, and idle terminals of a closed window begin.
+    /// A connection is made: it signs on first, if the plan says so.
     pub(crate) fn handle_connected(&mut self, line: u32, now_ns: u64) {
-        if let Some(state) = self.lines.get_mut(line as usize) {
-            state.up = true;
-            state.outbox.clear();
+        let Some(state) = self.lines.get_mut(line as usize) else { return };
+        state.outbox.clear();
+        if !self.plan.sign_on {
+            return self.open_line(line, now_ns);
         }
+        if self.plan.composer.write_sign_on(line, self.wall_s, &mut state.outbox).is_err() {
+            self.metrics.unwritable += 1;
+        }
+        self.mark_dirty(line);
+    }
+
+    /// A connection may be used: what is unanswered on it goes out at once, and idle terminals of a closed window
+    /// begin.
+    fn open_line(&mut self, line: u32, now_ns: u64) {
+        self.lines[line as usize].up = true;
         let own: Vec<u32> = (line..self.plan.terminals).step_by(self.plan.connections as usize).collect();
         for terminal in own {
             match self.terminals[terminal as usize].phase {
@@ -208,6 +221,14 @@ impl Terminals {
                 Phase::Idle => {}
                 Phase::Waiting | Phase::Reversing => self.transmit(terminal, now_ns),
             }
+        }
+    }
+
+    fn mark_dirty(&mut self, line: u32) {
+        let state = &mut self.lines[line as usize];
+        if !state.dirty {
+            state.dirty = true;
+            self.dirty.push(line);
         }
     }
 
@@ -355,12 +376,7 @@ impl Terminals {
         let terminal = &mut self.terminals[at as usize];
         let repeat = terminal.sent > 0;
         let copy = match terminal.phase {
-            Phase::Reversing => Copy::Reversal {
-                repeat,
-                stan: terminal.reversal_stan,
-                made_s: terminal.reversal_made_s,
-                reason: terminal.reversal_reason,
-            },
+            Phase::Reversing => terminal.reversal(),
             _ if repeat => Copy::Repeat,
             _ => Copy::First,
         };
@@ -378,10 +394,7 @@ impl Terminals {
         if self.plan.composer.write(operation, original, copy, &mut line_state.outbox).is_err() {
             self.metrics.unwritable += 1;
         }
-        if !line_state.dirty {
-            line_state.dirty = true;
-            self.dirty.push(line);
-        }
+        self.mark_dirty(line);
     }
 
     fn handle_silence(&mut self, at: u32, now_ns: u64) {
@@ -434,6 +447,18 @@ impl Terminals {
     }
 }
 
+impl Terminal {
+    /// The next copy of the reversal under way.
+    fn reversal(&self) -> Copy {
+        Copy::Reversal {
+            repeat: self.sent > 0,
+            stan: self.reversal_stan,
+            made_s: self.reversal_made_s,
+            reason: self.reversal_reason,
+        }
+    }
+}
+
 /// Keeps or drops what later operations of the terminal may build on.
 fn remember(terminal: &mut Terminal, operation: &Operation) {
     let approved = operation.state == State::Approved;
@@ -473,3 +498,6 @@ fn earlier_of<'a>(
 fn until_answered(kind: Kind) -> bool {
     matches!(kind, Kind::Refund | Kind::PurchaseAdvice)
 }
+
+#[cfg(test)]
+mod tests;

@@ -84,12 +84,26 @@ impl Wire {
 
     /// Appends the message with its length, and with its MAC if a key is set.
     pub(crate) fn write<'a>(&self, draft: &mut Draft<'a>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        if self.mac.is_some() {
+        self.write_under(self.mac.as_ref(), draft, out)
+    }
+
+    /// Appends the message without a MAC: network messages travel before there are keys.
+    pub(crate) fn write_plain(&self, draft: &mut Draft<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.write_under(None, draft, out)
+    }
+
+    fn write_under<'a>(
+        &self,
+        mac: Option<&MacKey>,
+        draft: &mut Draft<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if mac.is_some() {
             draft.set(self.dialect.mac_field(), &MAC_PLACE);
         }
         let mark = self.framing.begin(out);
         let encoded = self.dialect.encode(draft, out).inspect_err(|_| out.truncate(mark))?;
-        if let (Some(key), Some(place)) = (&self.mac, &encoded.mac) {
+        if let (Some(key), Some(place)) = (mac, &encoded.mac) {
             let mac = key.generate(&out[encoded.message.start..place.start]);
             self.dialect.set_mac(out, &encoded, &mac);
         }

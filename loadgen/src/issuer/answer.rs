@@ -115,7 +115,7 @@ pub(super) fn write(wire: &Wire, role: Role, request: &Message<'_>, decided: &De
     spoil(decided.delivery, wire, start, out);
 }
 
-/// The answer to a network message, or `None` if we do not take part in it.
+/// Appends the answer to a network message, with a MAC if the request had one; false if there can be none.
 pub(super) fn write_network(wire: &Wire, request: &Message<'_>, kind: Kind, out: &mut Vec<u8>) -> bool {
     let known = matches!(kind, Kind::SignOn | Kind::SignOff | Kind::Echo | Kind::CutOver);
     let code = if known { Code::APPROVED } else { Code::new(*b"40") };
@@ -127,7 +127,8 @@ pub(super) fn write_network(wire: &Wire, request: &Message<'_>, kind: Kind, out:
         draft.splice(request, n);
     }
     draft.set(39, code.bytes());
-    wire.write(&mut draft, out).is_ok()
+    let sealed = request.mac().is_some();
+    if sealed { wire.write(&mut draft, out) } else { wire.write_plain(&mut draft, out) }.is_ok()
 }
 
 /// Breaks a message that was just written at `start`, as the script asks.

@@ -142,6 +142,7 @@ impl RunConfig {
             connections: self.connections,
             terminals,
             closed,
+            sign_on: self.sign_on,
             amount_min: self.amounts_fen.0,
             amount_max: self.amounts_fen.1,
             pin_share: self.pin_share,

@@ -165,7 +165,7 @@ async fn converse(rim: &Rim, line: u32, stream: TcpStream) -> io::Result<()> {
             () = own.kick.notified() => {}
         }
         while read_some(&stream, &mut inbox)? {
-            rim.take_frames(&mut inbox)?;
+            rim.take_frames(line, &mut inbox)?;
         }
         write_some(&stream, rim.terminals.borrow_mut().outbox(line))?;
         rim.flush();
@@ -178,7 +178,7 @@ impl Rim {
     }
 
     /// Gives each whole frame in `inbox` to the terminals and keeps the rest.
-    fn take_frames(&self, inbox: &mut Vec<u8>) -> io::Result<()> {
+    fn take_frames(&self, line: u32, inbox: &mut Vec<u8>) -> io::Result<()> {
         let mut terminals = self.terminals.borrow_mut();
         let framing = terminals.framing();
         let now_ns = self.now();
@@ -188,7 +188,7 @@ impl Rim {
             let rest = &inbox[taken..];
             match framing.next(rest, FRAME_BYTES_MAX) {
                 Ok(Some(frame)) => {
-                    terminals.handle_message(&rest[frame.start..frame.end], now_ns);
+                    terminals.handle_message(line, &rest[frame.start..frame.end], now_ns);
                     taken += frame.end;
                 }
                 Ok(None) => break,

@@ -13,6 +13,8 @@ const PARTIAL: [u8; 2] = *b"10";
 const NOT_FOUND: [u8; 2] = *b"25";
 const DUPLICATE: [u8; 2] = *b"94";
 
+const SIGN_ON_ANSWER: Mti = Mti::new(0x0810);
+
 /// Codes after which an advice or refund is sent again: nobody has taken it into custody yet.
 const TRY_AGAIN: [[u8; 2]; 7] = [*b"58", *b"77", *b"91", *b"96", *b"97", *b"A0", *b"92"];
 
@@ -29,17 +31,23 @@ struct Answer {
 }
 
 impl Terminals {
-    /// Takes one received message.
-    pub(crate) fn handle_message(&mut self, payload: &[u8], now_ns: u64) {
+    /// Takes one message received on a connection.
+    pub(crate) fn handle_message(&mut self, line: u32, payload: &[u8], now_ns: u64) {
         let composer = &self.plan.composer;
         let wire = &composer.wire;
         let mut layout = std::mem::take(&mut self.layout);
         let decoded = wire.dialect.decode(payload, &mut layout);
         let message = wire.dialect.message(payload, &layout);
+        let mut signed_on = None;
         let answer = match decoded {
             Err(error) => {
                 self.metrics.parse_errors += 1;
                 self.metrics.first_parse_error.get_or_insert_with(|| error.to_string());
+                None
+            }
+            // Sign-on travels without a MAC.
+            Ok(()) if message.mti() == SIGN_ON_ANSWER => {
+                signed_on = Some(message.digits(39) == Some(APPROVED));
                 None
             }
             Ok(()) => match wire.check_mac(&message) {
@@ -59,8 +67,12 @@ impl Terminals {
             },
         };
         self.layout = layout;
-        if let Some(answer) = answer {
-            self.take(&answer, now_ns);
+        match (signed_on, answer) {
+            (Some(true), _) if !self.lines[line as usize].up => self.open_line(line, now_ns),
+            (Some(true), _) => self.metrics.unmatched += 1,
+            (Some(false), _) => self.metrics.sign_ons_refused += 1,
+            (None, Some(answer)) => self.take(&answer, now_ns),
+            (None, None) => {}
         }
     }
 
@@ -72,26 +84,34 @@ impl Terminals {
         };
         let operation = &self.operations[terminal.operation as usize];
         let composer = &self.plan.composer;
-        let answers = |copy| composer.mti(operation, copy).is_some_and(|mti| mti.response() == answer.mti);
-        let (stan, made_s, reason) =
-            (terminal.reversal_stan, terminal.reversal_made_s, terminal.reversal_reason);
-        let to_reversal =
-            answer.stan == stan && answers(Copy::Reversal { repeat: false, stan, made_s, reason });
-        let to_first = answer.stan == operation.stan && answers(Copy::First);
-        if answer.reference.is_some_and(|reference| reference != composer.reference(operation.number)) {
+        let same_payment = answer.reference.is_none_or(|found| found == composer.reference(operation.number));
+        let answers = |stan, copy| {
+            let is_answer = composer.mti(operation, copy).is_some_and(|mti| mti.response() == answer.mti);
+            same_payment && answer.stan == stan && is_answer
+        };
+        match terminal.phase {
+            Phase::Waiting if answers(operation.stan, Copy::First) => self.take_answer(answer, now_ns),
+            Phase::Reversing if answers(terminal.reversal_stan, terminal.reversal()) => {
+                self.take_acknowledgement(answer, now_ns);
+            }
+            _ => self.explain(answer, now_ns),
+        }
+    }
+
+    /// Counts an answer that nobody waits for: to what has been answered or given up before, or to nothing of ours.
+    fn explain(&mut self, answer: &Answer, now_ns: u64) {
+        let terminal = &self.terminals[answer.terminal as usize];
+        let of_this_run =
+            answer.reference.is_none_or(|reference| reference.starts_with(&self.plan.composer.run_tag));
+        if !of_this_run || answer.stan == 0 || answer.stan > terminal.last_stan {
             self.metrics.unmatched += 1;
             return;
         }
-        match terminal.phase {
-            Phase::Waiting if to_first => self.take_answer(answer, now_ns),
-            Phase::Reversing if to_reversal => self.take_acknowledgement(answer, now_ns),
-            // The repeats' answers, and answers to what has been given up.
-            _ if to_first || to_reversal => {
-                self.metrics.late_or_second += 1;
-                let late_ns = now_ns.saturating_sub(terminal.sent_ns);
-                self.metrics.late_ms_max = self.metrics.late_ms_max.max(late_ns / 1_000_000);
-            }
-            _ => self.metrics.unmatched += 1,
+        self.metrics.late_or_second += 1;
+        let operation = &self.operations[terminal.operation as usize];
+        if answer.stan == operation.stan {
+            let late_ms = now_ns.saturating_sub(terminal.sent_ns) / 1_000_000;
+            self.metrics.late_ms_max = self.metrics.late_ms_max.max(late_ms);
         }
     }
 
@@ -110,7 +130,9 @@ impl Terminals {
             operation.approval = answer.approval;
             operation.coupon_paid = answer.coupon;
             operation.told = told(operation, answer);
-            if operation.kind != Kind::Balance && operation.told > operation.amount {
+            // Told to pay another sum than asked for, or more: the switch may not let that through.
+            let other = answer.amount.is_some_and(|amount| amount != operation.told);
+            if operation.kind != Kind::Balance && (other || operation.told > operation.amount) {
                 self.metrics.wrong_amounts += 1;
             }
         }

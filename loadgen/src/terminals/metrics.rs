@@ -46,6 +46,7 @@ pub(crate) struct Metrics {
     pub(crate) unwritable: u64,
     pub(crate) connects: u64,
     pub(crate) disconnects: u64,
+    pub(crate) sign_ons_refused: u64,
     /// A run has few different codes; the latest stands first.
     codes: Vec<([u8; 2], u64)>,
     kinds: Vec<(Kind, u64)>,
@@ -87,6 +88,7 @@ impl Metrics {
             unwritable: 0,
             connects: 0,
             disconnects: 0,
+            sign_ons_refused: 0,
             codes: Vec::new(),
             kinds: Vec::new(),
         }
