@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 /// Everything a scrape shows, copied on the switch's thread.
 pub struct Snapshot {
-    counters: Vec<(&'static str, &'static [(&'static str, &'static str)], u64)>,
+    counters: Vec<Counted>,
     gauges: Vec<(&'static str, f64)>,
     /// Lines and obligations by participant: (name, open lines, all lines, obligations).
     participants: BTreeMap<String, (f64, f64, f64)>,
@@ -81,7 +81,10 @@ impl Snapshot {
     }
 }
 
-fn counters(driver: &Driver) -> Vec<(&'static str, &'static [(&'static str, &'static str)], u64)> {
+/// Name, labels, value.
+type Counted = (&'static str, &'static [(&'static str, &'static str)], u64);
+
+fn counters(driver: &Driver) -> Vec<Counted> {
     let (core, counts, journal) = (&driver.core.counters, &driver.counts, driver.journal().stats());
     vec![
         ("yika_requests_total", &[], core.requests),

@@ -23,10 +23,9 @@ fn names(top: &Table<'_>, config: &Config, places: &Places) {
             top.fault(place, format!("\"{}\" has no address to connect to", participant.name));
         }
     }
-    if config.participants.iter().filter(|participant| participant.coupon_platform).count() > 1 {
-        if let Some(place) = places.participants.last() {
-            top.fault(place, "there can be one coupon platform");
-        }
+    let platforms = config.participants.iter().filter(|participant| participant.coupon_platform).count();
+    if let (true, Some(place)) = (platforms > 1, places.participants.last()) {
+        top.fault(place, "there can be one coupon platform");
     }
 }
 

@@ -40,6 +40,10 @@ impl<'t> Doc<'t> {
         Doc { origin, text, faults: RefCell::default(), asked: RefCell::default() }
     }
 
+    pub(super) fn text(&self) -> &'t str {
+        self.text
+    }
+
     pub(super) fn fault(&self, place: &Place, rule: impl Into<String>) {
         self.fault_like(place, rule, None);
     }

@@ -35,17 +35,21 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// As `load`.
 pub fn parse(origin: &str, text: &str, base: &Path) -> Result<Config, ConfigErrors> {
     let doc = Doc::new(origin, text);
-    let config = match toml::de::DeTable::parse(text) {
-        Ok(table) => read(&Table::top(&doc, table.get_ref()), base),
-        Err(error) => {
-            doc.syntax_fault(&error);
-            None
-        }
-    };
+    let config = read_doc(&doc, base);
     let errors = doc.take_faults();
     match config {
         Some(config) if errors.is_empty() => Ok(config),
         _ => Err(ConfigErrors::Wrong { origin: origin.to_owned(), errors }),
+    }
+}
+
+pub(super) fn read_doc(doc: &Doc<'_>, base: &Path) -> Option<Config> {
+    match toml::de::DeTable::parse(doc.text()) {
+        Ok(table) => read(&Table::top(doc, table.get_ref()), base),
+        Err(error) => {
+            doc.syntax_fault(&error);
+            None
+        }
     }
 }
 
@@ -428,7 +432,7 @@ fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()

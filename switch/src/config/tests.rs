@@ -1,5 +1,7 @@
 //! What an operator sees when a configuration is wrong: file, line, caret, rule, and the nearest right word.
 
+use super::doc::Doc;
+use super::read::read_doc;
 use super::{ConfigErrors, parse};
 use std::path::Path;
 
@@ -101,4 +103,24 @@ fn the_shipped_lab_configuration_is_what_it_promises() {
     let routes: Vec<_> =
         config.routes.iter().map(|route| (route.prefix.as_str(), route.to.as_str())).collect();
     assert_eq!(routes, [("411111", "bank-a"), ("6210", "bank-a"), ("6222", "bank-b")]);
+}
+
+/// The reference names every key that the reader knows, and nothing that it does not.
+#[test]
+fn the_reference_file_is_complete_and_loads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/reference.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let doc = Doc::new("reference.toml", &text);
+    assert!(read_doc(&doc, Path::new(".")).is_some());
+    let known = doc.known_keys();
+    let faults: Vec<String> = doc.take_faults().iter().map(ToString::to_string).collect();
+    assert_eq!(faults, Vec::<String>::new());
+    assert!(known.len() > 70, "only {} keys", known.len());
+    for (table, key) in known {
+        let named = text.lines().any(|line| {
+            let line = line.trim_start_matches(['#', ' ', '[']);
+            line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(['=', ']']))
+        }) || text.contains(&format!("{key} = "));
+        assert!(named, "{table}.{key} is not in the reference");
+    }
 }

@@ -110,7 +110,7 @@ impl Core {
         let waiter = Waiter { peer: request.peer, msg: request.msg };
         let kind = facts.kind;
         let Some(listener) = self.settings.listener(facts.listener) else { return };
-        let codes = listener.codes.clone();
+        let codes = listener.codes;
         let custodial = takes_custody(kind);
         if facts.mti.is_repeat() && !self.inside_window(now, facts) {
             return self.refuse(batch, waiter, kind, codes.duplicate);

@@ -101,7 +101,7 @@ fn card(message: &Message<'_>, tokens: &Tokenizer) -> Option<CardFacts> {
 /// F13 and F12 as MMDDhhmmss.
 fn local(message: &Message<'_>) -> Option<u32> {
     let (date, time) = (small(message.number(13))?, small(message.number(12))?);
-    Some(date.checked_mul(1_000_000)?.checked_add(time)?)
+    date.checked_mul(1_000_000)?.checked_add(time)
 }
 
 /// F90, or F61 (batch 6, F11 6, date 4) where the dialect says so, and F37.

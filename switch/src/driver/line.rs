@@ -82,6 +82,7 @@ pub struct LineAround<'a> {
 }
 
 /// What a frame on a line is.
+#[expect(clippy::large_enum_variant, reason = "moved once into a queue of events, never kept")]
 pub enum Heard {
     Event(Event),
     /// A request of the participant's own (0800): its payload.

@@ -121,7 +121,7 @@ impl Spares {
             return true;
         }
         let waited = self.wanted.wait_timeout(state, limit);
-        waited.map_or(false, |(state, _)| !state.closed)
+        waited.is_ok_and(|(state, _)| !state.closed)
     }
 
     pub fn close(&self) {
