@@ -154,7 +154,7 @@ impl Core {
     fn not_sent(&mut self, now: Now, batch: &mut Batch, of: SendOf, why: Unsent) {
         self.counters.not_sent += 1;
         match of {
-            SendOf::Obligation(id) => self.obligation_not_sent(now, batch, id),
+            SendOf::Obligation(id) => self.obligation_not_sent(now, batch, id, why),
             SendOf::Leg(leg) if self.under_way(leg) => {
                 self.leg_ended(now, batch, leg, LegResult::Unsent(why), FieldSet::new());
             }

@@ -4,7 +4,7 @@
 
 use super::Core;
 use super::batch::Batch;
-use super::effect::{Alarm, Body, Effect, Send, SendOf};
+use super::effect::{Alarm, Body, Effect, Send, SendOf, Unsent};
 use super::entry::{Discharge, Entry, OwedKind};
 use super::ids::{CardToken, LegRef, Now, ObligationId, ParticipantId, TxId};
 use super::settings::ParticipantSettings;
@@ -194,10 +194,15 @@ impl Core {
         queue.due.insert((now.mono_us + wait_us(settings, sent), id));
     }
 
-    pub(super) fn obligation_not_sent(&mut self, now: Now, batch: &mut Batch, id: ObligationId) {
+    /// No line was free: later. A message that cannot be written in the participant's dialect never will be: that
+    /// counts as a refusal, so that an operator hears of it.
+    pub(super) fn obligation_not_sent(&mut self, now: Now, batch: &mut Batch, id: ObligationId, why: Unsent) {
         let Some(held) = self.durable.obligations.get(&id) else { return };
         let participant = held.owed.participant;
-        self.back_off(now, id, participant);
+        match why {
+            Unsent::Unwritable => self.refused(now, batch, id, participant, Code::new(*b"30")),
+            Unsent::NoLine | Unsent::TooOld | Unsent::Pin => self.back_off(now, id, participant),
+        }
         self.pump(now, batch, participant);
     }
 

@@ -32,6 +32,8 @@ pub struct DemoOptions {
     pub json: bool,
     /// Where the journal goes; None: the system's folder for temporary files.
     pub folder: Option<PathBuf>,
+    /// Leave the folder behind, for `yika journal`.
+    pub keep: bool,
     /// A file system in memory makes durability a pretence; it must be asked for.
     pub allow_tmpfs: bool,
 }
@@ -127,6 +129,14 @@ pub fn run(options: &DemoOptions) -> Result<bool, DemoError> {
         for mismatch in result.mismatches.iter().take(10) {
             println!("   {mismatch:?}");
         }
+    }
+    if options.keep {
+        say(format!(
+            "kept: {}; look into it with `yika journal stats --data {}`",
+            folder.path().display(),
+            folder.data().display()
+        ));
+        folder.keep();
     }
     Ok(summary.balanced())
 }

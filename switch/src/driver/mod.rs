@@ -48,6 +48,7 @@ pub struct Driver {
     released: Vec<Released<Effect>>,
     scratch: Scratch,
     last_tick_us: u64,
+    last_idle_us: u64,
     wall_ms: u64,
     draining: bool,
     pub counts: Counts,
@@ -112,6 +113,8 @@ pub const LATENCY_BOUNDS_US: [u64; 14] = [
 
 /// Timers are looked at this often.
 const TICK_US: u64 = 2_000;
+/// Idle sessions are looked for this often: there may be very many.
+const IDLE_CHECK_US: u64 = 1_000_000;
 /// Events of one batch: bounds a turn, and with it the wait of whoever came in meanwhile.
 const EVENTS_MAX: usize = 1024;
 
@@ -153,6 +156,7 @@ impl Driver {
             released: Vec::new(),
             scratch: Scratch::default(),
             last_tick_us: now.mono_us,
+            last_idle_us: now.mono_us,
             draining: false,
             counts: Counts::default(),
             latency: Latency { counts: [0; LATENCY_BOUNDS_US.len() + 1], sum_us: 0 },
@@ -452,18 +456,21 @@ impl Driver {
                 }
             }
         }
+        if now.mono_us.saturating_sub(self.last_idle_us) >= IDLE_CHECK_US {
+            self.last_idle_us = now.mono_us;
+            self.close_idle_sessions(now);
+        }
+    }
+
+    fn close_idle_sessions(&mut self, now: Now) {
         let idle_us = u64::try_from(self.rim.bounds.idle.as_micros()).unwrap_or(u64::MAX);
         let idle = |session: &&Session| {
-            session.inflight == 0 && now.mono_us.saturating_sub(session.last_heard_us) > idle_us
+            session.inflight == 0
+                && !session.closing
+                && now.mono_us.saturating_sub(session.last_heard_us) > idle_us
         };
-        let stale: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .flatten()
-            .filter(idle)
-            .filter(|session| !session.closing)
-            .map(|s| s.id)
-            .collect();
+        let stale: Vec<SessionId> =
+            self.sessions.iter().flatten().filter(idle).map(|session| session.id).collect();
         for id in stale {
             self.close_session(id, Closed::Idle);
         }
