@@ -2,7 +2,7 @@
 
 use crate::city::City;
 use std::time::{Duration, Instant};
-use yika_loadgen::{Load, Policy, reconcile, run};
+use yika_loadgen::{Load, Policy, RunHandle, reconcile, run};
 use yika_switch::admin::control::status;
 use yika_tests::process::{Yika, wait_for};
 
@@ -14,7 +14,7 @@ fn p3_p5_twenty_kills_under_load_leave_no_fen_unaccounted() {
     let faults = "decline=2%,silence=0.3%,late=0.2%:900ms,duplicate=0.5%,garble=0.1%,delay=exp:1ms";
     let city = City::build(folder.path(), faults);
     let mut yika = Yika::start(folder.path());
-    let runs: Vec<_> = ["iso87-ascii", "pos-bcd"]
+    let mut runs: Vec<_> = ["iso87-ascii", "pos-bcd"]
         .into_iter()
         .map(|dialect| {
             let mut config = city.terminals(dialect);
@@ -32,12 +32,11 @@ fn p3_p5_twenty_kills_under_load_leave_no_fen_unaccounted() {
             run::start(config).unwrap()
         })
         .collect();
-    let ended = || runs.iter().map(|run| run.progress().ended).sum::<u64>();
     let mut seed = 20_261_124u64;
     for _ in 0..KILLS {
         // Some payments must get through in each life; then it lives on for up to 300 ms more.
-        let before = ended();
-        wait_for("payments to get through", Duration::from_secs(30), || ended() > before + 50);
+        let before = ended(&runs);
+        runs = until(runs, &yika, |runs| ended(runs) > before + 50);
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let alive = Instant::now();
         let more = Duration::from_micros(seed >> 33 & 0x3_ffff);
@@ -48,19 +47,7 @@ fn p3_p5_twenty_kills_under_load_leave_no_fen_unaccounted() {
     for run in &runs {
         run.stop_new_traffic();
     }
-    let began = Instant::now();
-    while !runs.iter().all(|run| run.is_done()) {
-        if began.elapsed() > Duration::from_secs(60) {
-            let own = status(&yika.data());
-            let reports: Vec<_> = runs.into_iter().map(|run| run.finish(Duration::ZERO).unwrap()).collect();
-            for report in &reports {
-                let open = report.ledger.entries.iter().filter(|entry| format!("{entry:?}").contains("Open")).take(5);
-                println!("{report}\n{:?}\n{:?}", report.silence, open.collect::<Vec<_>>());
-            }
-            panic!("payments without an end after a minute; the switch: {own:?}");
-        }
-        std::thread::yield_now();
-    }
+    let runs = until(runs, &yika, |runs| runs.iter().all(RunHandle::is_done));
     let data = yika.data();
     wait_for("every obligation to be discharged", Duration::from_secs(60), || {
         status(&data).is_ok_and(|status| status.open_obligations == 0)
@@ -81,4 +68,36 @@ fn p3_p5_twenty_kills_under_load_leave_no_fen_unaccounted() {
         result.mismatches.first()
     );
     assert!(result.balanced, "{:?}", result.mismatches.first());
+}
+
+fn ended(runs: &[RunHandle]) -> u64 {
+    runs.iter().map(|run| run.progress().ended).sum()
+}
+
+/// Waits for `done`; when it takes a minute, tells what every terminal waits for.
+fn until(runs: Vec<RunHandle>, yika: &Yika, done: impl Fn(&[RunHandle]) -> bool) -> Vec<RunHandle> {
+    let began = Instant::now();
+    while !done(&runs) {
+        if began.elapsed() > Duration::from_secs(60) {
+            let own = status(&yika.data());
+            for run in runs {
+                let report = run.finish(Duration::ZERO).unwrap();
+                let open: Vec<_> = report
+                    .ledger
+                    .entries
+                    .iter()
+                    .filter(|entry| format!("{entry:?}").contains("Open"))
+                    .collect();
+                println!(
+                    "{report}\n{:?}\n{} open, such as {:?}",
+                    report.silence,
+                    open.len(),
+                    &open[..open.len().min(4)]
+                );
+            }
+            panic!("payments without an end after a minute; the switch: {own:?}; its log: {}", yika.log());
+        }
+        std::thread::yield_now();
+    }
+    runs
 }

@@ -238,3 +238,14 @@ fn rule_18_the_bank_may_speak_another_dialect_than_the_terminal() {
         balanced(&world);
     }
 }
+
+#[test]
+fn rule_18_a_coupon_that_grants_nothing_never_charges_the_whole_amount() {
+    let mut world = World::new();
+    let (terminal, _, asked) = begin(&mut world);
+    grant(&mut world, &asked, 0);
+    assert_eq!(world.answer(terminal).unwrap().code(), "51");
+    assert!(world.at_bank(BANK_A).is_none());
+    assert_eq!(reversals(&mut world), [COUPONS]);
+    balanced(&world);
+}

@@ -171,3 +171,22 @@ fn rule_12_codes_come_from_the_originators_dialect() {
     world.sends(iso, &purchase(100).with(49, "840"));
     assert_eq!(world.answer(iso).unwrap().code(), "12");
 }
+
+#[test]
+fn p6_a_reversal_that_ended_unknown_opens_again_also_after_a_restart() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    let reversal = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&reversal, "25");
+    world.crash();
+    assert_eq!(world.open_obligations(), 0);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.open_obligations(), 1);
+    let again = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&again, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}

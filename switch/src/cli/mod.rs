@@ -167,7 +167,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Config(_) | CliError::Key(_) => 78,
-            CliError::Serve(ServeError::Key(_)) => 78,
+            CliError::Serve(ServeError::Key(_) | ServeError::Debts { .. }) => 78,
             CliError::Demo(DemoError::Tmpfs { .. }) => 2,
             CliError::Demo(DemoError::Config(_)) => 70,
             CliError::Serve(_) | CliError::Demo(_) | CliError::Journal(_) | CliError::Control(_) => 74,

@@ -56,7 +56,6 @@ impl Core {
         let Some(open) = self.durable.open.get(&tx) else { return };
         let codes = self.codes_of(tx);
         let code = end.code.unwrap_or_else(|| code_for(end.reason, codes, open.intent.silence_code));
-        let reversing = end.reason == Reason::Reversed;
         // A balance is approved over nothing: what stands is told by the reason, not by the amount.
         let stands = matches!(end.reason, Reason::Approved | Reason::Accepted);
         let mut ends = open.ends.clone();
@@ -66,7 +65,7 @@ impl Core {
         let mut id = ObligationId(self.durable.next_obligation);
         let mut owed = Vec::new();
         for (at, leg_end) in ends.iter_mut().enumerate() {
-            if let Some(kind) = undo(leg_end, open.intent.legs[at].silence, stands, reversing) {
+            if let Some(kind) = undo(leg_end, open.intent.legs[at].silence, stands) {
                 owed.push(self.owed_for(now, open, at, kind, id));
                 owed.last_mut().expect("pushed on the line above").stood =
                     (leg_end.state == LegState::Compensated).then_some(leg_end.agreed);
@@ -292,7 +291,7 @@ impl Core {
 
 /// What a leg that ended like this turns into, given how the transaction ends: nothing is owed, or an
 /// obligation. Compensation and reversal go into the same entry, so that no leg is undone alone (rule 17).
-fn undo(end: &mut LegEnd, silence: Silence, stands: bool, reversing: bool) -> Option<OwedKind> {
+fn undo(end: &mut LegEnd, silence: Silence, stands: bool) -> Option<OwedKind> {
     match end.state {
         LegState::Approved if !stands => {
             end.state = LegState::Compensated;
@@ -302,7 +301,7 @@ fn undo(end: &mut LegEnd, silence: Silence, stands: bool, reversing: bool) -> Op
             end.state = LegState::Unknown;
             match silence {
                 Silence::Nothing => None,
-                Silence::Repeat if !reversing => Some(OwedKind::Repeat),
+                Silence::Repeat if stands => Some(OwedKind::Repeat),
                 Silence::Repeat | Silence::Reverse => Some(OwedKind::Reverse),
             }
         }

@@ -51,6 +51,8 @@ pub struct Driver {
     last_idle_us: u64,
     wall_ms: u64,
     draining: bool,
+    /// The system clock is behind ours, and that was told.
+    clock_is_back: bool,
     pub counts: Counts,
     pub latency: Latency,
 }
@@ -158,6 +160,7 @@ impl Driver {
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
             draining: false,
+            clock_is_back: false,
             counts: Counts::default(),
             latency: Latency { counts: [0; LATENCY_BOUNDS_US.len() + 1], sum_us: 0 },
         };
@@ -179,7 +182,7 @@ impl Driver {
             if self.answers.is_empty() && self.requests.is_empty() {
                 break;
             }
-            let full = self.draining || self.journal.is_full(&self.size);
+            let full = self.draining || self.journal.is_full(&self.size, self.core.durable.open.len());
             self.core.set_journal_full(full);
             let mut batch = Batch::new(now.wall_ms);
             for _ in 0..EVENTS_MAX {
@@ -243,6 +246,8 @@ impl Driver {
         if !session.out.is_empty() {
             self.outputs.push(Output::SessionOut(id));
         }
+        let slow = session.out.len() > self.rim.bounds.out_bytes_max;
+        let outcome = if slow { Err(Closed::SlowReader) } else { outcome };
         if let Err(why) = outcome {
             self.close_session(id, why);
         }
@@ -316,6 +321,7 @@ impl Driver {
         let Some(line) = self.lines.get_mut(id.0 as usize) else { return };
         let answers = &mut self.answers;
         line.out.took(count, |of| answers.push_back(Event::Written(of)));
+        self.note_carrying(id);
     }
 
     /// A cold read is done.
@@ -377,7 +383,9 @@ impl Driver {
     fn wall_forward(&mut self, now: Now) -> Now {
         if now.wall_ms >= self.wall_ms {
             self.wall_ms = now.wall_ms;
-        } else if self.wall_ms - now.wall_ms > 1000 {
+            self.clock_is_back = false;
+        } else if self.wall_ms - now.wall_ms > 1000 && !self.clock_is_back {
+            self.clock_is_back = true;
             self.outputs.push(Output::Alarm(Alarm::ClockBack { by_ms: self.wall_ms - now.wall_ms }));
         }
         Now { wall_ms: self.wall_ms, ..now }
@@ -407,6 +415,11 @@ impl Driver {
         if !line.out.is_empty() {
             self.outputs.push(Output::LineOut(id));
         }
+        self.note_carrying(id);
+    }
+
+    /// Tells the core when its participant gains or loses a line that carries requests.
+    fn note_carrying(&mut self, id: LineId) {
         let Some(participant) = self.rim.lines.get(id.0 as usize).map(|rim| rim.participant) else { return };
         let Some(group) = self.groups.get_mut(&participant) else { return };
         let carrying = group.lines.iter().filter(|line| self.lines[line.0 as usize].carries()).count() as u16;
