@@ -105,6 +105,30 @@ fn a_running_switch_is_asked_settled_cut_over_and_drained() {
 }
 
 #[test]
+fn rule_19_a_participant_that_something_is_owed_to_cannot_be_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let city = City::build(folder.path(), "silence=100%");
+    let yika = Yika::start(folder.path());
+    let data = yika.data();
+    let mut terminals = city.terminals("iso87-ascii");
+    terminals.load = Load::Closed { outstanding: 1 };
+    terminals.prefixes = vec!["411111".into()];
+    terminals.duration = Duration::from_millis(200);
+    let going = run::start(terminals).unwrap();
+    wait_for("a reversal to be owed", Duration::from_secs(20), || {
+        status(&data).is_ok_and(|status| status.open_obligations > 0)
+    });
+    yika.kill();
+    drop(going);
+    let path = folder.path().join("yika.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"bank-a\"", "\"bank-x\"")).unwrap();
+    let (code, _, err) = command("yika", &["serve", "--config", path.to_str().unwrap()]);
+    assert_eq!(code, 78, "{err}");
+    assert!(err.contains("participant \"bank-a\" is owed"), "{err}");
+}
+
+#[test]
 fn the_demo_balances_over_an_outage_and_a_kill_and_says_so_in_json() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().display().to_string();

@@ -100,41 +100,48 @@ fn seven() -> String {
     format!("{:010}", yika_switch::core::clock::month_to_second(wall, 0))
 }
 
+/// The lab: bank A in Python on 7200, the switch with the shipped configuration, an acquirer in Python on 7100.
+struct Lab {
+    acquirer: Peer,
+    issuer: Peer,
+    data: PathBuf,
+    _switch: Killed,
+    _folder: tempfile::TempDir,
+    _ports: std::fs::File,
+}
+
+impl Lab {
+    fn open() -> Lab {
+        let lock = std::env::temp_dir().join("yika-lab.lock");
+        let ports = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(lock).unwrap();
+        ports.lock().unwrap();
+        let python = python();
+        let issuer = Peer::start(&python, "issuer", 7200);
+        assert_eq!(issuer.hears(), "listening");
+        let folder = tempfile::tempdir().unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let data = folder.path().join("data");
+        let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/lab.toml");
+        let mut command = Command::new(program("yika"));
+        command.args(["serve", "--config"]).arg(config).arg("--data").arg(&data);
+        let switch = Killed(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
+        wait_for("the line to bank-a", Duration::from_secs(30), || {
+            let open = |status: yika_switch::admin::Status| {
+                status.participants.iter().any(|p| p.name == "bank-a" && p.lines_open == 1)
+            };
+            status(&data).is_ok_and(open)
+        });
+        let acquirer = Peer::start(&python, "acquirer", 7100);
+        Lab { acquirer, issuer, data, _switch: switch, _folder: folder, _ports: ports }
+    }
+}
+
 #[test]
 fn the_lab_speaks_with_peers_that_share_no_code() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let lock = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(std::env::temp_dir().join("yika-lab.lock"))
-        .unwrap();
-    lock.lock().unwrap();
-    let python = python();
-    let issuer = Peer::start(&python, "issuer", 7200);
-    assert_eq!(issuer.hears(), "listening");
-    let folder = tempfile::tempdir().unwrap();
-    let log = std::fs::File::create(folder.path().join("log")).unwrap();
-    let data = folder.path().join("data");
-    let switch = Command::new(program("yika"))
-        .args(["serve", "--config"])
-        .arg(root.join("configs/lab.toml"))
-        .arg("--data")
-        .arg(&data)
-        .stdin(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let _switch = Killed(switch);
-    wait_for("the line to bank-a", Duration::from_secs(30), || {
-        status(&data)
-            .is_ok_and(|status| status.participants.iter().any(|p| p.name == "bank-a" && p.lines_open == 1))
-    });
-    let mut acquirer = Peer::start(&python, "acquirer", 7100);
-
+    let mut lab = Lab::open();
     let purchase = request("0200", 1, 1000);
-    let approved = acquirer.asks(&purchase);
-    let seen = issuer.hears();
+    let approved = lab.acquirer.asks(&purchase);
+    let seen = lab.issuer.hears();
     assert_eq!((&seen["t"], &seen["4"]), (&"0200".into(), &"000000001000".into()));
     assert_eq!(
         (&approved["t"], &approved["39"], &approved["38"]),
@@ -144,41 +151,41 @@ fn the_lab_speaks_with_peers_that_share_no_code() {
         assert_eq!(approved[n], purchase[n], "F{n} is an echo");
     }
     assert_eq!(approved["37"].as_str().map(str::len), Some(12));
-
-    let declined = acquirer.asks(&request("0200", 2, 51));
+    let declined = lab.acquirer.asks(&request("0200", 2, 51));
     assert_eq!(declined["39"], "51");
-    assert!(declined["38"].is_null() && issuer.hears()["4"] == "000000000051");
-
+    assert!(declined["38"].is_null() && lab.issuer.hears()["4"] == "000000000051");
     let mut again = purchase.clone();
     again["t"] = "0201".into();
-    let repeated = acquirer.asks(&again);
-    assert_eq!(repeated, approved, "a retransmission gets the same answer");
+    assert_eq!(lab.acquirer.asks(&again), approved, "a retransmission gets the same answer");
+    times_out(&mut lab);
+    is_reversed(&mut lab, &purchase);
+    wait_for("both reversals to be acknowledged", Duration::from_secs(20), || {
+        status(&lab.data).is_ok_and(|status| status.open_obligations == 0 && status.unaccounted == 0)
+    });
+}
 
-    let silent = acquirer.asks(&request("0200", 3, 68));
+fn times_out(lab: &mut Lab) {
+    let silent = lab.acquirer.asks(&request("0200", 3, 68));
     assert_eq!(silent["39"], "68");
-    let unanswered = issuer.hears();
+    let unanswered = lab.issuer.hears();
     assert_eq!(
         (&unanswered["t"], &unanswered["4"]),
         (&"0200".into(), &"000000000068".into()),
-        "it saw the repeat never"
+        "the repeat never came"
     );
-    let reversal = issuer.hears();
+    let reversal = lab.issuer.hears();
     assert_eq!(reversal["t"], "0420");
-    let original = reversal["90"].as_str().unwrap();
-    assert_eq!(
-        &original[..20],
-        format!("0200{}{}", unanswered["11"].as_str().unwrap(), unanswered["7"].as_str().unwrap())
-    );
+    let named = format!("0200{}{}", unanswered["11"].as_str().unwrap(), unanswered["7"].as_str().unwrap());
+    assert_eq!(reversal["90"].as_str().map(|original| &original[..20]), Some(named.as_str()));
+}
 
+fn is_reversed(lab: &mut Lab, purchase: &serde_json::Value) {
     let mut reverse = purchase.clone();
     reverse["t"] = "0400".into();
     reverse["11"] = "000004".into();
     reverse["90"] = format!("0200000001{}{:022}", purchase["7"].as_str().unwrap(), 0).into();
-    let reversed = acquirer.asks(&reverse);
+    let reversed = lab.acquirer.asks(&reverse);
     assert_eq!((&reversed["t"], &reversed["39"]), (&"0410".into(), &"00".into()));
-    let told = issuer.hears();
+    let told = lab.issuer.hears();
     assert_eq!((&told["t"], &told["4"]), (&"0420".into(), &"000000001000".into()));
-    wait_for("both reversals to be acknowledged", Duration::from_secs(20), || {
-        status(&data).is_ok_and(|status| status.open_obligations == 0 && status.unaccounted == 0)
-    });
 }
