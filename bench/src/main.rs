@@ -1,3 +1,99 @@
-//! The bench: measured costs beside the limits of the machine, in one run.
+//! `yika-bench`: what Yika costs, as one table, beside what the machine itself costs in the same run.
+//!
+//! Promises: nothing is measured on a file system in memory, no figure is left out because it is bad, and every
+//! budget of the design stands beside its figure. It judges by medians and never fails a run for being slow.
 
-fn main() {}
+mod alloc;
+mod city;
+mod core_run;
+mod e2e;
+mod error;
+mod journal_run;
+mod machine;
+mod measure;
+mod micro;
+mod place;
+mod process;
+mod relay;
+mod report;
+
+use clap::{Parser, Subcommand};
+use error::BenchError;
+use place::Place;
+use report::Report;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Measured costs of the codec, keystore, core, journal and the whole switch, as ratios to bare limits
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// Shorter runs, about 30 s in all: for a look, not for a record
+    #[arg(long, global = true)]
+    quick: bool,
+    /// One JSON object instead of the table
+    #[arg(long, global = true)]
+    json: bool,
+    /// Where journals are written: a folder on a disk (default: the system's folder for temporary files)
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+#[derive(Subcommand, Clone)]
+enum Part {
+    /// Codec, keystore and core: no disk, no socket
+    Micro,
+    /// Commits by batch size beside fdatasync alone, and recovery
+    Journal,
+    /// The whole switch beside bare relays
+    E2e,
+    /// A bare relay: what the end-to-end figures are compared with
+    #[command(hide = true)]
+    Relay {
+        /// Where to pass everything on to, in turn
+        #[arg(long, required = true, value_delimiter = ',')]
+        upstream: Vec<SocketAddr>,
+        /// Make everything durable in this file before it is passed on
+        #[arg(long)]
+        journal: Option<PathBuf>,
+        /// Bytes written for one message
+        #[arg(long, default_value_t = 350)]
+        record_bytes: usize,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("yika-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), BenchError> {
+    if let Some(Part::Relay { upstream, journal, record_bytes }) = &cli.part {
+        return relay::run(upstream, journal.as_deref(), *record_bytes);
+    }
+    let place = Place::make(cli.dir.as_deref())?;
+    let mut report = Report::new(machine::describe(&place)?, cli.quick);
+    let wanted = |part: &Part| cli.part.as_ref().is_none_or(|own| std::mem::discriminant(own) == std::mem::discriminant(part));
+    machine::noise(&place, &mut report)?;
+    if wanted(&Part::Micro) {
+        micro::run(cli.quick, &mut report)?;
+        core_run::run(cli.quick, &mut report)?;
+    }
+    if wanted(&Part::Journal) {
+        journal_run::run(&place, cli.quick, &mut report)?;
+    }
+    if wanted(&Part::E2e) {
+        e2e::run(&place, cli.quick, &mut report)?;
+    }
+    machine::noise(&place, &mut report)?;
+    report.print(cli.json)
+}
