@@ -13,7 +13,10 @@ thread_local! {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-#[expect(unsafe_code, reason = "an allocator cannot be written otherwise; every call goes to the system's as it came")]
+#[expect(
+    unsafe_code,
+    reason = "an allocator cannot be written otherwise; every call goes to the system's as it came"
+)]
 // SAFETY: each method passes its arguments unchanged to `System`, which upholds the contract of `GlobalAlloc`;
 // the count is a thread's own cell, takes no lock and allocates nothing.
 unsafe impl GlobalAlloc for Counting {

@@ -67,7 +67,11 @@ impl Report {
             if row.group != group {
                 group = row.group;
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "\n{group:<widest$}  {:>11} {:>11} {:<6} {:>11}", "median", "best", "", "budget");
+                let _ = writeln!(
+                    text,
+                    "\n{group:<widest$}  {:>11} {:>11} {:<6} {:>11}",
+                    "median", "best", "", "budget"
+                );
             }
             let best = row.best.map(figure).unwrap_or_default();
             let budget = row.budget.map(Budget::text).unwrap_or_default();
