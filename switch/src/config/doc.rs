@@ -115,6 +115,12 @@ impl<'d> Table<'d> {
         self.raw.get(key).is_some()
     }
 
+    /// Makes `key` known here without reading it; true when it is there, for a rule of its own about it.
+    pub(super) fn skip(&self, key: &'static str) -> bool {
+        self.asked.borrow_mut().push(key);
+        self.has(key)
+    }
+
     pub(super) fn text(&self, key: &'static str) -> Option<&'d str> {
         self.typed(key, "a string", DeValue::as_str)
     }

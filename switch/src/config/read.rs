@@ -11,12 +11,13 @@ use super::{
 };
 use crate::core::entry::Limits;
 use crate::core::settings::{AnswerMatch, Bounds, StandIn};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::{Dialect, Framing};
-use yika_keystore::{Algorithm, Mode, Usage};
+use yika_keystore::{Algorithm, Export, Keystore, Lmk, Mode, Usage};
 
 /// Reads and checks a configuration file.
 ///
@@ -53,14 +54,43 @@ pub(super) fn read_doc(doc: &Doc<'_>, base: &Path) -> Option<Config> {
     }
 }
 
-/// Where each thing that cross checks speak of stands.
+/// Where each thing that cross checks speak of stands; every list runs beside the configuration's own.
 #[derive(Default)]
 pub(super) struct Places {
-    pub(super) participants: Vec<Place>,
-    pub(super) listeners: Vec<(Place, bool)>,
-    pub(super) routes: Vec<Place>,
+    pub(super) participants: Vec<ParticipantPlaces>,
+    pub(super) listeners: Vec<ListenerPlaces>,
+    pub(super) routes: Vec<RoutePlaces>,
     pub(super) test_keys: Vec<Place>,
-    pub(super) switch: Option<Place>,
+    pub(super) switch: Option<SwitchPlaces>,
+    /// Names of participants whose own table is faulty: what refers to them is not wrong as well.
+    pub(super) faulty: BTreeSet<String>,
+}
+
+pub(super) struct SwitchPlaces {
+    pub(super) data_dir: Place,
+    pub(super) admin: Place,
+}
+
+pub(super) struct ParticipantPlaces {
+    pub(super) name: Place,
+    pub(super) connect: Place,
+    pub(super) reconnect_first: Place,
+    pub(super) backoff_first: Place,
+    /// Of `mac_key`, `pin_key` and `kek`.
+    pub(super) keys: [Place; 3],
+}
+
+pub(super) struct ListenerPlaces {
+    pub(super) address: Place,
+    pub(super) participant: Place,
+    pub(super) deadline: Place,
+    /// Plain TCP is meant, although other machines reach the address.
+    pub(super) plain: bool,
+}
+
+pub(super) struct RoutePlaces {
+    pub(super) prefix: Place,
+    pub(super) to: Place,
 }
 
 fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
@@ -79,7 +109,8 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
     let routes = top.tables("route").iter().filter_map(|table| route(table, &mut places)).collect();
     top.finish();
     let switch = switch?;
-    places.switch = Some(switch.place_of("data_dir"));
+    places.switch =
+        Some(SwitchPlaces { data_dir: switch.place_of("data_dir"), admin: switch.place_of("admin") });
     let (limits, bounds, rim) = read_limits(limits.as_ref());
     let config = Config {
         environment: switch
@@ -211,7 +242,11 @@ fn dialect(table: &Table<'_>, base: &Path) -> Option<Arc<Dialect>> {
         }
     };
     let folder: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
-    let resolve = |other: &str| std::fs::read_to_string(folder.join(format!("{other}.toml"))).ok();
+    // A file beside it comes before a built-in dialect of the same name.
+    let resolve = |other: &str| {
+        let beside = std::fs::read_to_string(folder.join(format!("{other}.toml"))).ok();
+        beside.or_else(|| BUILTIN.iter().find(|row| row.0 == other).map(|row| row.1.to_owned()))
+    };
     match Dialect::from_toml(&path.display().to_string(), &text, &resolve) {
         Ok(dialect) => Some(Arc::new(dialect)),
         Err(errors) => {
@@ -220,6 +255,12 @@ fn dialect(table: &Table<'_>, base: &Path) -> Option<Arc<Dialect>> {
         }
     }
 }
+
+/// Texts of the built-in dialects, for files that extend one.
+const BUILTIN: [(&str, &str); 2] = [
+    ("iso87-ascii", include_str!("../../../configs/dialects/iso87-ascii.toml")),
+    ("pos-bcd", include_str!("../../../configs/dialects/pos-bcd.toml")),
+];
 
 fn framing(table: &Table<'_>, dialect: &Dialect) -> Framing {
     let names: Vec<&str> = Framing::names().collect();
@@ -242,15 +283,29 @@ fn participant(table: &Table<'_>, base: &Path, places: &mut Places) -> Option<Pa
     let key = |key| table.text(key).map(str::to_owned);
     let (mac_key, pin_key, kek) = (key("mac_key"), key("pin_key"), key("kek"));
     let link = match part {
+        Some(Part::Acquirer) => {
+            no_link_keys(table);
+            None
+        }
         Some(Part::Issuer | Part::CouponPlatform) => link(table, base),
-        _ => None,
+        None => None,
     };
-    table.finish();
-    places.participants.push(table.place_of("name"));
-    let Some(name) = name else {
-        places.participants.pop();
-        return None;
-    };
+    // Without its part nobody knows which keys it may have.
+    if part.is_some() {
+        table.finish();
+    }
+    let name = name?;
+    let place = |key| table.place_of(key);
+    if part.is_none() || (link.is_none() && part != Some(Part::Acquirer)) {
+        places.faulty.insert(name.to_owned());
+    }
+    places.participants.push(ParticipantPlaces {
+        name: place("name"),
+        connect: place("connect"),
+        reconnect_first: place("reconnect_first"),
+        backoff_first: place("backoff_first"),
+        keys: ["mac_key", "pin_key", "kek"].map(place),
+    });
     Some(ParticipantConfig {
         name: name.to_owned(),
         link,
@@ -259,6 +314,18 @@ fn participant(table: &Table<'_>, base: &Path, places: &mut Places) -> Option<Pa
         kek,
         coupon_platform: part == Some(Part::CouponPlatform),
     })
+}
+
+/// An acquirer connects to us: what says how to reach it would never be used.
+fn no_link_keys(table: &Table<'_>) {
+    for key in ["dialect", "framing", "connect", "timeout", "stand_in"] {
+        if table.skip(key) {
+            table.fault(
+                &table.place_of(key),
+                "an acquirer connects to a [[listener]]: this belongs to an issuer",
+            );
+        }
+    }
 }
 
 fn link(table: &Table<'_>, base: &Path) -> Option<LinkConfig> {
@@ -376,7 +443,12 @@ fn listener(table: &Table<'_>, base: &Path, places: &mut Places) -> Option<Liste
         deadline,
         sign_on_required: sign_on,
     };
-    places.listeners.push((table.place_of("address"), plain));
+    places.listeners.push(ListenerPlaces {
+        address: table.place_of("address"),
+        participant: table.place_of("participant"),
+        deadline: table.place_of("deadline"),
+        plain,
+    });
     Some(listener)
 }
 
@@ -389,7 +461,7 @@ fn route(table: &Table<'_>, places: &mut Places) -> Option<RouteConfig> {
     let to = table.needed_text("to", "the issuer's name");
     table.finish();
     let route = RouteConfig { prefix: prefix?, to: to?.to_owned() };
-    places.routes.push(table.place_of("to"));
+    places.routes.push(RoutePlaces { prefix: table.place_of("prefix"), to: table.place_of("to") });
     Some(route)
 }
 
@@ -417,6 +489,7 @@ fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
         .word("algorithm", &[("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)]);
     let mode = table.word("mode", &[("both", Mode::Both)]).unwrap_or(Mode::Both);
     let components = table.texts("components").unwrap_or_default();
+    let count = components.len();
     let mut parts = Vec::new();
     for (text, place) in components {
         match unhex(text) {
@@ -425,10 +498,24 @@ fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
         }
     }
     table.finish();
+    let whole = parts.len() == count;
     let key =
         TestKey { name: name?.to_owned(), usage: usage?, algorithm: algorithm?, mode, components: parts };
     places.test_keys.push(table.place_of("name"));
+    if whole && table.has("components") {
+        try_key(table, &key);
+    }
     Some(key)
+}
+
+/// Makes the key once, so that a weak or misfitting one is found here and not at the start.
+fn try_key(table: &Table<'_>, key: &TestKey) {
+    let store = Keystore::in_memory(Lmk::test());
+    let made =
+        store.import_components(&key.name, key.usage, key.algorithm, key.mode, Export::N, &key.components);
+    if let Err(error) = made {
+        table.fault(&table.place_of("components"), error.to_string());
+    }
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
