@@ -2,7 +2,7 @@
 //! production refuses.
 
 use super::doc::{Place, Table, nearest};
-use super::read::Places;
+use super::rows::Places;
 use super::units::show_duration;
 use super::{Config, Environment, LinkConfig};
 use std::collections::BTreeSet;

@@ -125,13 +125,17 @@ impl<'d> Table<'d> {
         self.typed(key, "a string", DeValue::as_str)
     }
 
+    /// Reports `key` when it is missing.
+    pub(super) fn need(&self, key: &'static str, what: &str) {
+        self.ask(key);
+        if !self.has(key) {
+            self.fault(&self.place, format!("needs `{key}`: {what}"));
+        }
+    }
+
     /// A text that must be there; None is already reported.
     pub(super) fn needed_text(&self, key: &'static str, what: &str) -> Option<&'d str> {
-        if !self.has(key) {
-            self.ask(key);
-            self.fault(&self.place, format!("needs `{key}`: {what}"));
-            return None;
-        }
+        self.need(key, what);
         self.text(key)
     }
 

@@ -143,6 +143,9 @@ fn one_fault_does_not_cause_others() {
         ("role = \"issuer\"", "role = \"isuer\""),
         ("dialect = \"iso87-ascii\"\nconnect", "dialect = \"iso87\"\nconnect"),
         ("timeout = \"3s\"", "timout = \"3s\""),
+        ("role = \"issuer\"", "role = 7"),
+        ("prefix = \"411111\"", "prefix = 411111"),
+        ("address = \"127.0.0.1:7100\"", "address = 7100"),
     ] {
         let message = wrong(from, to);
         assert!(message.ends_with("test.toml: 1 error"), "{message}");
