@@ -1,79 +1,129 @@
 //! Rules between tables: names that must exist, roles that must fit, times that must nest, and what
 //! production refuses.
 
-use super::doc::{Table, nearest};
-use super::read::Places;
-use super::{Config, Environment};
-use std::collections::BTreeMap;
+use super::doc::{Place, Table, nearest};
+use super::rows::Places;
+use super::units::show_duration;
+use super::{Config, Environment, LinkConfig};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 pub(super) fn cross_check(top: &Table<'_>, config: &Config, places: &Places) {
-    names(top, config, places);
+    switch(top, config, places);
+    participants(top, config, places);
     listeners(top, config, places);
+    deadlines(top, config, places);
     routes(top, config, places);
     keys(top, config, places);
 }
 
-fn names(top: &Table<'_>, config: &Config, places: &Places) {
-    let mut seen = BTreeMap::new();
-    for (participant, place) in config.participants.iter().zip(&places.participants) {
-        if seen.insert(participant.name.as_str(), ()).is_some() {
-            top.fault(place, format!("a participant named \"{}\" is already there", participant.name));
-        }
-        if participant.link.as_ref().is_some_and(|link| link.connect.is_empty()) {
-            top.fault(place, format!("\"{}\" has no address to connect to", participant.name));
-        }
+fn switch(top: &Table<'_>, config: &Config, places: &Places) {
+    if let (Some(admin), Some(place)) = (config.admin, &places.switch)
+        && !admin.ip().is_loopback()
+    {
+        let rule = "the admin port asks nobody who they are: give it a loopback address, and a proxy in front of it where others must see it";
+        top.fault(&place.admin, rule);
     }
-    let platforms = config.participants.iter().filter(|participant| participant.coupon_platform).count();
-    if let (true, Some(place)) = (platforms > 1, places.participants.last()) {
-        top.fault(place, "there can be one coupon platform");
+}
+
+fn participants(top: &Table<'_>, config: &Config, places: &Places) {
+    let mut names = BTreeSet::new();
+    let mut platform = false;
+    for (participant, place) in config.participants.iter().zip(&places.participants) {
+        if !names.insert(participant.name.as_str()) {
+            top.fault(&place.name, format!("a participant named \"{}\" is already there", participant.name));
+        }
+        if participant.coupon_platform && platform {
+            top.fault(&place.name, "there can be one coupon platform");
+        }
+        platform |= participant.coupon_platform;
+        let Some(link) = &participant.link else { continue };
+        if link.connect.is_empty() {
+            top.fault(&place.connect, format!("\"{}\" has no address to connect to", participant.name));
+        }
+        if let Some(own) = config.listeners.iter().find(|listener| link.connect.contains(&listener.address)) {
+            let rule = format!("{} is a listener of this switch: it would talk to itself", own.address);
+            top.fault(&place.connect, rule);
+        }
+        grows(top, &place.reconnect_first, "reconnect_max", link.reconnect_first, link.reconnect_max);
+        grows(top, &place.backoff_first, "backoff_max", link.backoff_first, link.backoff_max);
+    }
+}
+
+/// A wait that is doubled each time begins below its end.
+fn grows(top: &Table<'_>, place: &Place, end: &str, first: Duration, last: Duration) {
+    if first > last {
+        let (first, last) = (show_duration(first), show_duration(last));
+        top.fault(place, format!("the first wait ({first}) is longer than the longest, {end} ({last})"));
     }
 }
 
 fn listeners(top: &Table<'_>, config: &Config, places: &Places) {
-    let mut addresses = BTreeMap::new();
-    for (listener, (place, plain)) in config.listeners.iter().zip(&places.listeners) {
+    let mut addresses = BTreeSet::new();
+    for (listener, place) in config.listeners.iter().zip(&places.listeners) {
         match config.participants.iter().find(|participant| participant.name == listener.participant) {
-            None => unknown(top, place, config, &listener.participant),
+            None => unknown(top, &place.participant, config, &listener.participant),
             Some(found) if found.link.is_some() => {
-                top.fault(
-                    place,
-                    format!("\"{}\" is no acquirer: terminals connect for an acquirer", found.name),
-                );
+                let rule = format!("\"{}\" is no acquirer: terminals connect for an acquirer", found.name);
+                top.fault(&place.participant, rule);
             }
             Some(_) => {}
         }
-        if !listener.address.ip().is_loopback() && !plain {
+        if !listener.address.ip().is_loopback() && !place.plain {
             let rule = "is reachable from other machines in plain TCP; say allow_plaintext = true if a protected network is meant";
-            top.fault(place, rule);
+            top.fault(&place.address, rule);
         }
-        if listener.address.port() != 0 && addresses.insert(listener.address, ()).is_some() {
-            top.fault(place, format!("{} is listened on twice", listener.address));
+        if listener.address.port() != 0 && !addresses.insert(listener.address) {
+            top.fault(&place.address, format!("{} is listened on twice", listener.address));
         }
-        let slowest =
-            config.participants.iter().filter_map(|p| p.link.as_ref()).map(|link| link.timeout).max();
-        if slowest.is_some_and(|slowest| slowest >= listener.deadline) {
+    }
+}
+
+/// A participant's time-out ends before the terminal gives up; two legs of a coupon purchase do so together
+/// (rule 17).
+fn deadlines(top: &Table<'_>, config: &Config, places: &Places) {
+    let longest = |coupons: bool| {
+        let of_part = config.participants.iter().filter(|participant| participant.coupon_platform == coupons);
+        of_part
+            .filter_map(|participant| participant.link.as_ref())
+            .map(|link: &LinkConfig| link.timeout)
+            .max()
+    };
+    let (bank, coupons) = (longest(false), longest(true));
+    for (listener, place) in config.listeners.iter().zip(&places.listeners) {
+        let deadline = show_duration(listener.deadline);
+        let one = bank.max(coupons).unwrap_or_default();
+        let both = bank.zip(coupons).map_or(one, |(bank, coupons)| bank + coupons);
+        if one >= listener.deadline {
             let rule = format!(
-                "its deadline ({}) is not above the longest participant timeout ({}): the terminal would always wait in vain",
-                super::units::show_duration(listener.deadline),
-                super::units::show_duration(slowest.unwrap_or_default())
+                "its deadline ({deadline}) is not above the longest participant timeout ({}): the terminal would always wait in vain",
+                show_duration(one)
             );
-            top.fault(place, rule);
+            top.fault(&place.deadline, rule);
+        } else if both >= listener.deadline {
+            let rule = format!(
+                "its deadline ({deadline}) is not above the timeouts of coupon platform and bank together ({}): no coupon purchase could be finished",
+                show_duration(both)
+            );
+            top.fault(&place.deadline, rule);
         }
     }
 }
 
 fn routes(top: &Table<'_>, config: &Config, places: &Places) {
-    let mut prefixes = BTreeMap::new();
+    let mut prefixes = BTreeSet::new();
     for (route, place) in config.routes.iter().zip(&places.routes) {
         match config.participants.iter().find(|participant| participant.name == route.to) {
-            None => unknown(top, place, config, &route.to),
+            None => unknown(top, &place.to, config, &route.to),
+            // Its own table says what is wrong with it.
+            Some(found) if places.faulty.contains(&found.name) => {}
             Some(found) if found.link.is_none() || found.coupon_platform => {
-                top.fault(place, format!("\"{}\" is no issuer: cards are routed to issuers", found.name));
+                top.fault(&place.to, format!("\"{}\" is no issuer: cards are routed to issuers", found.name));
             }
             Some(_) => {}
         }
-        if prefixes.insert(route.prefix.as_str(), ()).is_some() {
-            top.fault(place, format!("prefix {} is routed twice", route.prefix));
+        if !prefixes.insert(route.prefix.as_str()) {
+            top.fault(&place.prefix, format!("prefix \"{}\" is routed twice", route.prefix));
         }
     }
 }
@@ -84,24 +134,30 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
         top.fault(place, "production refuses test keys: put live keys into key_file");
     }
     if let (true, None, Some(place)) = (production, &config.key_file, &places.switch) {
-        top.fault(place, "production needs key_file");
+        top.fault(&place.data_dir, "production needs key_file");
+    }
+    let mut names = BTreeSet::new();
+    for (key, place) in config.test_keys.iter().zip(&places.test_keys) {
+        if !names.insert(key.name.as_str()) {
+            top.fault(place, format!("a test key named \"{}\" is already there", key.name));
+        }
     }
     if config.key_file.is_some() {
         return;
     }
     for (participant, place) in config.participants.iter().zip(&places.participants) {
-        for name in [&participant.mac_key, &participant.pin_key, &participant.kek].into_iter().flatten() {
-            if !config.test_keys.iter().any(|key| key.name == *name) {
-                let known: Vec<&str> = config.test_keys.iter().map(|key| key.name.as_str()).collect();
-                let rule =
-                    format!("\"{}\" wants the key \"{name}\", which no [[test_key]] gives", participant.name);
-                top.doc().fault_like(place, rule, nearest(name, &known));
-            }
+        let wanted = [&participant.mac_key, &participant.pin_key, &participant.kek];
+        for (name, place) in wanted.into_iter().zip(&place.keys) {
+            let Some(name) = name.as_ref().filter(|name| !names.contains(name.as_str())) else { continue };
+            let known: Vec<&str> = names.iter().copied().collect();
+            let rule =
+                format!("\"{}\" wants the key \"{name}\", which no [[test_key]] gives", participant.name);
+            top.doc().fault_like(place, rule, nearest(name, &known));
         }
     }
 }
 
-fn unknown(top: &Table<'_>, place: &super::doc::Place, config: &Config, name: &str) {
+fn unknown(top: &Table<'_>, place: &Place, config: &Config, name: &str) {
     let known: Vec<&str> = config.participants.iter().map(|participant| participant.name.as_str()).collect();
     top.doc().fault_like(place, format!("no participant is named \"{name}\""), nearest(name, &known));
 }

@@ -115,17 +115,27 @@ impl<'d> Table<'d> {
         self.raw.get(key).is_some()
     }
 
+    /// Makes `key` known here without reading it; true when it is there, for a rule of its own about it.
+    pub(super) fn skip(&self, key: &'static str) -> bool {
+        self.asked.borrow_mut().push(key);
+        self.has(key)
+    }
+
     pub(super) fn text(&self, key: &'static str) -> Option<&'d str> {
         self.typed(key, "a string", DeValue::as_str)
     }
 
+    /// Reports `key` when it is missing.
+    pub(super) fn need(&self, key: &'static str, what: &str) {
+        self.ask(key);
+        if !self.has(key) {
+            self.fault(&self.place, format!("needs `{key}`: {what}"));
+        }
+    }
+
     /// A text that must be there; None is already reported.
     pub(super) fn needed_text(&self, key: &'static str, what: &str) -> Option<&'d str> {
-        if !self.has(key) {
-            self.ask(key);
-            self.fault(&self.place, format!("needs `{key}`: {what}"));
-            return None;
-        }
+        self.need(key, what);
         self.text(key)
     }
 

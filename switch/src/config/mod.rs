@@ -6,6 +6,7 @@ mod check;
 mod doc;
 mod error;
 mod read;
+mod rows;
 #[cfg(test)]
 mod tests;
 pub mod units;

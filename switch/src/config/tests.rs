@@ -76,6 +76,17 @@ fn each_kind_of_fault_says_what_was_expected() {
         ("[switch]", "[switch]\nenvironment = \"production\"", "production needs key_file"),
         ("name = \"bank-a\"", "name = \"city\"", "is already there"),
         ("[switch]", "[switch", "test.toml:"),
+        (
+            "data_dir = \"data\"",
+            "data_dir = \"data\"\nadmin = \"0.0.0.0:7190\"",
+            "give it a loopback address",
+        ),
+        ("127.0.0.1:7200", "127.0.0.1:7100", "it would talk to itself"),
+        ("timeout = \"3s\"", "reconnect_first = \"9s\"", "longer than the longest, reconnect_max (5s)"),
+        ("timeout = \"3s\"", "backoff_first = \"2min\"", "longer than the longest, backoff_max (1min)"),
+        ("role = \"acquirer\"", "role = \"acquirer\"\nconnect = [\"127.0.0.1:1\"]", "belongs to an issuer"),
+        ("[[route]]", "[[route]]\nprefix = \"411111\"\nto = \"bank-a\"\n[[route]]", "is routed twice"),
+        ("participant = \"city\"", "participant = \"bank-a\"", "is no acquirer"),
     ] {
         let message = wrong(from, to);
         assert!(message.contains(says), "for {to:?}:\n{message}");
@@ -123,4 +134,77 @@ fn the_reference_file_is_complete_and_loads() {
         }) || text.contains(&format!("{key} = "));
         assert!(named, "{table}.{key} is not in the reference");
     }
+}
+
+/// A participant whose table is wrong is named once, and not again by whatever refers to it.
+#[test]
+fn one_fault_does_not_cause_others() {
+    for (from, to) in [
+        ("role = \"issuer\"", "role = \"isuer\""),
+        ("dialect = \"iso87-ascii\"\nconnect", "dialect = \"iso87\"\nconnect"),
+        ("timeout = \"3s\"", "timout = \"3s\""),
+        ("role = \"issuer\"", "role = 7"),
+        ("prefix = \"411111\"", "prefix = 411111"),
+        ("address = \"127.0.0.1:7100\"", "address = 7100"),
+    ] {
+        let message = wrong(from, to);
+        assert!(message.ends_with("test.toml: 1 error"), "{message}");
+    }
+}
+
+#[test]
+fn a_rule_between_tables_points_at_the_key_that_breaks_it() {
+    let coupons = "[[participant]]\nname = \"coupons\"\nrole = \"coupon-platform\"\ndialect = \"iso87-ascii\"\n\
+                   connect = [\"127.0.0.1:7202\"]\ntimeout = \"3s\"\n[[listener]]\ndeadline = \"6s\"";
+    assert_eq!(
+        wrong("[[listener]]", coupons),
+        "test.toml:20:12: listener[1].deadline: its deadline (6s) is not above the timeouts of coupon platform and bank \
+         together (6s): no coupon purchase could be finished\n\
+         20 | deadline = \"6s\"\n   |            ^^^^\n\
+         test.toml: 1 error"
+    );
+    assert_eq!(
+        wrong("to = \"bank-a\"", "to = \"bank-z\""),
+        "test.toml:19:6: route[1].to: no participant is named \"bank-z\"; did you mean `bank-a`?\n\
+         19 | to = \"bank-z\"\n   |      ^^^^^^^^\n\
+         test.toml: 1 error"
+    );
+}
+
+#[test]
+fn a_test_key_that_could_not_be_made_is_refused_here() {
+    let key = |components: &str| {
+        format!(
+            "{GOOD}[[test_key]]\nname = \"k\"\nusage = \"mac-cmac\"\nalgorithm = \"aes\"\ncomponents = [{components}]\n"
+        )
+    };
+    let refused = |text: &str| parse("test.toml", text, Path::new(".")).err().unwrap().to_string();
+    let one = key("\"00112233445566778899AABBCCDDEEFF\"");
+    assert!(
+        refused(&one).contains("test_key[1].components: the key components are refused"),
+        "{}",
+        refused(&one)
+    );
+    let short = key("\"0011\", \"2233\"");
+    assert!(refused(&short).contains("2 bytes are no AES key"), "{}", refused(&short));
+    let good = key("\"00112233445566778899AABBCCDDEEFF\", \"0F0E0D0C0B0A09080706050403020100\"");
+    assert_eq!(parse("test.toml", &good, Path::new(".")).map(|config| config.test_keys.len()).ok(), Some(1));
+    let twice = format!("{good}{}", &good[GOOD.len()..]);
+    assert!(refused(&twice).contains("a test key named \"k\" is already there"), "{}", refused(&twice));
+}
+
+#[test]
+fn a_dialect_of_ones_own_may_extend_a_built_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = "name = \"bank-own\"\nextends = \"iso87-ascii\"\nanswer_match = [11, 41]\n";
+    std::fs::write(folder.path().join("own.toml"), own).unwrap();
+    let text = GOOD.replacen("dialect = \"iso87-ascii\"", "dialect = \"own.toml\"", 1);
+    let config = parse("test.toml", &text, folder.path()).map_err(|e| e.to_string()).unwrap();
+    let link = config.participants[1].link.as_ref().unwrap();
+    assert_eq!(link.dialect.name(), "bank-own");
+    assert!(!link.answer_match.sent_at && link.answer_match.terminal);
+    std::fs::write(folder.path().join("own.toml"), "name = \"bank-own\"\nextend = \"iso87-ascii\"\n")
+        .unwrap();
+    let refused = parse("test.toml", &text, folder.path()).err().unwrap().to_string();
+    assert!(refused.contains("own.toml:2:1: extend: unknown key; did you mean \"extends\"?"), "{refused}");
 }
