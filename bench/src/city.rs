@@ -99,7 +99,8 @@ mod tests {
     fn the_switch_takes_both_configurations() {
         let any = SocketAddr::from(([127, 0, 0, 1], 7200));
         for mac in [Mac::Cmac, Mac::Retail] {
-            let config = parse("bench", &configuration(Path::new("data"), mac, any, any), Path::new(".")).unwrap();
+            let config =
+                parse("bench", &configuration(Path::new("data"), mac, any, any), Path::new(".")).unwrap();
             assert_eq!((config.participants.len(), config.routes.len()), (3, 3));
             assert_eq!(config.bounds.dedupe_max, DEDUPE_MAX);
             assert!(config.participants.iter().all(|one| one.mac_key.is_some() && one.pin_key.is_some()));

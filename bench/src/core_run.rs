@@ -174,7 +174,9 @@ pub(crate) fn run(quick: bool, report: &mut Report) -> Result<(), BenchError> {
     }
     let held = format!("batches of {BATCH}, {} keys in the dedupe window", till.dedupe_keys());
     report.add(
-        Row::cost("core", "apply, a whole payment", Cost::of(whole)).budget(Budget::AtMost(1500.0)).beside(held),
+        Row::cost("core", "apply, a whole payment", Cost::of(whole))
+            .budget(Budget::AtMost(1500.0))
+            .beside(held),
     );
     report.add(Row::cost("core", "of that: request", Cost::of(asked)));
     report.add(Row::cost("core", "of that: written and answer", Cost::of(answered)));

@@ -66,8 +66,11 @@ pub(crate) fn run(place: &Place, quick: bool, report: &mut Report) -> Result<(),
         let ratio = if outstanding == 16 { ratio.budget(Budget::AtLeast(0.6)) } else { ratio };
         report.add(ratio.beside(format!("of the bare relay {}", figure(switch.load.rate / plain.rate))));
         let beside = format!("{}, {record_bytes} bytes a record", durable.text());
-        report.add(Row::new("end to end", format!("{what}: durable relay"), durable.rate, "/s").beside(beside));
-        report.add(Row::new("end to end", format!("{what}: bare relay"), plain.rate, "/s").beside(plain.text()));
+        report
+            .add(Row::new("end to end", format!("{what}: durable relay"), durable.rate, "/s").beside(beside));
+        report.add(
+            Row::new("end to end", format!("{what}: bare relay"), plain.rate, "/s").beside(plain.text()),
+        );
     }
     if !quick {
         let load = Load::Window { connections: CONNECTIONS, outstanding: 16 };
@@ -91,7 +94,9 @@ fn one_outstanding(place: &Place, times: Times, report: &mut Report) -> Result<(
     let mut syncs = Bare::make(place, 16 << 20)?.sync_for(4096, Duration::from_secs(1))?;
     let sync_ms = quantile_us(&mut syncs, 0.5) / 1e3;
     let bar_ms = 2.0 * sync_ms + plain.p50_ms;
-    report.add(Row::new("end to end", "one outstanding: p50", switch.load.p50_ms, "ms").beside(switch.load.text()));
+    report.add(
+        Row::new("end to end", "one outstanding: p50", switch.load.p50_ms, "ms").beside(switch.load.text()),
+    );
     let beside = format!(
         "fdatasync p50 {} ms, bare relay p50 {} ms, durable relay p50 {} ms",
         figure(sync_ms),
@@ -118,7 +123,9 @@ impl Seen {
     fn of(report: &Value) -> Result<Seen, BenchError> {
         let number = |path: &str| {
             let found = report.pointer(path).and_then(Value::as_f64);
-            found.ok_or_else(|| BenchError::setup("the load generator's report")(&format!("it has no number {path}")))
+            found.ok_or_else(|| {
+                BenchError::setup("the load generator's report")(&format!("it has no number {path}"))
+            })
         };
         let codes = report.pointer("/codes").and_then(Value::as_object);
         let codes = codes.into_iter().flatten().map(|(code, count)| format!("{code}: {count}"));
@@ -188,15 +195,18 @@ impl Run {
             ns(&self.after).saturating_sub(ns(&self.before)) as f64 / 1e3 / payments
         };
         let cpu_us = (self.after.usage.all_ns() - self.before.usage.all_ns()) as f64 / 1e3 / payments;
-        let switches = self.after.usage.voluntary_switches.saturating_sub(self.before.usage.voluntary_switches);
-        report.add(Row::new("end to end", format!("{what}: CPU of the switch"), cpu_us, "us").beside(format!(
-            "a payment; main thread {}, journal {}, segments {}; {} voluntary switches, {} turns",
-            figure(thread_us("yika")),
-            figure(thread_us("journal")),
-            figure(thread_us("segments")),
-            figure(switches as f64 / payments),
-            figure(self.grew("yika_turns_total") / payments)
-        )));
+        let switches =
+            self.after.usage.voluntary_switches.saturating_sub(self.before.usage.voluntary_switches);
+        report.add(Row::new("end to end", format!("{what}: CPU of the switch"), cpu_us, "us").beside(
+            format!(
+                "a payment; main thread {}, journal {}, segments {}; {} voluntary switches, {} turns",
+                figure(thread_us("yika")),
+                figure(thread_us("journal")),
+                figure(thread_us("segments")),
+                figure(switches as f64 / payments),
+                figure(self.grew("yika_turns_total") / payments)
+            ),
+        ));
         let commits = self.grew("yika_journal_commits_total").max(1.0);
         let records = self.grew("yika_journal_records_total");
         report.add(Row::new("end to end", format!("{what}: journal commits"), commits / seconds, "/s").beside(format!(
@@ -241,7 +251,12 @@ fn relay_run(place: &Place, times: Times, load: Load, relay: Relay) -> Result<Se
     let mut arguments = vec![OsStr::new("relay"), OsStr::new("--upstream"), OsStr::new(&upstream)];
     if let Relay::Durable { record_bytes } = relay {
         (file, bytes) = (place.path("relay"), record_bytes.to_string());
-        arguments.extend([OsStr::new("--journal"), file.as_os_str(), OsStr::new("--record-bytes"), OsStr::new(&bytes)]);
+        arguments.extend([
+            OsStr::new("--journal"),
+            file.as_os_str(),
+            OsStr::new("--record-bytes"),
+            OsStr::new(&bytes),
+        ]);
     }
     let server = Server::start(&own, &arguments)?;
     let job = terminals(server.address(), times, load, &Mac::Cmac.option(BANK_MAC), BANK_PIN)?;
@@ -251,15 +266,33 @@ fn relay_run(place: &Place, times: Times, load: Load, relay: Relay) -> Result<Se
 fn bank(name: &str, dialect: &str, mac: Mac) -> Result<Server, BenchError> {
     let mac = mac.option(BANK_MAC);
     let arguments = [
-        "issuer", "--listen", "127.0.0.1:0", "--name", name, "--dialect", dialect, "--mac", &mac, "--pin-key", BANK_PIN,
+        "issuer",
+        "--listen",
+        "127.0.0.1:0",
+        "--name",
+        name,
+        "--dialect",
+        dialect,
+        "--mac",
+        &mac,
+        "--pin-key",
+        BANK_PIN,
     ];
     Server::start(&beside_us("yika-loadgen")?, &arguments.map(OsStr::new))
 }
 
-fn terminals(target: SocketAddr, times: Times, load: Load, mac: &str, pin_key: &str) -> Result<Job, BenchError> {
-    let (target, duration) = (target.to_string(), format!("{}ms", (times.warm_up + times.measured).as_millis()));
+fn terminals(
+    target: SocketAddr,
+    times: Times,
+    load: Load,
+    mac: &str,
+    pin_key: &str,
+) -> Result<Job, BenchError> {
+    let (target, duration) =
+        (target.to_string(), format!("{}ms", (times.warm_up + times.measured).as_millis()));
     let warm_up = format!("{}ms", times.warm_up.as_millis());
-    let mut arguments = vec!["run", "--target", &target, "--mac", mac, "--pin-key", pin_key, "--pin-share", PIN_SHARE];
+    let mut arguments =
+        vec!["run", "--target", &target, "--mac", mac, "--pin-key", pin_key, "--pin-share", PIN_SHARE];
     arguments.extend(["--duration", &duration, "--warm-up", &warm_up, "--drain", "10s", "--json", "--quiet"]);
     let (connections, amount);
     match load {

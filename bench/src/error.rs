@@ -14,7 +14,9 @@ pub(crate) enum BenchError {
          folder on a disk with --dir"
     )]
     Tmpfs { folder: String },
-    #[error("there is no {path}: build it first with `cargo build --release -p yika-switch -p yika-loadgen`, or run `cargo xtask bench`")]
+    #[error(
+        "there is no {path}: build it first with `cargo build --release -p yika-switch -p yika-loadgen`, or run `cargo xtask bench`"
+    )]
     NoBinary { path: String },
     #[error("{who} {what}; it said: {said}")]
     Process { who: String, what: String, said: String },

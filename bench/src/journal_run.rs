@@ -28,7 +28,8 @@ pub(crate) fn run(place: &Place, quick: bool, report: &mut Report) -> Result<(),
     for batch in BATCHES {
         commits(place, &mut ledger, batch, length, report)?;
     }
-    let (entries, limit) = if quick { (200_000, Duration::from_secs(4)) } else { (1_000_000, Duration::from_secs(40)) };
+    let (entries, limit) =
+        if quick { (200_000, Duration::from_secs(4)) } else { (1_000_000, Duration::from_secs(40)) };
     let began = Instant::now();
     while ledger.entries < entries && began.elapsed() < limit {
         ledger.payments(1024)?;
@@ -87,7 +88,8 @@ fn commits(
         figure(alone_p99),
         figure(p50 / alone_p50)
     );
-    report.add(Row::new("journal", format!("entries durable, batches of {batch}"), rate, "/s").beside(beside));
+    report
+        .add(Row::new("journal", format!("entries durable, batches of {batch}"), rate, "/s").beside(beside));
     Ok(())
 }
 

@@ -23,7 +23,10 @@ pub(crate) struct Machine {
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { cores, processor, kernel, file_system, load_average } = self;
-        write!(f, "{cores} cores, {processor}, Linux {kernel}, {file_system}; load average at the start {load_average}")
+        write!(
+            f,
+            "{cores} cores, {processor}, Linux {kernel}, {file_system}; load average at the start {load_average}"
+        )
     }
 }
 

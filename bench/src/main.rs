@@ -82,7 +82,9 @@ fn run(cli: &Cli) -> Result<(), BenchError> {
     }
     let place = Place::make(cli.dir.as_deref())?;
     let mut report = Report::new(machine::describe(&place)?, cli.quick);
-    let wanted = |part: &Part| cli.part.as_ref().is_none_or(|own| std::mem::discriminant(own) == std::mem::discriminant(part));
+    let wanted = |part: &Part| {
+        cli.part.as_ref().is_none_or(|own| std::mem::discriminant(own) == std::mem::discriminant(part))
+    };
     machine::noise(&place, &mut report)?;
     if wanted(&Part::Micro) {
         micro::run(cli.quick, &mut report)?;

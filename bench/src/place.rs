@@ -25,13 +25,15 @@ impl Place {
     pub(crate) fn make(base: Option<&Path>) -> Result<Place, BenchError> {
         let base = base.map_or_else(std::env::temp_dir, Path::to_owned);
         std::fs::create_dir_all(&base).map_err(BenchError::io("make", base.display()))?;
-        let stat = rustix::fs::statfs(&base).map_err(|e| BenchError::io("look at", base.display())(e.into()))?;
+        let stat =
+            rustix::fs::statfs(&base).map_err(|e| BenchError::io("look at", base.display())(e.into()))?;
         let magic = stat.f_type as u64;
         if magic == TMPFS {
             return Err(BenchError::Tmpfs { folder: base.display().to_string() });
         }
         let known = FILE_SYSTEMS.iter().find(|(known, _)| *known == magic);
-        let file_system = known.map_or_else(|| format!("file system {magic:#x}"), |(_, name)| (*name).to_owned());
+        let file_system =
+            known.map_or_else(|| format!("file system {magic:#x}"), |(_, name)| (*name).to_owned());
         let held = tempfile::Builder::new().prefix("yika-bench-").tempdir_in(&base);
         Ok(Place { held: held.map_err(BenchError::io("make a folder in", base.display()))?, file_system })
     }

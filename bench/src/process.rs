@@ -37,7 +37,8 @@ impl Server {
         }
         let words = line.split([' ', ';', '\n']);
         let address = words.filter_map(|word| word.parse().ok()).next();
-        let server = Server { child, address: address.unwrap_or(([0, 0, 0, 0], 0).into()), _out: None, _err: err };
+        let server =
+            Server { child, address: address.unwrap_or(([0, 0, 0, 0], 0).into()), _out: None, _err: err };
         if address.is_none() {
             let who = program.display().to_string();
             return Err(BenchError::Process { who, what: "did not say where it listens".into(), said: line });
@@ -77,22 +78,34 @@ impl Switch {
         for _ in 0..1000 {
             std::thread::sleep(Duration::from_millis(10));
             if let Ok(Some(status)) = switch.child.try_wait() {
-                return Err(BenchError::Process { who: "yika serve".into(), what: format!("ended: {status}"), said: said() });
+                return Err(BenchError::Process {
+                    who: "yika serve".into(),
+                    what: format!("ended: {status}"),
+                    said: said(),
+                });
             }
             if switch.read_addresses(data).is_some()
-                && switch.metrics().is_ok_and(|metrics| metrics.get("yika_lines_open") == Some(&(lines as f64)))
+                && switch
+                    .metrics()
+                    .is_ok_and(|metrics| metrics.get("yika_lines_open") == Some(&(lines as f64)))
             {
                 return Ok(switch);
             }
         }
-        Err(BenchError::Process { who: "yika serve".into(), what: "did not come up in 10 s".into(), said: said() })
+        Err(BenchError::Process {
+            who: "yika serve".into(),
+            what: "did not come up in 10 s".into(),
+            said: said(),
+        })
     }
 
     /// Counters and gauges; those that differ in labels only are added up.
     pub(crate) fn metrics(&self) -> Result<BTreeMap<String, f64>, BenchError> {
         let failed = || BenchError::io("ask for metrics at", self.admin);
         let mut stream = TcpStream::connect(self.admin).map_err(failed())?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n").map_err(failed())?;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            .map_err(failed())?;
         let mut text = String::new();
         stream.read_to_string(&mut text).map_err(failed())?;
         let mut sums = BTreeMap::new();
@@ -138,7 +151,8 @@ impl Usage {
         for task in tasks.map(|entry| entry.path()) {
             // A thread may end while we look; then it has nothing to say.
             let read = |name| std::fs::read_to_string(task.join(name)).unwrap_or_default();
-            let on_cpu = read("schedstat").split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+            let on_cpu =
+                read("schedstat").split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
             *usage.threads_ns.entry(read("comm").trim().to_owned()).or_insert(0) += on_cpu;
             usage.voluntary_switches += number_after(&read("status"), "voluntary_ctxt_switches:");
         }

@@ -22,7 +22,11 @@ use tokio::sync::Notify;
 const FILE_BYTES: u64 = 256 << 20;
 
 /// Runs until it is killed; says on stderr where it listens.
-pub(crate) fn run(upstreams: &[SocketAddr], journal: Option<&Path>, record_bytes: usize) -> Result<(), BenchError> {
+pub(crate) fn run(
+    upstreams: &[SocketAddr],
+    journal: Option<&Path>,
+    record_bytes: usize,
+) -> Result<(), BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(BenchError::io("start", "a runtime"))?;
     let work = Arc::new(Notify::new());
@@ -38,7 +42,8 @@ pub(crate) fn run(upstreams: &[SocketAddr], journal: Option<&Path>, record_bytes
     });
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
-        let socket = TcpListener::bind(("127.0.0.1", 0)).await.map_err(BenchError::io("listen on", "loopback"))?;
+        let socket =
+            TcpListener::bind(("127.0.0.1", 0)).await.map_err(BenchError::io("listen on", "loopback"))?;
         let address = socket.local_addr().map_err(BenchError::io("listen on", "loopback"))?;
         eprintln!("relay listens on {address}");
         tokio::task::spawn_local(hub.clone().turns());
