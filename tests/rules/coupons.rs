@@ -1,7 +1,7 @@
 //! Rules 17 and 18: the coupon purchase, the plan of two legs, with every failure of each.
 
 use crate::balanced;
-use yika_tests::setup::{BANK_A, COUPONS, TIMEOUT_MS};
+use yika_tests::setup::{BANK_A, BANK_B, COUPONS, TIMEOUT_MS};
 use yika_tests::world::mti;
 use yika_tests::{BankRequest, Terminal, Wire, World, purchase};
 
@@ -210,4 +210,42 @@ fn rule_18_reversal_and_void_undo_both_parts_and_a_partial_refund_the_bank_part_
         assert_eq!(world.open_obligations(), 0, "{undo}");
         balanced(&world);
     }
+}
+
+#[test]
+fn rule_18_the_bank_may_speak_another_dialect_than_the_terminal() {
+    for silent in [false, true] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        world.sends(terminal, &coupon_purchase().with(2, "6222000000000000003").with(60, "free text"));
+        let asked = world.at_bank(COUPONS).unwrap();
+        grant(&mut world, &asked, 300);
+        let rest = world.at_bank(BANK_B).unwrap();
+        assert_eq!(rest.wire.amount(), 700);
+        if !silent {
+            world.bank_answers(&rest, "00");
+            assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        } else {
+            world.advance(TIMEOUT_MS + 10);
+            assert_eq!(world.answer(terminal).unwrap().code(), "68");
+            let bank = world.at_bank(BANK_B).unwrap();
+            assert_eq!(bank.wire.mti, mti(0x0400));
+            world.bank_answers(&bank, "00");
+            let coupon = world.at_bank(COUPONS).unwrap();
+            world.bank_answers(&coupon, "00");
+        }
+        assert_eq!(world.open_obligations(), 0);
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_18_a_coupon_that_grants_nothing_never_charges_the_whole_amount() {
+    let mut world = World::new();
+    let (terminal, _, asked) = begin(&mut world);
+    grant(&mut world, &asked, 0);
+    assert_eq!(world.answer(terminal).unwrap().code(), "51");
+    assert!(world.at_bank(BANK_A).is_none());
+    assert_eq!(reversals(&mut world), [COUPONS]);
+    balanced(&world);
 }

@@ -221,3 +221,22 @@ impl Bank {
         self.approved.values().sum()
     }
 }
+
+#[test]
+fn a_crash_with_thousands_in_flight_is_recovered_in_frames_that_can_be_read_again() {
+    let mut settings = yika_tests::setup::config();
+    settings.journal.segment_bytes = 8 << 20;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    for _ in 0..900 {
+        world.sends(terminal, &purchase(100).with(43, "x".repeat(40)));
+        world.sends(terminal, &purchase(100).with(2, "6222000000000000003").with(43, "x".repeat(40)));
+    }
+    world.crash();
+    assert!(world.open_obligations() >= 1700, "all are reversed");
+    assert!(world.driver.core.durable.open.is_empty());
+    balanced(&world);
+    world.crash();
+    assert!(world.open_obligations() >= 1700, "and still owed after another crash");
+    balanced(&world);
+}

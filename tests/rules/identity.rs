@@ -175,3 +175,44 @@ fn rule_16_f7_is_utc_for_iso87_and_local_for_unionpay_and_currency_has_a_default
     assert_eq!(&to_a.wire.text(7)[..8], "11232330");
     assert_eq!(&to_b.wire.text(7)[..8], "11240730");
 }
+
+#[test]
+fn rule_11_a_partial_approval_can_be_reversed_and_one_over_the_whole_is_an_approval() {
+    let mut settings = config();
+    settings.participants[1].link.as_mut().unwrap().partial_approval = true;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(1000));
+    let request = world.at_bank(BANK_A).unwrap();
+    let partial = world.answer_to(&request, "10").with(4, "000000000400");
+    world.bank_sends(&request, &partial);
+    assert_eq!(world.answer(terminal).unwrap().code(), "10");
+    world.sends_raw(terminal, &sent.reversal("000800"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    let undone = world.at_bank(BANK_A).unwrap();
+    assert_eq!((undone.wire.mti, undone.wire.amount()), (mti(0x0420), 1000));
+    world.bank_answers(&undone, "00");
+    world.sends(terminal, &purchase(500));
+    let request = world.at_bank(BANK_A).unwrap();
+    let whole = world.answer_to(&request, "10");
+    world.bank_sends(&request, &whole);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn rule_01_a_repeated_refund_does_not_turn_the_trace_counter_back() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (_, answer) = approved(&mut world, terminal, &purchase(1000));
+    let mut refund = purchase(300).with(3, "200000").with(37, answer.text(37));
+    refund.mti = mti(0x0220);
+    world.sends(terminal, &refund);
+    let silent = world.at_bank(BANK_A).unwrap();
+    let (_, _) = approved(&mut world, terminal, &purchase(10));
+    world.advance(TIMEOUT_MS + 10);
+    let repeat = world.at_bank(BANK_A).unwrap();
+    assert_eq!(repeat.wire.stan(), silent.wire.stan());
+    world.sends(terminal, &purchase(20));
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.stan(), "000004");
+}

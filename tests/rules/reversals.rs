@@ -151,3 +151,15 @@ fn rule_08_a_reversal_queues_behind_the_advice_of_the_same_card() {
     world.bank_answers(&second, "00");
     balanced(&world);
 }
+
+#[test]
+fn rule_05_the_same_f11_of_another_moment_is_another_payment() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100).with(11, "000001"));
+    let lost = sent.clone().with(7, "1123235959");
+    world.sends_raw(terminal, &lost.reversal("000050"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert!(world.at_bank(BANK_A).is_none(), "the payment that was made stands");
+    balanced(&world);
+}

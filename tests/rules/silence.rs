@@ -46,6 +46,21 @@ fn rule_04_a_silent_balance_owes_nothing() {
 }
 
 #[test]
+fn rule_04_an_approved_balance_owes_nothing_either() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(0).with(3, "310000"));
+    let request = world.at_bank(BANK_A).unwrap();
+    let answer = world.answer_to(&request, "00").with(54, "0002156C000000012345");
+    world.bank_sends(&request, &answer);
+    let told = world.answer(terminal).unwrap();
+    assert_eq!((told.code().as_str(), told.text(54).as_str()), ("00", "0002156C000000012345"));
+    assert_eq!(world.open_obligations(), 0);
+    assert!(world.at_bank(BANK_A).is_none());
+    balanced(&world);
+}
+
+#[test]
 fn rule_04_a_silent_refund_is_accepted_and_repeated() {
     let mut world = World::new();
     let terminal = world.terminal();
@@ -155,4 +170,23 @@ fn rule_12_codes_come_from_the_originators_dialect() {
     let iso = world.terminal();
     world.sends(iso, &purchase(100).with(49, "840"));
     assert_eq!(world.answer(iso).unwrap().code(), "12");
+}
+
+#[test]
+fn p6_a_reversal_that_ended_unknown_opens_again_also_after_a_restart() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    let reversal = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&reversal, "25");
+    world.crash();
+    assert_eq!(world.open_obligations(), 0);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.open_obligations(), 1);
+    let again = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&again, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
 }

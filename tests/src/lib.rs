@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
+pub mod process;
 pub mod setup;
 pub mod wire;
 pub mod world;

@@ -103,7 +103,7 @@ pub fn config() -> Config {
             message_bytes_max: 8 << 20,
             idle: Duration::from_secs(3600),
         },
-        journal: JournalConfig { segment_bytes: 256 * 1024, pending_bytes_max: 1 << 20 },
+        journal: JournalConfig { segment_bytes: 512 * 1024, pending_bytes_max: 1 << 20 },
         participants: vec![
             participant(ACQUIRER, None),
             participant(BANK_A, Some(link("iso87-ascii", 1))),

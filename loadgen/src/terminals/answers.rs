@@ -18,6 +18,9 @@ const SIGN_ON_ANSWER: Mti = Mti::new(0x0810);
 /// Codes after which an advice or refund is sent again: nobody has taken it into custody yet.
 const TRY_AGAIN: [[u8; 2]; 7] = [*b"58", *b"77", *b"91", *b"96", *b"97", *b"A0", *b"92"];
 
+/// Those of them that are refusals: there was no transaction, so a repeat is a new attempt.
+const NO_DECISION: [[u8; 2]; 5] = [*b"58", *b"77", *b"96", *b"97", *b"A0"];
+
 /// What an answer says.
 struct Answer {
     mti: Mti,
@@ -120,7 +123,9 @@ impl Terminals {
         let operation = &mut self.operations[terminal.operation as usize];
         operation.code = answer.code;
         self.metrics.code(answer.code);
-        if until_answered(operation.kind) && TRY_AGAIN.contains(&answer.code) {
+        // A refund that was decided on is decided; only a refusal (96) or a bad MAC was no decision.
+        let undecided = operation.kind != Kind::Refund || NO_DECISION.contains(&answer.code);
+        if until_answered(operation.kind) && undecided && TRY_AGAIN.contains(&answer.code) {
             self.timers.pause(answer.terminal, now_ns, &mut terminal.timer);
             return;
         }

@@ -85,6 +85,9 @@ struct DemoArgs {
     /// Where the journal goes; the folder for temporary files if not given
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Leave the folder behind, to look into its journal
+    #[arg(long)]
+    keep: bool,
     /// Run although the folder is in memory, where nothing is durable
     #[arg(long)]
     allow_tmpfs: bool,
@@ -164,7 +167,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Config(_) | CliError::Key(_) => 78,
-            CliError::Serve(ServeError::Key(_)) => 78,
+            CliError::Serve(ServeError::Key(_) | ServeError::Debts { .. }) => 78,
             CliError::Demo(DemoError::Tmpfs { .. }) => 2,
             CliError::Demo(DemoError::Config(_)) => 70,
             CliError::Serve(_) | CliError::Demo(_) | CliError::Journal(_) | CliError::Control(_) => 74,
@@ -205,6 +208,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
                 calm: args.calm,
                 json: args.json,
                 folder: args.dir,
+                keep: args.keep,
                 allow_tmpfs: args.allow_tmpfs,
             })?;
             Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -163,14 +163,18 @@ impl Durable {
             .put(intent.key, Dedupe { fingerprint: intent.fingerprint, state: DedupeState::Done(seq) });
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
         self.dedupe_ring.push(Expiry::new(at_ms, intent.key));
-        let stands = outcome.code.is_approved() && first_life(intent.kind).is_some();
+        let stands =
+            (outcome.code.is_approved() || outcome.approved > 0) && first_life(intent.kind).is_some();
         if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
             target.busy = None;
             if stands {
                 apply_to_target(target, intent.kind, outcome.approved);
             }
         }
-        let handles = self.handles_of(intent);
+        // A newer transaction of the same terminal and F11 keeps its place.
+        let own = |held: &Handle| *held == Handle::Open(intent.tx);
+        let handles = self.handles_of(intent).into_iter();
+        let handles: Vec<_> = handles.filter(|handle| self.handles.get(handle).is_some_and(own)).collect();
         if !stands {
             for handle in handles {
                 self.handles.put(handle, Handle::Ended(intent.tx));
@@ -219,6 +223,7 @@ impl Durable {
             rrn: intent.rrn,
             card: intent.card,
             money: Money { minor: outcome.approved, ..intent.money },
+            asked: intent.money.minor,
             used: 0,
             date: intent.date,
             expires_ms: self.wall_ms.saturating_add(self.limits.original_window_ms),
@@ -240,7 +245,7 @@ impl Durable {
         if let Some(target) = original.target.and_then(|no| self.originals.get_mut(no.0)) {
             undo_on_target(target, original.kind, original.money.minor);
         }
-        if original.stand_in {
+        if original.stand_in && original.date == self.dates.current {
             self.give_back_stand_in(&original);
         }
     }
@@ -315,7 +320,10 @@ impl Durable {
 
     fn owe(&mut self, owed: Owed) {
         self.next_obligation = self.next_obligation.max(owed.id.0 + 1);
-        self.note_stan(owed.participant, owed.identity.stan);
+        if owed.kind != OwedKind::Repeat {
+            // A repeat keeps the F11 of its leg, which the counter has long passed.
+            self.note_stan(owed.participant, owed.identity.stan);
+        }
         *self.owing.entry_or(owed.of.tx, || 0) += 1;
         let date = self.book_date(owed.date);
         self.books.book(date, owed.money.currency).owed += owed.books();

@@ -10,6 +10,7 @@ use super::ids::{LegRef, Money, Now, ObligationId};
 use super::plan::{LegResult, PARTIAL};
 use super::table::AnswerKey;
 use super::volatile::{Awaiting, LateWatch};
+use yika_codec::Code;
 
 /// What an answer must agree with, besides its key.
 struct Sent {
@@ -59,10 +60,14 @@ impl Core {
         match self.live.awaiting.get(&key) {
             Some(Awaiting::Leg(leg)) => {
                 let leg = *leg;
-                let result = match (code.is_approved(), partial && agreed < sent.money.minor) {
-                    (true, _) => LegResult::Approved(agreed),
-                    (_, true) => LegResult::Partial(agreed),
-                    _ => LegResult::Declined(code),
+                let whole = agreed >= sent.money.minor;
+                let result = match approves(code) {
+                    // A coupon that grants nothing is no coupon: the bank is not asked for the whole (rule 18).
+                    true if sent.may_grant_less && agreed == 0 => LegResult::Partial(0),
+                    true => LegResult::Approved(agreed),
+                    false if partial && whole => LegResult::Approved(agreed),
+                    false if partial => LegResult::Partial(agreed),
+                    false => LegResult::Declined(code),
                 };
                 self.let_reversal_go(now, batch, leg);
                 self.leg_ended(now, batch, leg, result, answer.record);
@@ -118,10 +123,10 @@ impl Core {
 
     /// First final answer wins; a later one is recorded with how late it was, and an approval makes sure
     /// that its reversal exists (P6).
-    fn late(&mut self, now: Now, batch: &mut Batch, key: AnswerKey, code: yika_codec::Code, agreed: u64) {
+    fn late(&mut self, now: Now, batch: &mut Batch, key: AnswerKey, code: Code, agreed: u64) {
         let Some(Awaiting::Late(watch)) = self.live.awaiting.take(&key) else { return };
         let late_ms = now.mono_us.saturating_sub(watch.ended_us) / 1000;
-        let approved = code.is_approved() || code == PARTIAL;
+        let approved = approves(code) || code == PARTIAL;
         self.counters.late += 1;
         let effect = if approved { self.late_effect(now, &watch, agreed) } else { LateEffect::None };
         if approved {
@@ -188,6 +193,12 @@ impl Core {
     }
 }
 
+/// Codes by which a participant agrees: 00, and those that add something to it (ID seen, VIP, track update, and
+/// UnionPay's "accepted, confirmed later"). The terminal is told 00.
+fn approves(code: Code) -> bool {
+    matches!(code.bytes(), b"00" | b"08" | b"11" | b"16" | b"A2" | b"A4" | b"A5" | b"A6")
+}
+
 /// What the participant agrees to; None when amount or currency make it no answer (rule 11).
 fn agreed(answer: &Answer, sent: &Sent, partial: bool) -> Option<u64> {
     if answer.currency.is_some_and(|currency| currency != sent.money.currency) {
@@ -197,6 +208,7 @@ fn agreed(answer: &Answer, sent: &Sent, partial: bool) -> Option<u64> {
         None if sent.may_grant_less || partial => None.or((!partial).then_some(sent.money.minor)),
         None => Some(sent.money.minor),
         Some(minor) if minor == sent.money.minor => Some(minor),
+        Some(0) if partial => None,
         Some(minor) if minor < sent.money.minor && (partial || sent.may_grant_less) => Some(minor),
         Some(_) => None,
     }

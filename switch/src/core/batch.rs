@@ -76,6 +76,20 @@ impl<'a> Records<'a> {
     pub fn new(body: &'a [u8]) -> Self {
         Records { rest: body }
     }
+
+    /// How many records stand within the first `bytes_max` bytes, at least one, and the bytes they take.
+    pub fn leading(body: &[u8], bytes_max: usize) -> (u32, usize) {
+        let (mut count, mut bytes) = (0, 0);
+        for record in Records::new(body).map_while(Result::ok) {
+            let len = RECORD_HEADER_BYTES + record.entry.len();
+            if count > 0 && bytes + len > bytes_max {
+                break;
+            }
+            count += 1;
+            bytes += len;
+        }
+        (count, bytes)
+    }
 }
 
 impl<'a> Iterator for Records<'a> {

@@ -56,7 +56,8 @@ impl Core {
         let Some(open) = self.durable.open.get(&tx) else { return };
         let codes = self.codes_of(tx);
         let code = end.code.unwrap_or_else(|| code_for(end.reason, codes, open.intent.silence_code));
-        let reversing = end.reason == Reason::Reversed;
+        // A balance is approved over nothing: what stands is told by the reason, not by the amount.
+        let stands = matches!(end.reason, Reason::Approved | Reason::Accepted);
         let mut ends = open.ends.clone();
         if let Some(last) = ends.last_mut() {
             *last = end.leg;
@@ -64,7 +65,7 @@ impl Core {
         let mut id = ObligationId(self.durable.next_obligation);
         let mut owed = Vec::new();
         for (at, leg_end) in ends.iter_mut().enumerate() {
-            if let Some(kind) = undo(leg_end, open.intent.legs[at].silence, end.approved > 0, reversing) {
+            if let Some(kind) = undo(leg_end, open.intent.legs[at].silence, stands) {
                 owed.push(self.owed_for(now, open, at, kind, id));
                 owed.last_mut().expect("pushed on the line above").stood =
                     (leg_end.state == LegState::Compensated).then_some(leg_end.agreed);
@@ -290,9 +291,9 @@ impl Core {
 
 /// What a leg that ended like this turns into, given how the transaction ends: nothing is owed, or an
 /// obligation. Compensation and reversal go into the same entry, so that no leg is undone alone (rule 17).
-fn undo(end: &mut LegEnd, silence: Silence, approved: bool, reversing: bool) -> Option<OwedKind> {
+fn undo(end: &mut LegEnd, silence: Silence, stands: bool) -> Option<OwedKind> {
     match end.state {
-        LegState::Approved if !approved => {
+        LegState::Approved if !stands => {
             end.state = LegState::Compensated;
             Some(OwedKind::Reverse)
         }
@@ -300,7 +301,7 @@ fn undo(end: &mut LegEnd, silence: Silence, approved: bool, reversing: bool) -> 
             end.state = LegState::Unknown;
             match silence {
                 Silence::Nothing => None,
-                Silence::Repeat if !reversing => Some(OwedKind::Repeat),
+                Silence::Repeat if stands => Some(OwedKind::Repeat),
                 Silence::Repeat | Silence::Reverse => Some(OwedKind::Reverse),
             }
         }

@@ -42,13 +42,26 @@ impl Core {
             self.durable.handles.get(&self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan))
         };
         if let Some(stan) = facts.original.stan {
-            return by_stan(stan);
+            return by_stan(stan).filter(|held| self.same_moment(facts, held));
         }
         let by_rrn = || {
             let rrn = facts.original.rrn.or(facts.rrn)?;
             self.durable.handles.get(&self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn))
         };
         by_rrn().or_else(|| by_stan(facts.stan).filter(|_| facts.kind == Kind::Reversal))
+    }
+
+    /// F90 names the original's F7 too: the same F11 of another day is another payment.
+    fn same_moment(&self, facts: &Facts, held: &Handle) -> bool {
+        let sent_at = match held {
+            Handle::Kept(no) => self.durable.original(*no).map(|original| original.sent_at),
+            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.sent_at),
+            Handle::Ended(_) | Handle::ReversedBefore { .. } => None,
+        };
+        match (facts.original.sent_at, sent_at) {
+            (Some(named), Some(held)) => held == 0 || named == held,
+            _ => true,
+        }
     }
 
     /// Why rule 6 forbids it; None when it does not.

@@ -154,13 +154,22 @@ impl Core {
     fn not_sent(&mut self, now: Now, batch: &mut Batch, of: SendOf, why: Unsent) {
         self.counters.not_sent += 1;
         match of {
-            SendOf::Obligation(id) => self.obligation_not_sent(now, batch, id),
+            SendOf::Obligation(id) => self.obligation_not_sent(now, batch, id, why),
             SendOf::Leg(leg) if self.under_way(leg) => {
+                // Nothing was sent: no obligation of this leg has anything to wait for.
+                if let Some(live) = self.live.live.get_mut(&leg.tx) {
+                    live.emitted &= !(1 << leg.leg);
+                }
                 self.leg_ended(now, batch, leg, LegResult::Unsent(why), FieldSet::new());
             }
             SendOf::Leg(leg) => {
-                if let Some(id) = self.live.unwritten.remove(&leg) {
+                let Some(id) = self.live.unwritten.remove(&leg) else { return };
+                let undoes = |held: &durable::Obligation| held.owed.kind == entry::OwedKind::Reverse;
+                if self.durable.obligations.get(&id).is_some_and(undoes) {
                     self.discharge(now, batch, id, entry::Discharge::NeverSent);
+                } else {
+                    // A refund that was told is still owed: it goes out for the first time.
+                    self.release_obligation(now, batch, id);
                 }
             }
         }

@@ -23,6 +23,8 @@ pub struct Original {
     pub card: Option<CardToken>,
     /// As approved.
     pub money: Money,
+    /// F4 of the request: more than `money` after a partial approval.
+    pub asked: u64,
     /// The sum of refunds so far, or the amount of its completion.
     pub used: u64,
     pub date: BusinessDate,

@@ -73,7 +73,7 @@ pub fn next(tx: &OpenTx, result: LegResult, allowed: Allowed) -> Next {
         }
         LegResult::Partial(part) => end(Reason::PartialNotAllowed, None, 0, LegState::Approved, part),
         LegResult::Declined(code) => end(Reason::Declined, Some(code), 0, LegState::Declined, 0),
-        LegResult::Silent if silence(tx) == Silence::Repeat => {
+        LegResult::Silent if silence(tx) == Silence::Repeat && is_last(tx) => {
             end(Reason::Accepted, Some(Code::APPROVED), total, LegState::Sent, 0)
         }
         LegResult::Silent => end(Reason::TimedOut, None, 0, LegState::Sent, 0),
@@ -85,6 +85,11 @@ pub fn next(tx: &OpenTx, result: LegResult, allowed: Allowed) -> Next {
 /// One leg, and none to follow.
 pub fn is_single(tx: &OpenTx) -> bool {
     tx.intent.legs.len() == 1 && tx.intent.later.is_empty()
+}
+
+/// No leg follows the one under way.
+fn is_last(tx: &OpenTx) -> bool {
+    tx.intent.later.len() < tx.intent.legs.len()
 }
 
 /// The amount of the leg that follows the one under way, if one does.

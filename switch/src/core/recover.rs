@@ -6,7 +6,7 @@ use super::Core;
 use super::batch::Batch;
 use super::durable::Durable;
 use super::effect::Event;
-use super::entry::{Entry, OwedKind, Reason};
+use super::entry::{Entry, Owed, OwedKind, Reason};
 use super::finish::next_stan;
 use super::ids::{LegRef, Now, ParticipantId};
 use super::plan::{Allowed, End, LegResult, Next, next};
@@ -48,6 +48,11 @@ impl Core {
             // An earlier life may have sent it: it goes out as a repeat.
             self.enqueue(now, id, participant, None, 1);
         }
+        let lapsed: Vec<_> =
+            self.durable.lapsed.iter().map(|(id, lapsed)| (*id, lapsed.owed.clone())).collect();
+        for (id, owed) in lapsed {
+            self.watch_reversed(now, id, &owed);
+        }
         for tx in self.durable.open.keys_sorted() {
             self.end_in_doubt(now, batch, tx);
         }
@@ -66,8 +71,11 @@ impl Core {
 
     /// A late answer to the original of an open reversal must still find it (P6).
     fn watch_original(&mut self, now: Now, id: super::ids::ObligationId) {
-        let Some(held) = self.durable.obligations.get(&id) else { return };
-        let owed = &held.owed;
+        let Some(owed) = self.durable.obligations.get(&id).map(|held| held.owed.clone()) else { return };
+        self.watch_reversed(now, id, &owed);
+    }
+
+    fn watch_reversed(&mut self, now: Now, id: super::ids::ObligationId, owed: &Owed) {
         let Some(original) = owed.original.filter(|_| owed.kind == OwedKind::Reverse) else { return };
         let watch = LateWatch {
             leg: LegRef { tx: owed.of.tx, leg: owed.of.leg },

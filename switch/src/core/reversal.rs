@@ -37,7 +37,8 @@ impl Core {
                 );
             }
             Some(Handle::ReversedBefore { .. }) | None => {
-                let of = facts.original.stan.map(|stan| ReversalOf::Unknown {
+                let stan = facts.original.stan.unwrap_or(facts.stan);
+                let of = Some(ReversalOf::Unknown {
                     handle: self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan),
                     sent_at: facts.original.sent_at.unwrap_or(0),
                 });
@@ -97,7 +98,9 @@ impl Core {
         let Some(original) = self.durable.original(no) else { return };
         let facts = &request.facts;
         let other_card = facts.card.is_some_and(|card| Some(card.token) != original.card);
-        if other_card || (facts.amount != 0 && facts.money() != original.money) {
+        let amounts = [0, original.money.minor, original.asked];
+        let other_amount = !amounts.contains(&facts.amount) || facts.currency != original.money.currency;
+        if other_card || other_amount {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
         let used = original.used > 0 && original.life == Life::Approved;

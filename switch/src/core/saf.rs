@@ -4,7 +4,7 @@
 
 use super::Core;
 use super::batch::Batch;
-use super::effect::{Alarm, Body, Effect, Send, SendOf};
+use super::effect::{Alarm, Body, Effect, Send, SendOf, Unsent};
 use super::entry::{Discharge, Entry, OwedKind};
 use super::ids::{CardToken, LegRef, Now, ObligationId, ParticipantId, TxId};
 use super::settings::ParticipantSettings;
@@ -36,6 +36,23 @@ enum Lane {
 struct Tries {
     sent: u32,
     refused: u8,
+    /// Its place in `due`, while it has one.
+    due_us: Option<u64>,
+}
+
+impl SafQueue {
+    /// Lets an obligation go at this moment; it stands in the queue once.
+    fn schedule(&mut self, id: ObligationId, at_us: u64) {
+        self.unschedule(id);
+        self.tries.entry(id).or_default().due_us = Some(at_us);
+        self.due.insert((at_us, id));
+    }
+
+    fn unschedule(&mut self, id: ObligationId) {
+        if let Some(at_us) = self.tries.get_mut(&id).and_then(|tries| tries.due_us.take()) {
+            self.due.remove(&(at_us, id));
+        }
+    }
 }
 
 /// The kind of message an obligation is sent as.
@@ -65,7 +82,7 @@ impl Core {
         let Some(held) = self.durable.obligations.get(&id) else { return };
         let lane = lane(held.owed.card, id);
         let queue = self.live.saf.entry(participant).or_default();
-        queue.tries.insert(id, Tries { sent, refused: 0 });
+        queue.tries.insert(id, Tries { sent, ..Tries::default() });
         let waiting = queue.lanes.entry(lane).or_default();
         waiting.push_back(id);
         let first = waiting.len() == 1;
@@ -74,7 +91,7 @@ impl Core {
                 self.live.unwritten.insert(leg, id);
             }
             None if first => {
-                queue.due.insert((now.mono_us, id));
+                queue.schedule(id, now.mono_us);
             }
             None => {}
         }
@@ -87,7 +104,7 @@ impl Core {
         if let Some(queue) = self.live.saf.get_mut(&participant)
             && queue.lanes.get(&lane).and_then(|waiting| waiting.front()) == Some(&id)
         {
-            queue.due.insert((now.mono_us, id));
+            queue.schedule(id, now.mono_us);
         }
         self.pump(now, batch, participant);
     }
@@ -113,8 +130,9 @@ impl Core {
             let Some(first) = queue.due.first().copied().filter(|first| first.0 <= now.mono_us) else {
                 return;
             };
-            queue.due.remove(&first);
             let id = first.1;
+            queue.due.remove(&first);
+            queue.unschedule(id);
             let Some(held) = self.durable.obligations.get(&id).filter(|held| held.parked.is_none()) else {
                 continue;
             };
@@ -150,6 +168,9 @@ impl Core {
     /// Rule 7, once for all kinds.
     pub(super) fn obligation_answered(&mut self, now: Now, batch: &mut Batch, id: ObligationId, code: Code) {
         let Some(held) = self.durable.obligations.get(&id) else { return };
+        if held.parked.is_some() && !matches!(code.bytes(), b"00" | b"94") {
+            return;
+        }
         let (participant, kind) = (held.owed.participant, held.owed.kind);
         let timeout_ms = self.settings.participant(participant).map_or(0, |p| p.timeout_us / 1000);
         let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms);
@@ -177,7 +198,7 @@ impl Core {
     ) {
         let queue = self.live.saf.entry(participant).or_default();
         let tries = queue.tries.entry(id).or_default();
-        tries.refused += 1;
+        tries.refused = tries.refused.saturating_add(1);
         if tries.refused < REFUSALS_MAX {
             return self.back_off(now, id, participant);
         }
@@ -191,13 +212,18 @@ impl Core {
         let Some(queue) = self.live.saf.get_mut(&participant) else { return };
         let sent = queue.tries.get(&id).map_or(1, |tries| tries.sent.max(1));
         queue.out.remove(&id);
-        queue.due.insert((now.mono_us + wait_us(settings, sent), id));
+        queue.schedule(id, now.mono_us + wait_us(settings, sent));
     }
 
-    pub(super) fn obligation_not_sent(&mut self, now: Now, batch: &mut Batch, id: ObligationId) {
+    /// No line was free: later. A message that cannot be written in the participant's dialect never will be: that
+    /// counts as a refusal, so that an operator hears of it.
+    pub(super) fn obligation_not_sent(&mut self, now: Now, batch: &mut Batch, id: ObligationId, why: Unsent) {
         let Some(held) = self.durable.obligations.get(&id) else { return };
         let participant = held.owed.participant;
-        self.back_off(now, id, participant);
+        match why {
+            Unsent::Unwritable => self.refused(now, batch, id, participant, Code::new(*b"30")),
+            Unsent::NoLine | Unsent::TooOld | Unsent::Pin => self.back_off(now, id, participant),
+        }
         self.pump(now, batch, participant);
     }
 
@@ -216,7 +242,11 @@ impl Core {
     /// Lines came up: what waited out its back-off only because nobody was there goes now.
     pub(super) fn hasten(&mut self, now: Now, participant: ParticipantId) {
         if let Some(queue) = self.live.saf.get_mut(&participant) {
-            queue.due = queue.due.iter().map(|(at, id)| ((*at).min(now.mono_us), *id)).collect();
+            let waiting: Vec<_> =
+                queue.due.iter().filter(|(at, _)| *at > now.mono_us).map(|(_, id)| *id).collect();
+            for id in waiting {
+                queue.schedule(id, now.mono_us);
+            }
         }
     }
 
@@ -249,14 +279,15 @@ impl Core {
         self.live.unwritten.retain(|_, waiting| *waiting != id);
         if let Some(queue) = self.live.saf.get_mut(&participant) {
             queue.out.remove(&id);
+            queue.unschedule(id);
             queue.tries.remove(&id);
-            queue.due.retain(|(_, due)| *due != id);
             let lane = lane(card, id);
             if let Some(waiting) = queue.lanes.get_mut(&lane) {
                 waiting.retain(|held| *held != id);
                 match waiting.front() {
                     Some(next) if !self.live.unwritten.values().any(|held| held == next) => {
-                        queue.due.insert((now.mono_us, *next));
+                        let next = *next;
+                        queue.schedule(next, now.mono_us);
                     }
                     Some(_) => {}
                     None => {

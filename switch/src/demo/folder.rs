@@ -43,6 +43,12 @@ impl Folder {
         Ok(Folder { held, file_system })
     }
 
+    /// Stays when the demo ends.
+    pub(super) fn keep(self) {
+        // The path was already told; what this returns is the same.
+        let _ = self.held.keep();
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.held.path()
     }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use table::Summary;
 use yika_keystore::{Keystore, Lmk};
-use yika_loadgen::{IssuerError, Progress, RunError, reconcile};
+use yika_loadgen::{IssuerError, Progress, Reconciliation, RunError, reconcile};
 
 /// What the demo's command line says.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct DemoOptions {
     pub json: bool,
     /// Where the journal goes; None: the system's folder for temporary files.
     pub folder: Option<PathBuf>,
+    /// Leave the folder behind, for `yika journal`.
+    pub keep: bool,
     /// A file system in memory makes durability a pretence; it must be asked for.
     pub allow_tmpfs: bool,
 }
@@ -120,15 +122,23 @@ pub fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     let counts = table::count(&FileDisk::read_only(&folder.journal()), &keys)?;
     let summary =
         Summary::new(&report, &result, &opened.durable, counts, &recovery_ms, open, options.seconds);
-    if options.json {
-        println!("{}", summary.json());
-    } else {
-        println!("{}", summary.table());
-        for mismatch in result.mismatches.iter().take(10) {
-            println!("   {mismatch:?}");
-        }
+    show(options, &summary, &result);
+    if options.keep {
+        say(format!("kept: look into it with `yika journal stats --data {}`", folder.data().display()));
+        folder.keep();
     }
     Ok(summary.balanced())
+}
+
+fn show(options: &DemoOptions, summary: &Summary, result: &Reconciliation) {
+    if options.json {
+        println!("{}", summary.json());
+        return;
+    }
+    println!("{}", summary.table());
+    for mismatch in result.mismatches.iter().take(10) {
+        println!("   {mismatch:?}");
+    }
 }
 
 fn say(json: bool, text: &str) {

@@ -34,6 +34,9 @@ impl InBuf {
     }
 }
 
+/// Taken bytes that are kept at most, while others wait behind them.
+const KEPT_BYTES: usize = 1 << 16;
+
 /// Bytes on their way to the kernel, and where each send in them ends.
 #[derive(Default)]
 pub struct OutBuf {
@@ -78,11 +81,18 @@ impl OutBuf {
             written(*of);
             self.marks.pop_front();
         }
+        if self.taken > KEPT_BYTES && self.taken > self.bytes.len() / 2 {
+            // A peer that never lets the buffer run empty must not keep all that was ever sent.
+            self.bytes[..self.taken].zeroize();
+            self.bytes.drain(..self.taken);
+            self.base = position;
+            self.taken = 0;
+        }
         if self.is_empty() {
             self.base = position;
             self.taken = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > 1 << 16 {
+            if self.bytes.capacity() > KEPT_BYTES {
                 self.bytes = Vec::new();
             }
         }

@@ -9,8 +9,9 @@ use yika_codec::{Code, FieldMask, FieldSet, Kind, Message, Mti, ReversalStyle};
 use yika_keystore::Tokenizer;
 
 /// What an obligation may need of a request (design.md, custody): never PIN, track or card codes.
-const CUSTODY: FieldMask =
-    FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 38, 41, 42, 43, 49, 60, 61]);
+const CUSTODY: FieldMask = FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 38, 41, 42, 43, 49]);
+/// F60 and F61 mean something only where the dialect gives them fixed parts (batch, original).
+const CUSTODY_POS: FieldMask = FieldMask::of(&[60, 61]);
 /// The chip data that a reversal may carry: TVR, issuer application data, ATC, interface device serial number.
 const CUSTODY_TAGS: [u32; 4] = [0x95, 0x9f10, 0x9f36, 0x9f1e];
 const CUSTODY_BYTES_MAX: usize = 1024;
@@ -58,7 +59,7 @@ pub fn facts(
         .and_then(|stamp| nearest_moment(stamp, f7_zone, wall_ms))
         .or_else(|| nearest_moment(local_at?, zone_minutes, wall_ms));
     let coupon = if kind == Kind::Purchase { coupon(message) } else { None };
-    let custody = custody(message, coupon.is_some());
+    let custody = custody(message);
     if custody.byte_len() > CUSTODY_BYTES_MAX {
         return Err(format("the fields to keep are longer than 1 KiB"));
     }
@@ -157,9 +158,10 @@ fn pos_batch(message: &Message<'_>) -> Option<u32> {
     number(text[..len].get(2..8)?)
 }
 
-fn custody(message: &Message<'_>, coupon: bool) -> FieldSet {
+fn custody(message: &Message<'_>) -> FieldSet {
     let mut kept = FieldSet::new();
-    let mask = if coupon { CUSTODY.with(48) } else { CUSTODY };
+    let pos = message.dialect().reversal() == ReversalStyle::F61Request;
+    let mask = if pos { CUSTODY.or(CUSTODY_POS) } else { CUSTODY };
     message.collect(&mask, &mut kept);
     if !kept.has(2)
         && let Some(pan) = message.pan()

@@ -48,8 +48,11 @@ pub struct Driver {
     released: Vec<Released<Effect>>,
     scratch: Scratch,
     last_tick_us: u64,
+    last_idle_us: u64,
     wall_ms: u64,
     draining: bool,
+    /// The system clock is behind ours, and that was told.
+    clock_is_back: bool,
     pub counts: Counts,
     pub latency: Latency,
 }
@@ -112,6 +115,8 @@ pub const LATENCY_BOUNDS_US: [u64; 14] = [
 
 /// Timers are looked at this often.
 const TICK_US: u64 = 2_000;
+/// Idle sessions are looked for this often: there may be very many.
+const IDLE_CHECK_US: u64 = 1_000_000;
 /// Events of one batch: bounds a turn, and with it the wait of whoever came in meanwhile.
 const EVENTS_MAX: usize = 1024;
 
@@ -153,7 +158,9 @@ impl Driver {
             released: Vec::new(),
             scratch: Scratch::default(),
             last_tick_us: now.mono_us,
+            last_idle_us: now.mono_us,
             draining: false,
+            clock_is_back: false,
             counts: Counts::default(),
             latency: Latency { counts: [0; LATENCY_BOUNDS_US.len() + 1], sum_us: 0 },
         };
@@ -175,7 +182,7 @@ impl Driver {
             if self.answers.is_empty() && self.requests.is_empty() {
                 break;
             }
-            let full = self.draining || self.journal.is_full(&self.size);
+            let full = self.draining || self.journal.is_full(&self.size, self.core.durable.open.len());
             self.core.set_journal_full(full);
             let mut batch = Batch::new(now.wall_ms);
             for _ in 0..EVENTS_MAX {
@@ -239,6 +246,8 @@ impl Driver {
         if !session.out.is_empty() {
             self.outputs.push(Output::SessionOut(id));
         }
+        let slow = session.out.len() > self.rim.bounds.out_bytes_max;
+        let outcome = if slow { Err(Closed::SlowReader) } else { outcome };
         if let Err(why) = outcome {
             self.close_session(id, why);
         }
@@ -312,6 +321,7 @@ impl Driver {
         let Some(line) = self.lines.get_mut(id.0 as usize) else { return };
         let answers = &mut self.answers;
         line.out.took(count, |of| answers.push_back(Event::Written(of)));
+        self.note_carrying(id);
     }
 
     /// A cold read is done.
@@ -373,7 +383,9 @@ impl Driver {
     fn wall_forward(&mut self, now: Now) -> Now {
         if now.wall_ms >= self.wall_ms {
             self.wall_ms = now.wall_ms;
-        } else if self.wall_ms - now.wall_ms > 1000 {
+            self.clock_is_back = false;
+        } else if self.wall_ms - now.wall_ms > 1000 && !self.clock_is_back {
+            self.clock_is_back = true;
             self.outputs.push(Output::Alarm(Alarm::ClockBack { by_ms: self.wall_ms - now.wall_ms }));
         }
         Now { wall_ms: self.wall_ms, ..now }
@@ -403,6 +415,11 @@ impl Driver {
         if !line.out.is_empty() {
             self.outputs.push(Output::LineOut(id));
         }
+        self.note_carrying(id);
+    }
+
+    /// Tells the core when its participant gains or loses a line that carries requests.
+    fn note_carrying(&mut self, id: LineId) {
         let Some(participant) = self.rim.lines.get(id.0 as usize).map(|rim| rim.participant) else { return };
         let Some(group) = self.groups.get_mut(&participant) else { return };
         let carrying = group.lines.iter().filter(|line| self.lines[line.0 as usize].carries()).count() as u16;
@@ -452,18 +469,21 @@ impl Driver {
                 }
             }
         }
+        if now.mono_us.saturating_sub(self.last_idle_us) >= IDLE_CHECK_US {
+            self.last_idle_us = now.mono_us;
+            self.close_idle_sessions(now);
+        }
+    }
+
+    fn close_idle_sessions(&mut self, now: Now) {
         let idle_us = u64::try_from(self.rim.bounds.idle.as_micros()).unwrap_or(u64::MAX);
         let idle = |session: &&Session| {
-            session.inflight == 0 && now.mono_us.saturating_sub(session.last_heard_us) > idle_us
+            session.inflight == 0
+                && !session.closing
+                && now.mono_us.saturating_sub(session.last_heard_us) > idle_us
         };
-        let stale: Vec<SessionId> = self
-            .sessions
-            .iter()
-            .flatten()
-            .filter(idle)
-            .filter(|session| !session.closing)
-            .map(|s| s.id)
-            .collect();
+        let stale: Vec<SessionId> =
+            self.sessions.iter().flatten().filter(idle).map(|session| session.id).collect();
         for id in stale {
             self.close_session(id, Closed::Idle);
         }

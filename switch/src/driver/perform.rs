@@ -3,7 +3,7 @@
 
 use super::line::towards_line;
 use super::session::Closed;
-use super::wire::{Towards, write_reply, write_request};
+use super::wire::{Scratch, Towards, write_reply, write_request};
 use super::{Driver, Output};
 use crate::config::Sharing;
 use crate::core::effect::{Alarm, Effect, Event, Reply, Request, Send, Unsent};
@@ -126,9 +126,13 @@ impl Driver {
             wall_ms: now.wall_ms,
         };
         let was_empty = session.out.is_empty();
-        match write_reply(reply, &message, &to, &mut self.scratch, session.out.tail()) {
-            true => self.counts.replies += 1,
-            false => self.counts.replies_unwritable += 1,
+        let out = session.out.tail();
+        if write_reply(reply, &message, &to, &mut self.scratch, out)
+            || write_bare_reply(reply, &message, &to, &mut self.scratch, out)
+        {
+            self.counts.replies += 1;
+        } else {
+            self.counts.replies_unwritable += 1;
         }
         let too_much = session.out.len() > self.rim.bounds.out_bytes_max;
         if was_empty {
@@ -155,6 +159,8 @@ impl Driver {
             && session.id == id
         {
             session.inflight = session.inflight.saturating_sub(1);
+            // A paused session may be read again.
+            self.outputs.push(Output::SessionOut(id));
         }
         self.messages.forget(msg);
     }
@@ -214,6 +220,24 @@ impl Driver {
         let block = self.keys.store().rewrap(kek, &wrapped, into, algorithm, Mode::Both).ok()?;
         Some((usage, block))
     }
+}
+
+/// The same answer with nothing but F37 and F38: for a record that the originator's dialect cannot hold.
+fn write_bare_reply(
+    reply: &Reply,
+    request: &Message<'_>,
+    to: &Towards<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> bool {
+    let mut record = FieldSet::new();
+    for n in [37, 38] {
+        if let Some(value) = reply.record.get(n) {
+            record.set(n, value);
+        }
+    }
+    let bare = Reply { record, ..*reply };
+    write_reply(&bare, request, to, scratch, out)
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

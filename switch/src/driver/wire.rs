@@ -11,9 +11,9 @@ use zeroize::Zeroize;
 
 /// What a request carries over as it is, when both sides speak the same dialect: all but what the switch sets.
 const OURS: FieldMask = FieldMask::of(&[4, 7, 11, 32, 33, 37, 39, 52, 64, 90, 128]);
-/// What has the same meaning in every dialect. Private fields stay at home, but F48 where the other side knows it.
+/// What has the same meaning in every dialect. Private fields (F48, F60 to F63) stay at home.
 const COMMON: FieldMask =
-    FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 35, 38, 41, 42, 43, 48, 49, 53, 54, 55, 95]);
+    FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 35, 38, 41, 42, 43, 49, 53, 54, 55, 95]);
 /// What an answer repeats of its request.
 const ECHO: FieldMask = FieldMask::of(&[2, 3, 4, 7, 11, 12, 13, 23, 25, 32, 33, 37, 41, 42, 49, 60, 70]);
 /// Answer fields that are no echo: the answer record (design.md, section 3).
@@ -65,7 +65,7 @@ pub fn write_request(
     let mut draft = Draft::new(mti);
     draft.header(to.dialect.default_header());
     match (&send.body, &live) {
-        (Body::Kept(kept), _) => set_known(&mut draft, to.dialect, kept),
+        (Body::Kept(kept), _) => set_kept(&mut draft, to.dialect, kept),
         (Body::Live(_), Some(message)) if message.dialect().name() == to.dialect.name() => {
             for n in message.fields().filter(|n| !OURS.has(*n)) {
                 draft.splice(message, n);
@@ -263,6 +263,14 @@ fn translated_pin(
     let pan = message.pan().ok_or(Unsent::Pin)?;
     let format = if len == 16 { PinFormat::Iso4 } else { PinFormat::Iso0 };
     translate_pin(from, format, to, PinFormat::Iso0, pan.digits(), &pin).map(Some).map_err(|_| Unsent::Pin)
+}
+
+/// Custody, less what only the originator's dialect could read.
+fn set_kept<'a>(draft: &mut Draft<'a>, dialect: &Dialect, kept: &'a FieldSet) {
+    let pos = dialect.reversal() == ReversalStyle::F61Request;
+    for (n, value) in kept.iter().filter(|(n, _)| dialect.knows(*n) && (pos || ![60, 61].contains(n))) {
+        draft.set(n, value);
+    }
 }
 
 fn set_known<'a>(draft: &mut Draft<'a>, dialect: &Dialect, fields: &'a FieldSet) {

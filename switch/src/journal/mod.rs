@@ -14,12 +14,13 @@ pub mod writer;
 pub use reader::Reader;
 
 use crate::core::Misfit;
-use crate::core::batch::Batch;
+use crate::core::batch::{Batch, Records};
 use crate::core::durable::Durable;
 use crate::core::effect::Effect;
 use crate::core::entry::Entry;
 use crate::core::ids::Seq;
 use disk::{Disk, FileNo};
+use format::{BLOCK, FRAME_BODY_MAX};
 use reader::Index;
 use recovery::{RecoveryError, Scan, scan};
 use std::collections::VecDeque;
@@ -81,6 +82,24 @@ struct Inbox {
     closed: bool,
 }
 
+impl Inbox {
+    /// Appends records to the last body, or to a new one when it has no room.
+    fn add(&mut self, records: &[u8], count: u32, first_seq: u64, wall_ms: u64, makes_durable: u64) {
+        if !self.bodies.back().is_some_and(|(body, _)| body.has_room_for(records.len())) {
+            let mut body = self.spent.pop().unwrap_or_default();
+            body.records.clear();
+            (body.count, body.first_seq) = (0, first_seq);
+            self.bodies.push_back((body, 0));
+        }
+        if let Some((body, last)) = self.bodies.back_mut() {
+            body.records.extend_from_slice(records);
+            body.count += count;
+            body.wall_ms = wall_ms;
+            *last = makes_durable;
+        }
+    }
+}
+
 /// Plain counts for the metrics.
 #[derive(Default)]
 pub struct Stats {
@@ -101,6 +120,7 @@ pub struct Journal {
     threads: Vec<std::thread::JoinHandle<()>>,
     /// Without a thread, `step` commits: for tests and the simulator.
     stepped: Option<Writer>,
+    segment_bytes: u64,
 }
 
 /// Size and place of the journal.
@@ -204,6 +224,7 @@ impl Journal {
             last_batch: 0,
             threads: Vec::new(),
             stepped: None,
+            segment_bytes: size.segment_bytes,
         };
         Ok((journal, writer))
     }
@@ -215,18 +236,15 @@ impl Journal {
             self.last_batch += 1;
             self.shared.pending_bytes.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
             let mut inbox = self.shared.inbox();
-            let fits = inbox.bodies.back().is_some_and(|(body, _)| body.has_room_for(batch.records.len()));
-            if !fits {
-                let mut body = inbox.spent.pop().unwrap_or_default();
-                body.records.clear();
-                (body.count, body.first_seq) = (0, batch.first_seq.0);
-                inbox.bodies.push_back((body, 0));
-            }
-            if let Some((body, last)) = inbox.bodies.back_mut() {
-                body.records.extend_from_slice(&batch.records);
-                body.count += batch.count;
-                body.wall_ms = batch.wall_ms;
-                *last = self.last_batch;
+            let (mut rest, mut seq) = (&batch.records[..], batch.first_seq.0);
+            while !rest.is_empty() {
+                let (count, len) = Records::leading(rest, FRAME_BODY_MAX);
+                let (piece, after) = rest.split_at(len);
+                // Effects wait for the last piece: until then a body only makes the batch before it durable.
+                let makes_durable = self.last_batch - u64::from(!after.is_empty());
+                inbox.add(piece, count, seq, batch.wall_ms, makes_durable);
+                rest = after;
+                seq += u64::from(count);
             }
             drop(inbox);
             self.shared.filled.notify_one();
@@ -254,6 +272,8 @@ impl Journal {
         let Some((body, last)) = self.shared.inbox().bodies.pop_front() else { return Ok(false) };
         let done = writer.commit(&body);
         self.shared.committed(&body, last, done.as_ref().err(), Duration::ZERO);
+        // The turn of the thread that makes spares.
+        while self.spares.prepare_one(&*self.reader.disk, self.segment_bytes) {}
         done.map(|()| true)
     }
 
@@ -270,9 +290,13 @@ impl Journal {
         }
     }
 
-    /// Whether new transactions must be refused: too much is not yet durable, or too few spares are ready.
-    pub fn is_full(&self, size: &JournalSize) -> bool {
-        self.spares.count() < SPARES_MIN
+    /// Whether new transactions must be refused: too much is not yet durable, or the spare segments might not hold
+    /// the outcomes of the `open` ones. At worst each outcome is a frame of its own, one block long.
+    pub fn is_full(&self, size: &JournalSize, open: usize) -> bool {
+        let spares = self.spares.count();
+        let room = (spares as u64).saturating_sub(1) * (size.segment_bytes - BLOCK);
+        spares < SPARES_MIN
+            || room < open as u64 * BLOCK
             || self.shared.pending_bytes.load(Ordering::Relaxed) > size.pending_bytes_max
     }
 

@@ -151,6 +151,8 @@ pub struct Writer {
     durable: u64,
     /// Highest watermark that a written frame carries.
     vouched: u64,
+    /// The last frame with records in it: what a watermark has to vouch for.
+    last_record_frame: u64,
     next_seq: u64,
     frame: Vec<u8>,
 }
@@ -193,6 +195,7 @@ impl Writer {
             last_digest: scan.last_digest,
             durable: scan.last_frame,
             vouched: scan.watermark,
+            last_record_frame: 0,
             next_seq: scan.next_seq,
             frame: Vec::with_capacity(FRAME_BODY_MAX + BLOCK as usize),
         };
@@ -219,7 +222,9 @@ impl Writer {
 
     /// Whether an acknowledged frame has no later frame yet that vouches for it.
     pub fn wants_watermark(&self) -> bool {
-        self.durable > self.vouched && self.at + span(TAG) <= self.segment_bytes
+        self.last_record_frame > self.vouched
+            && self.durable >= self.last_record_frame
+            && self.at + span(TAG) <= self.segment_bytes
     }
 
     /// Writes a frame that holds no record, only the watermark; not synced, so that it never gets into a
@@ -246,6 +251,10 @@ impl Writer {
         first_seq: u64,
         wall_ms: u64,
     ) -> Result<(), WriteError> {
+        assert!(
+            records.len() <= FRAME_BODY_MAX * 2,
+            "a longer frame could not be read back: bodies are cut before"
+        );
         let header = FrameHeader {
             body_len: (records.len() + TAG) as u32,
             count,
@@ -269,6 +278,9 @@ impl Writer {
         self.disk.write(self.file, self.at, &self.frame).map_err(|e| self.failed("write", e))?;
         self.at += header.span();
         self.last_frame = header.number;
+        if count > 0 {
+            self.last_record_frame = header.number;
+        }
         self.last_digest = digest;
         self.vouched = header.watermark;
         Ok(())

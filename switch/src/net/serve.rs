@@ -5,6 +5,7 @@ use crate::admin;
 use crate::config::{Config, core_settings, participant_names};
 use crate::core::Core;
 use crate::core::batch::Batch;
+use crate::core::durable::Durable;
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, Seq, SessionId};
 use crate::core::name_participants;
@@ -45,6 +46,11 @@ pub enum ServeError {
     Admin(String),
     #[error("the journal failed and the switch stopped answering: {0}")]
     Failed(String),
+    #[error(
+        "participant \"{name}\" is owed {owed} reversals or advices and is not in the configuration as an issuer or coupon platform: \
+         put it back until they are discharged or settled (`yika saf list`)"
+    )]
+    Debts { name: String, owed: usize },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
 }
@@ -118,9 +124,11 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeErro
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let work = Arc::new(Notify::new());
-    let (driver, reader) = open(config, keystore, &data, work.clone())?;
+    // One origin of monotonic time: what recovery scheduled must mean the same afterwards.
+    let started = Instant::now();
+    let (driver, reader) = open(config, keystore, &data, started, work.clone())?;
     let local = tokio::task::LocalSet::new();
-    runtime.block_on(local.run_until(run(config, driver, reader, work, &data)))
+    runtime.block_on(local.run_until(run(config, driver, reader, started, work, &data)))
 }
 
 /// Replays, recovers and makes the recovery durable: P4 and P5 hold before anyone can connect.
@@ -128,9 +136,9 @@ fn open(
     config: &Config,
     keystore: Arc<Keystore>,
     data: &DataDir,
+    began: Instant,
     work: Arc<Notify>,
 ) -> Result<(Driver, Reader), ServeError> {
-    let began = Instant::now();
     let folder = data.journal();
     let disk = FileDisk::create_in(&folder)
         .map_err(|source| ServeError::Folder { folder: folder.display().to_string(), source })?;
@@ -146,6 +154,7 @@ fn open(
         );
     }
     let mut durable = opened.durable;
+    check_debts(config, &durable)?;
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
     let ids = name_participants(&mut durable, &mut batch, participant_names(config));
     let settings = Arc::new(core_settings(config, &ids));
@@ -179,10 +188,23 @@ fn open(
     Ok((driver, reader))
 }
 
+/// Rule 19: a participant that something is owed to cannot be dropped, or it would never be paid.
+fn check_debts(config: &Config, durable: &Durable) -> Result<(), ServeError> {
+    let reached = |name: &str| config.participants.iter().any(|one| one.name == name && one.link.is_some());
+    for (id, held) in &durable.participants {
+        let owed = durable.obligations.values().filter(|one| one.owed.participant == *id).count();
+        if owed > 0 && !reached(&held.name) {
+            return Err(ServeError::Debts { name: held.name.clone(), owed });
+        }
+    }
+    Ok(())
+}
+
 async fn run(
     config: &Config,
     driver: Driver,
     reader: Reader,
+    started: Instant,
     work: Arc<Notify>,
     data: &DataDir,
 ) -> Result<Stop, ServeError> {
@@ -196,7 +218,7 @@ async fn run(
         work,
         sessions: RefCell::default(),
         lines: RefCell::default(),
-        started: Instant::now(),
+        started,
         fetch,
         stopping: Notify::new(),
     });

@@ -1,0 +1,9 @@
+//! The real processes over real sockets: killed, starved, flooded, asked and stopped as in life.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
+
+mod city;
+mod commands;
+mod crowd;
+mod kill;
+mod secrets;
