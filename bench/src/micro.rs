@@ -13,7 +13,7 @@ use yika_loadgen::{TEST_PIN, test_mac_key, test_pin_key};
 
 /// The reference message: a purchase of eleven fields, iso87-ascii with a hexadecimal bitmap.
 pub(crate) const REFERENCE: &[u8] = b"02007238000008C08000\
-    16411111111111111100000000000000001000061512304512345612304506154123\
+    164111111111111111000000000000010000061512304512345612304506154123\
     45678901TERM0001MERCHANT0000001840";
 
 const PAN: &[u8] = b"4111111111111111";

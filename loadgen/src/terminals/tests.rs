@@ -169,7 +169,7 @@ fn a_refund_is_repeated_until_it_is_answered_and_never_reversed() {
     for _ in 0..6 {
         assert_eq!(bench.after(100).unwrap().mti, Mti::new(0x0221));
     }
-    bench.answer(&refund, "91", &[]);
+    bench.answer(&refund, "96", &[]);
     assert_eq!(bench.after(30).unwrap().mti, Mti::new(0x0221));
     bench.answer(&refund, "00", &[]);
     let entry = bench.last_entry();

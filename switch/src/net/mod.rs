@@ -5,4 +5,4 @@
 mod connection;
 mod serve;
 
-pub use serve::{ServeError, Stop, serve};
+pub use serve::{ServeError, Stop, raise_open_files, serve};

@@ -121,6 +121,7 @@ fn now_since(started: Instant) -> Now {
 /// `ServeError`: before any listener opened, or because the journal failed.
 pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeError> {
     let data = DataDir::lock(&config.data_dir)?;
+    raise_open_files();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let work = Arc::new(Notify::new());
@@ -129,6 +130,16 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeErro
     let (driver, reader) = open(config, keystore, &data, started, work.clone())?;
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(run(config, driver, reader, started, work, &data)))
+}
+
+/// Sessions, lines and segments each take a descriptor: asks for as many as the system allows this user, and gives
+/// the limit that is then in force.
+pub fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Refused, the old limit stays; what it is good for is for the caller to judge.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Replays, recovers and makes the recovery durable: P4 and P5 hold before anyone can connect.
