@@ -126,7 +126,8 @@ fn configuration(hosts: &[Host<'_>], listeners: &[(SocketAddr, &str)], settings:
             "[[listener]]\naddress = \"{address}\"\nparticipant = \"city\"\ndialect = \"{dialect}\"\ndeadline = \"{deadline}\"\n"
         );
     }
-    for (prefix, to) in [("411111", hosts[0].0), ("6210", hosts[0].0), ("6222", hosts[1].0)] {
+    let of_6222 = hosts.get(1).map_or(hosts[0].0, |second| second.0);
+    for (prefix, to) in [("411111", hosts[0].0), ("6210", hosts[0].0), ("6222", of_6222)] {
         text += &format!("[[route]]\nprefix = \"{prefix}\"\nto = \"{to}\"\n");
     }
     if settings.keyed { text + &keys() } else { text }

@@ -11,3 +11,4 @@ mod drain;
 mod kill;
 mod peer;
 mod secrets;
+mod tools;

@@ -33,10 +33,11 @@ pub(crate) struct Heard {
 
 impl Peer {
     pub(crate) fn connect(address: SocketAddr, dialect_name: &str) -> Peer {
-        Peer::on(TcpStream::connect(address).unwrap(), dialect(dialect_name))
+        Peer::over(TcpStream::connect(address).unwrap(), dialect(dialect_name))
     }
 
-    fn on(stream: TcpStream, dialect: Arc<Dialect>) -> Peer {
+    /// A connection that stands already.
+    pub(crate) fn over(stream: TcpStream, dialect: Arc<Dialect>) -> Peer {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(HEARS_WITHIN)).unwrap();
         stream.set_write_timeout(Some(HEARS_WITHIN)).unwrap();
@@ -109,7 +110,7 @@ impl Bank {
         loop {
             let line = self
                 .line
-                .get_or_insert_with(|| Peer::on(self.listener.accept().unwrap().0, dialect(self.dialect)));
+                .get_or_insert_with(|| Peer::over(self.listener.accept().unwrap().0, dialect(self.dialect)));
             match line.hears_or_ends() {
                 Some(heard) => return heard,
                 None => self.line = None,
