@@ -1,8 +1,10 @@
-//! A configuration and the banks for it.
+//! A configuration and the banks for it: simulated ones with keys, or scripted ones without.
 
+use crate::peer::Bank;
 use std::net::SocketAddr;
 use std::path::Path;
 use yika_loadgen::{IssuerConfig, IssuerHandle, Role, RunConfig, Wire, issuer, test_mac_key, test_pin_key};
+use yika_tests::process::free_port;
 
 pub(crate) const ACQUIRER_MAC: &str = "2B7E151628AED2A6ABF7158809CF4F3C";
 pub(crate) const BANK_MAC: &str = "000102030405060708090A0B0C0D0E0F";
@@ -32,57 +34,16 @@ impl City {
             bank("bank-b", "pos-bcd", Role::Issuer, 2),
             bank("coupons", "iso87-ascii", Role::CouponPlatform, 3),
         ];
-        let city = City {
-            banks,
-            listener: yika_tests::process::free_port(),
-            pos_listener: yika_tests::process::free_port(),
-        };
-        std::fs::write(folder.join("yika.toml"), city.configuration()).unwrap();
-        city
-    }
-
-    fn configuration(&self) -> String {
-        let mut text = String::from(
-            "[switch]\nenvironment = \"test\"\ndata_dir = \"data\"\nadmin = \"127.0.0.1:0\"\n\
-             [limits]\ndedupe_window = \"10min\"\n[journal]\nsegment = \"4MiB\"\n",
-        );
-        for (name, usage, algorithm, key) in [
-            ("acquirer-mac", "mac-cmac", "aes", ACQUIRER_MAC),
-            ("bank-mac", "mac-cmac", "aes", BANK_MAC),
-            ("acquirer-pin", "pin", "tdes", ACQUIRER_PIN),
-            ("bank-pin", "pin", "tdes", BANK_PIN),
-        ] {
-            let (one, two) = split(key);
-            text += &format!(
-                "[[test_key]]\nname = \"{name}\"\nusage = \"{usage}\"\nalgorithm = \"{algorithm}\"\ncomponents = [\"{one}\", \"{two}\"]\n"
-            );
-        }
-        text += "[[participant]]\nname = \"city\"\nrole = \"acquirer\"\nmac_key = \"acquirer-mac\"\npin_key = \"acquirer-pin\"\n";
-        for (bank, role, dialect) in [
-            (&self.banks[0], "issuer", "iso87-ascii"),
-            (&self.banks[1], "issuer", "pos-bcd"),
-            (&self.banks[2], "coupon-platform", "iso87-ascii"),
-        ] {
-            text += &format!(
-                "[[participant]]\nname = \"{}\"\nrole = \"{role}\"\ndialect = \"{dialect}\"\nconnect = [\"{}\"]\nlines = 2\n\
-                 timeout = \"700ms\"\nsign_on = \"required\"\nreconnect_first = \"20ms\"\nreconnect_max = \"200ms\"\n\
-                 backoff_first = \"100ms\"\nbackoff_max = \"500ms\"\nsaf_window = 64\nmac_key = \"bank-mac\"\n",
-                bank.name(),
-                bank.addr()
-            );
-            if role == "issuer" {
-                text += "pin_key = \"bank-pin\"\n";
-            }
-        }
-        for (address, dialect) in [(self.listener, "iso87-ascii"), (self.pos_listener, "pos-bcd")] {
-            text += &format!(
-                "[[listener]]\naddress = \"{address}\"\nparticipant = \"city\"\ndialect = \"{dialect}\"\ndeadline = \"2s\"\n"
-            );
-        }
-        for (prefix, to) in [("411111", "bank-a"), ("6210", "bank-a"), ("6222", "bank-b")] {
-            text += &format!("[[route]]\nprefix = \"{prefix}\"\nto = \"{to}\"\n");
-        }
-        text
+        let listeners = [(free_port(), "iso87-ascii"), (free_port(), "pos-bcd")];
+        let [a, b, coupons] = &banks[..] else { panic!("three were started") };
+        let hosts = [
+            (a.name(), "issuer", "iso87-ascii", a.addr()),
+            (b.name(), "issuer", "pos-bcd", b.addr()),
+            (coupons.name(), "coupon-platform", "iso87-ascii", coupons.addr()),
+        ];
+        let keyed = Settings { keyed: true, ..Settings::default() };
+        std::fs::write(folder.join("yika.toml"), configuration(&hosts, &listeners, &keyed)).unwrap();
+        City { banks, listener: listeners[0].0, pos_listener: listeners[1].0 }
     }
 
     /// Terminals for one of the listeners.
@@ -94,6 +55,98 @@ impl City {
         config.terminal_prefix = if dialect == "pos-bcd" { *b"PB" } else { *b"IA" };
         config
     }
+}
+
+/// Where terminals connect to a switch whose banks are scripted: without keys, in both dialects.
+pub(crate) struct Town {
+    pub(crate) listener: SocketAddr,
+    pub(crate) pos_listener: SocketAddr,
+}
+
+impl Town {
+    /// Writes `yika.toml` for a switch with these banks.
+    pub(crate) fn build(folder: &Path, a: &Bank, b: &Bank, settings: &Settings) -> Town {
+        let host = |bank: &Bank| (bank.name, "issuer", bank.dialect, bank.address());
+        Town::with_hosts(folder, &[host(a), host(b)], settings)
+    }
+
+    pub(crate) fn with_hosts(folder: &Path, hosts: &[Host<'_>], settings: &Settings) -> Town {
+        let listeners = [(free_port(), "iso87-ascii"), (free_port(), "pos-bcd")];
+        std::fs::write(folder.join("yika.toml"), configuration(hosts, &listeners, settings)).unwrap();
+        Town { listener: listeners[0].0, pos_listener: listeners[1].0 }
+    }
+}
+
+/// Name, role, dialect and address.
+pub(crate) type Host<'a> = (&'a str, &'a str, &'a str, SocketAddr);
+
+/// What differs between the configurations of the tests.
+pub(crate) struct Settings {
+    /// MAC and PIN keys, sign-on and two lines to each bank.
+    pub(crate) keyed: bool,
+    /// How long a bank may take.
+    pub(crate) timeout: &'static str,
+    pub(crate) segment: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { keyed: false, timeout: "700ms", segment: "4MiB" }
+    }
+}
+
+fn configuration(hosts: &[Host<'_>], listeners: &[(SocketAddr, &str)], settings: &Settings) -> String {
+    let mut text = format!(
+        "[switch]\nenvironment = \"test\"\ndata_dir = \"data\"\nadmin = \"127.0.0.1:0\"\n\
+         [limits]\ndedupe_window = \"10min\"\n[journal]\nsegment = \"{}\"\n",
+        settings.segment
+    );
+    text += "[[participant]]\nname = \"city\"\nrole = \"acquirer\"\n";
+    if settings.keyed {
+        text += "mac_key = \"acquirer-mac\"\npin_key = \"acquirer-pin\"\n";
+    }
+    for (name, role, dialect, address) in hosts {
+        text += &format!(
+            "[[participant]]\nname = \"{name}\"\nrole = \"{role}\"\ndialect = \"{dialect}\"\nconnect = [\"{address}\"]\n\
+             timeout = \"{}\"\nreconnect_first = \"20ms\"\nreconnect_max = \"200ms\"\n\
+             backoff_first = \"100ms\"\nbackoff_max = \"500ms\"\nsaf_window = 64\n",
+            settings.timeout
+        );
+        text += match (settings.keyed, *role) {
+            (false, _) => "sign_on = \"none\"\n",
+            (true, "issuer") => {
+                "sign_on = \"required\"\nlines = 2\nmac_key = \"bank-mac\"\npin_key = \"bank-pin\"\n"
+            }
+            (true, _) => "sign_on = \"required\"\nlines = 2\nmac_key = \"bank-mac\"\n",
+        };
+    }
+    for (address, dialect) in listeners {
+        let deadline = if settings.keyed { "2s" } else { "20s" };
+        text += &format!(
+            "[[listener]]\naddress = \"{address}\"\nparticipant = \"city\"\ndialect = \"{dialect}\"\ndeadline = \"{deadline}\"\n"
+        );
+    }
+    let of_6222 = hosts.get(1).map_or(hosts[0].0, |second| second.0);
+    for (prefix, to) in [("411111", hosts[0].0), ("6210", hosts[0].0), ("6222", of_6222)] {
+        text += &format!("[[route]]\nprefix = \"{prefix}\"\nto = \"{to}\"\n");
+    }
+    if settings.keyed { text + &keys() } else { text }
+}
+
+fn keys() -> String {
+    let keys = [
+        ("acquirer-mac", "mac-cmac", "aes", ACQUIRER_MAC),
+        ("bank-mac", "mac-cmac", "aes", BANK_MAC),
+        ("acquirer-pin", "pin", "tdes", ACQUIRER_PIN),
+        ("bank-pin", "pin", "tdes", BANK_PIN),
+    ];
+    let tables = keys.map(|(name, usage, algorithm, key)| {
+        let (one, two) = split(key);
+        format!(
+            "[[test_key]]\nname = \"{name}\"\nusage = \"{usage}\"\nalgorithm = \"{algorithm}\"\ncomponents = [\"{one}\", \"{two}\"]\n"
+        )
+    });
+    tables.concat()
 }
 
 pub(crate) fn mac(key: &str) -> yika_keystore::MacKey {

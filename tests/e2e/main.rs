@@ -5,5 +5,10 @@
 mod city;
 mod commands;
 mod crowd;
+mod dialects;
+mod disk;
+mod drain;
 mod kill;
+mod peer;
 mod secrets;
+mod tools;

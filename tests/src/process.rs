@@ -1,19 +1,34 @@
 //! Real processes: the switch as its users run it, on free ports, in a folder of its own, ended with the test.
+//! The one place where tests wait: for a stated condition, with a limit, and never longer than it takes.
 
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use yika_switch::data_dir::{Addresses, addresses_in};
 
-/// Waits until `done` is true; panics with `what` when the limit passes. A condition, not a sleep.
+/// Between two looks at a condition: short against all that tests wait for, long enough to leave the processors
+/// to those who bring it about.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Waits until `done` is true; panics with `what` when the limit passes.
+#[track_caller]
 pub fn wait_for(what: &str, limit: Duration, mut done: impl FnMut() -> bool) {
+    assert!(comes_true(limit, &mut done), "waited {limit:?} for {what}");
+}
+
+/// Waits until `done` is true; false when the limit passes first.
+pub fn comes_true(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < limit, "waited {limit:?} for {what}");
-        std::thread::yield_now();
+        if began.elapsed() >= limit {
+            return false;
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
+    true
 }
 
 /// A program of this workspace, built by `cargo xtask test` before the tests run.
@@ -27,14 +42,28 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// A port that nobody listens on now.
+/// Ports below those that systems give to outgoing connections (from 32768 on Linux), so that a switch finds its
+/// own again after a restart however many connections were made meanwhile.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port that nobody listens on now, and that no other caller in this process got.
 pub fn free_port() -> SocketAddr {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Processes that run at the same time begin at different places.
+    let begin = (std::process::id() % 120) as u16 * 100;
+    for _ in PORTS {
+        let at = TAKEN.fetch_add(1, Ordering::Relaxed).wrapping_add(begin) % PORTS.len() as u16;
+        let address = SocketAddr::from(([127, 0, 0, 1], PORTS.start + at));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("no port from {} to {} is free", PORTS.start, PORTS.end);
 }
 
 /// A running switch.
 pub struct Yika {
-    child: Child,
+    child: Held,
     folder: PathBuf,
 }
 
@@ -47,15 +76,30 @@ impl Yika {
     }
 
     pub fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Yika {
-        let _ = std::fs::remove_file(addresses_in(&folder.join("data")));
-        let mut yika = Yika { child: spawn(folder, environment), folder: folder.to_owned() };
+        let mut command = Command::new(program("yika"));
+        command.envs(environment.iter().copied());
+        Yika::try_start(folder, command).unwrap_or_else(|status| {
+            let log = std::fs::read_to_string(folder.join("yika.log")).unwrap_or_default();
+            panic!("the switch ended with {status}: {log}")
+        })
+    }
+
+    /// Starts by this command, to which the arguments are added; Err: how it ended instead of listening.
+    pub fn try_start(folder: &Path, command: Command) -> Result<Yika, ExitStatus> {
+        let mut yika = Yika::begin(folder, command);
+        let mut ended = None;
         wait_for("the switch to listen", UP_WITHIN, || {
-            if let Some(status) = yika.child.try_wait().unwrap() {
-                panic!("the switch ended with {status}: {}", yika.log());
-            }
-            yika.addresses().is_some()
+            ended = yika.child.0.try_wait().unwrap();
+            ended.is_some() || yika.addresses().is_some()
         });
-        yika
+        ended.map_or(Ok(yika), Err)
+    }
+
+    /// Starts and waits for nothing: it may still be reading its journal.
+    pub fn begin(folder: &Path, command: Command) -> Yika {
+        // A file of an earlier life would name its ports.
+        let _ = std::fs::remove_file(addresses_in(&folder.join("data")));
+        Yika { child: spawn(folder, command), folder: folder.to_owned() }
     }
 
     pub fn addresses(&self) -> Option<Addresses> {
@@ -72,7 +116,7 @@ impl Yika {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.0.id()
     }
 
     /// Resident memory, KiB.
@@ -84,8 +128,8 @@ impl Yika {
 
     /// SIGKILL.
     pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child.0.kill().unwrap();
+        self.child.0.wait().unwrap();
     }
 
     /// Sends a signal by its name.
@@ -101,40 +145,57 @@ impl Yika {
     }
 
     pub fn wait(&mut self) -> ExitStatus {
+        self.child.ends_within(UP_WITHIN)
+    }
+
+    /// Whether it has not ended.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.0.try_wait().unwrap().is_none()
+    }
+}
+
+/// A process that ends with its handle, however the test ends.
+pub struct Held(pub Child);
+
+impl Held {
+    /// How it ended; panics when it still runs after `limit`.
+    #[track_caller]
+    pub fn ends_within(&mut self, limit: Duration) -> ExitStatus {
         let mut status = None;
-        wait_for("the switch to end", UP_WITHIN, || {
-            status = self.child.try_wait().unwrap();
+        wait_for("the process to end", limit, || {
+            status = self.0.try_wait().unwrap();
             status.is_some()
         });
         status.unwrap()
     }
 }
 
-impl Drop for Yika {
+impl Drop for Held {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
-fn spawn(folder: &Path, environment: &[(&str, &str)]) -> Child {
+fn spawn(folder: &Path, mut command: Command) -> Held {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("yika.log")).unwrap();
-    Command::new(program("yika"))
-        .args(["serve", "--config"])
-        .arg(folder.join("yika.toml"))
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
+    command.args(["serve", "--config"]).arg(folder.join("yika.toml"));
+    Held(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
+/// Longer than any command may take on a busy machine; one that hangs fails its test.
+const COMMAND_WITHIN: Duration = Duration::from_secs(120);
+
 /// Runs a command of ours to its end: exit code, stdout, stderr.
+#[track_caller]
 pub fn run(name: &str, arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(program(name)).args(arguments).stdin(Stdio::null()).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+    // Files take any amount without anybody reading; pipes would not.
+    let (out, err) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let mut command = Command::new(program(name));
+    command.args(arguments).stdin(Stdio::null()).stdout(out.reopen().unwrap()).stderr(err.reopen().unwrap());
+    let status = Held(command.spawn().unwrap()).ends_within(COMMAND_WITHIN);
+    let text = |file: &Path| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
+    (status.code().unwrap_or(-1), text(out.path()), text(err.path()))
 }
 
 /// One HTTP GET over a raw socket.

@@ -7,6 +7,7 @@ use crate::admin::{ObligationView, obligations_of};
 use crate::data_dir::{control_socket_in, journal_in};
 use crate::journal::disk::FileDisk;
 use crate::journal::replay;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, CliError> {
@@ -36,7 +37,8 @@ pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, CliError> {
 
 pub(super) fn list(place: &Place, json: bool) -> Result<ExitCode, CliError> {
     let data = place.data()?;
-    let listed = if control_socket_in(&data).exists() {
+    // A killed switch leaves its socket behind: only one that somebody listens on is a running switch.
+    let listed = if UnixStream::connect(control_socket_in(&data)).is_ok() {
         match ask(&data, &Request::SafList).map_err(CliError::Control)? {
             Answer::Obligations(listed) => listed,
             other => return Err(CliError::Control(format!("the switch answered something else: {other:?}"))),

@@ -35,6 +35,29 @@ pub(super) struct Table<'d> {
     asked: RefCell<Vec<&'static str>>,
 }
 
+/// Hexadecimal digits in a row that may be a key or a card number: a DES key has sixteen.
+const HIDDEN_DIGITS_MIN: usize = 13;
+
+/// The text with such digits as stars, as wide as before: a faulty line is shown, a key in it is not (P10).
+fn hide_keys(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let run = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
+        let (digits, after) = rest.split_at(run);
+        if run >= HIDDEN_DIGITS_MIN {
+            shown.extend(digits.chars().map(|_| '*'))
+        } else {
+            shown.push_str(digits)
+        }
+        let other = after.chars().next().map_or(0, char::len_utf8);
+        let (one, after) = after.split_at(other);
+        shown.push_str(one);
+        rest = after;
+    }
+    shown
+}
+
 impl<'t> Doc<'t> {
     pub(super) fn new(origin: &'t str, text: &'t str) -> Doc<'t> {
         Doc { origin, text, faults: RefCell::default(), asked: RefCell::default() }
@@ -60,9 +83,9 @@ impl<'t> Doc<'t> {
             line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
             width: marked.chars().count(),
-            text: text.to_owned(),
+            text: hide_keys(text),
             key: place.key.clone(),
-            rule: rule.into(),
+            rule: hide_keys(&rule.into()),
             did_you_mean,
         };
         self.faults.borrow_mut().push((span.start, error));

@@ -8,7 +8,7 @@
 //!   0  8  magic "YIKASEG1"                          0  4  magic "YKFR"
 //!   8  2  version (1)                               4  2  version (1)
 //!  10  2  length of the wrapped data key            6  2  header length (96)
-//!  12  4  zero                                      8  4  body length, sealed, with its 16-byte tag
+//!  12  4  length of the file, in blocks             8  4  body length, sealed, with its 16-byte tag
 //!  16  8  segment number                           12  4  count of records
 //!  24  8  salt, random                             16  8  salt of its segment
 //!  32  8  epoch: how many starts this journal saw  24  8  epoch
@@ -35,6 +35,7 @@
 //! | anything, past the frame that the next segment continues from | - | void: that start had cut it |
 //! | nothing valid, at or before the frame that the next segment continues from | - | damage |
 //! | valid CRC, seal does not open | - | damage, or a wrong key: the start stops |
+//! | the end of a file that is shorter than its header says | - | damage: files are whole and synced before use |
 
 /// Everything starts on a multiple of this.
 pub const BLOCK: u64 = 4096;
@@ -58,6 +59,8 @@ pub struct Digest(pub [u8; 16]);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SegmentHeader {
+    /// Length of its file, in blocks of 4 KiB: a file that is shorter was cut after it was in use.
+    pub blocks: u32,
     pub number: u64,
     pub salt: u64,
     pub epoch: u64,
@@ -98,6 +101,7 @@ impl SegmentHeader {
         block[..8].copy_from_slice(SEGMENT_MAGIC);
         block[8..10].copy_from_slice(&VERSION.to_le_bytes());
         block[10..12].copy_from_slice(&(wrapped.len() as u16).to_le_bytes());
+        block[12..16].copy_from_slice(&self.blocks.to_le_bytes());
         block[16..24].copy_from_slice(&self.number.to_le_bytes());
         block[24..32].copy_from_slice(&self.salt.to_le_bytes());
         block[32..40].copy_from_slice(&self.epoch.to_le_bytes());
@@ -138,6 +142,7 @@ pub fn file_kind(block: &[u8]) -> FileKind {
     }
     let wrapped = usize::from(u16_at(block, 10)).min(WRAPPED_MAX);
     FileKind::Segment(SegmentHeader {
+        blocks: u32_at(block, 12),
         number: u64_at(block, 16),
         salt: u64_at(block, 24),
         epoch: u64_at(block, 32),
@@ -256,6 +261,7 @@ mod tests {
     #[test]
     fn segment_header_has_golden_bytes() {
         let header = SegmentHeader {
+            blocks: 16_384,
             number: 7,
             salt: 0x1122_3344_5566_7788,
             epoch: 3,
@@ -267,7 +273,7 @@ mod tests {
         assert_eq!(block.len(), 4096);
         assert_eq!(
             hex(&block[..68]),
-            "59494b41534547310100030000000000070000000000000088776655443322110300000000000000\
+            "59494b41534547310100030000400000070000000000000088776655443322110300000000000000\
              6300000000000000abababababababababababababababab01020300"
         );
         assert_eq!(file_kind(&block), FileKind::Segment(header));

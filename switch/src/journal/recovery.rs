@@ -131,6 +131,7 @@ fn find_segments(
         block.truncate(got);
         match file_kind(&block) {
             FileKind::Segment(header) => {
+                check_length(disk, file, &header)?;
                 if let Some((other, _)) = found.insert(header.number, (file, header)) {
                     let what = format!("the same segment number as {}", disk.name(other));
                     return Err(damaged(disk, file, 0, what));
@@ -138,12 +139,31 @@ fn find_segments(
             }
             FileKind::Spare => scan.spares.push(file),
             FileKind::Blank => scan.blanks.push(file),
+            FileKind::Unreadable(_) if was_cut_in_its_header(&block) => {
+                return Err(damaged(disk, file, block.len() as u64, "the file ends within its header".into()));
+            }
             // The making of a file, or of a segment header that no frame followed, was cut off.
             FileKind::Unreadable(_) if is_blank_behind(disk, file)? => scan.blanks.push(file),
             FileKind::Unreadable(what) => return Err(damaged(disk, file, 0, what.into())),
         }
     }
     Ok(found)
+}
+
+/// A file that is being made is all zeros until it has its full length: anything else in less than a block was there
+/// before the file lost its end.
+fn was_cut_in_its_header(block: &[u8]) -> bool {
+    block.len() < BLOCK as usize && block.iter().any(|byte| *byte != 0)
+}
+
+/// A torn tail is zeros or old bytes in a file of full length; a file that lost its end has lost what stood there.
+fn check_length(disk: &dyn Disk, file: FileNo, header: &SegmentHeader) -> Result<(), RecoveryError> {
+    let len = disk.len(file).map_err(|e| io_error("read", disk.name(file), e))?;
+    let made = u64::from(header.blocks) * BLOCK;
+    if len < made {
+        return Err(damaged(disk, file, len, format!("the file ends here and was made {made} bytes long")));
+    }
+    Ok(())
 }
 
 fn is_blank_behind(disk: &dyn Disk, file: FileNo) -> Result<bool, RecoveryError> {

@@ -174,6 +174,7 @@ impl Writer {
         let (key, _) = keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;
         let number = scan.segments.last().map_or(0, |last| last.header.number);
         let segment = SegmentHeader {
+            blocks: 0,
             number,
             salt: 0,
             epoch: scan.epoch + 1,
@@ -303,6 +304,8 @@ impl Writer {
         let mut salt = [0; 8];
         self.keys.random(&mut salt);
         self.segment = SegmentHeader {
+            // The configuration's longest segment, 4 GiB, is 2^20 blocks.
+            blocks: u32::try_from(self.segment_bytes / BLOCK).unwrap_or(0),
             number: self.segment.number + 1,
             salt: u64::from_le_bytes(salt),
             epoch: self.segment.epoch,

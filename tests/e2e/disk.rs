@@ -1,0 +1,204 @@
+//! A disk that is full, and a disk that refuses a write in the middle of a segment: new payments are refused or the
+//! switch stops with the reason, and whatever a terminal was told stands after the next start.
+
+use crate::city::{Settings, Town};
+use crate::peer::{Peer, purchase};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use yika_loadgen::{IssuerConfig, IssuerHandle, issuer};
+use yika_switch::admin::control::status;
+use yika_tests::Wire;
+use yika_tests::process::{Yika, comes_true, program, wait_for};
+
+const CARD: &str = "4111111111111111";
+const SEGMENT_BYTES: u64 = 1 << 20;
+/// A start takes a segment of its own and prepares four spares; the rest is filled by the test.
+const DISK_MIB: u32 = 24;
+/// More payments than fit on the disk one by one, three blocks each.
+const PAYMENTS_MAX: u32 = 20_000;
+
+/// A bank that approves everything, a terminal, and what it was told.
+struct Shop {
+    bank: IssuerHandle,
+    town: Town,
+    told: Vec<(Wire, Wire)>,
+    last_stan: u32,
+}
+
+#[test]
+fn a_full_disk_refuses_new_payments_and_loses_nothing_that_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let small = match SmallDisk::mount(&data, DISK_MIB) {
+        Ok(small) => small,
+        // The test below needs no rights and shows what matters most: nothing told is lost.
+        Err(why) => {
+            return println!("no small disk can be mounted here ({why}): run as root with loop devices");
+        }
+    };
+    let mut shop = Shop::open(folder.path());
+    let yika = Yika::start(folder.path());
+    let ballast = small.fill();
+    assert_eq!(shop.pays_until_refused(&yika).as_deref(), Some("96"), "{}", yika.log());
+    assert!(shop.told.len() > 50, "only {} payments fitted", shop.told.len());
+    assert!(status(&yika.data()).is_ok(), "it still answers its operator");
+    shop.hears_the_same_again();
+    yika.kill();
+    let yika = match Yika::try_start(folder.path(), Command::new(program("yika"))) {
+        Ok(yika) => {
+            assert_eq!(
+                shop.pays_until_refused(&yika).as_deref(),
+                Some("96"),
+                "the disk is as full as before"
+            );
+            std::fs::remove_file(&ballast).unwrap();
+            yika
+        }
+        Err(ended) => {
+            assert_eq!(ended.code(), Some(74));
+            let log = std::fs::read_to_string(folder.path().join("yika.log")).unwrap();
+            assert!(log.contains("No space left") || log.contains("no spare segment left"), "{log}");
+            std::fs::remove_file(&ballast).unwrap();
+            Yika::start(folder.path())
+        }
+    };
+    wait_for("payments to go on by themselves", Duration::from_secs(20), || shop.pays(&yika).is_ok());
+    shop.closes(yika);
+}
+
+#[test]
+fn a_write_that_fails_stops_the_switch_with_its_reason_and_loses_nothing_that_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shop = Shop::open(folder.path());
+    assert!(Yika::start(folder.path()).stop().success(), "it leaves spare segments of full length");
+    // The last block of a segment lies beyond the largest file this process may write (getrlimit(2),
+    // RLIMIT_FSIZE); without the signal the write itself fails, as on a broken disk.
+    let mut limited = Command::new("sh");
+    let limit = format!("--fsize={}", SEGMENT_BYTES - 4096);
+    limited.args(["-c", "trap '' XFSZ; exec prlimit \"$@\"", "sh", &limit]).arg(program("yika"));
+    let mut yika = Yika::try_start(folder.path(), limited).unwrap();
+    assert_eq!(shop.pays_until_refused(&yika), None, "a payment that is not durable gets no answer");
+    assert!(shop.told.len() > 20, "only {} payments fitted", shop.told.len());
+    assert_eq!(yika.wait().code(), Some(74));
+    let log = yika.log();
+    assert!(log.contains("the journal cannot write") && log.contains("segment-"), "{log}");
+    let yika = Yika::start(folder.path());
+    wait_for("payments to go on", Duration::from_secs(20), || shop.pays(&yika).is_ok());
+    shop.closes(yika);
+}
+
+impl Shop {
+    fn open(folder: &Path) -> Shop {
+        let wire = yika_loadgen::Wire::named("iso87-ascii", None, None).unwrap();
+        let bank = issuer::start(IssuerConfig::new("bank-a", ([127, 0, 0, 1], 0).into(), wire)).unwrap();
+        let host = ("bank-a", "issuer", "iso87-ascii", bank.addr());
+        let settings = Settings { segment: "1MiB", ..Settings::default() };
+        let town = Town::with_hosts(folder, &[host], &settings);
+        Shop { bank, town, told: Vec::new(), last_stan: 0 }
+    }
+
+    /// Pays until something else than an approval comes: its code, or None when the switch closed the connection.
+    fn pays_until_refused(&mut self, yika: &Yika) -> Option<String> {
+        // The line to the bank comes up a moment after the listener.
+        wait_for("the line to the bank", Duration::from_secs(20), || {
+            status(&yika.data()).is_ok_and(|status| status.participants.iter().all(|one| one.lines_open == 1))
+        });
+        let mut terminal = Peer::connect(self.town.listener, "iso87-ascii");
+        for _ in 0..PAYMENTS_MAX {
+            let sent = self.next();
+            terminal.sends(&sent);
+            let answer = terminal.hears_or_ends()?.wire;
+            if answer.code() != "00" {
+                return Some(answer.code());
+            }
+            self.told.push((sent, answer));
+        }
+        panic!("{PAYMENTS_MAX} payments fitted on the disk");
+    }
+
+    /// One more payment.
+    fn pays(&mut self, yika: &Yika) -> Result<(), String> {
+        let _up = status(&yika.data())?;
+        let sent = self.next();
+        let answer = Peer::connect(self.town.listener, "iso87-ascii").asks(&sent);
+        if answer.code() != "00" {
+            return Err(answer.code());
+        }
+        self.told.push((sent, answer));
+        Ok(())
+    }
+
+    fn next(&mut self) -> Wire {
+        self.last_stan += 1;
+        purchase("iso87-ascii", CARD, self.last_stan, 100 + u64::from(self.last_stan))
+    }
+
+    fn hears_the_same_again(&self) {
+        let mut terminal = Peer::connect(self.town.listener, "iso87-ascii");
+        for (sent, told) in &self.told {
+            assert_eq!(&terminal.asks(&sent.repeated()), told, "what a terminal was told stands");
+        }
+    }
+
+    /// Everything told is told again, and the bank has booked exactly that.
+    fn closes(self, yika: Yika) {
+        self.hears_the_same_again();
+        let settled = comes_true(Duration::from_secs(20), || {
+            status(&yika.data()).is_ok_and(|status| status.open_obligations == 0)
+        });
+        assert!(settled && status(&yika.data()).unwrap().unaccounted == 0, "{}", yika.log());
+        assert!(yika.stop().success());
+        let told: u64 = self.told.iter().map(|(_, answer)| answer.amount()).sum();
+        let books = self.bank.stop().unwrap();
+        let standing =
+            |entry: &&yika_loadgen::ledger::Entry| entry.state == yika_loadgen::ledger::State::Approved;
+        let booked: u64 = books.entries.iter().filter(standing).map(|entry| entry.amount).sum();
+        assert_eq!(told, booked, "the terminal and the bank agree to the fen");
+    }
+}
+
+/// A file system of its own in a file; unmounted when dropped.
+struct SmallDisk {
+    at: PathBuf,
+    _image: tempfile::NamedTempFile,
+}
+
+impl SmallDisk {
+    fn mount(at: &Path, mib: u32) -> Result<SmallDisk, String> {
+        let image = tempfile::NamedTempFile::new().unwrap();
+        image.as_file().set_len(u64::from(mib) << 20).unwrap();
+        std::fs::create_dir_all(at).unwrap();
+        run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(image.path()))?;
+        run(Command::new("mount").args(["-o", "loop"]).arg(image.path()).arg(at))?;
+        Ok(SmallDisk { at: at.to_owned(), _image: image })
+    }
+
+    /// Takes all that is left.
+    fn fill(&self) -> PathBuf {
+        let path = self.at.join("ballast");
+        let mut file = File::create(&path).unwrap();
+        let part = vec![0xAA; 1 << 16];
+        while file.write_all(&part).is_ok() {}
+        while file.write_all(&part[..512]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a process that is ending may still hold a file, and the mount must go in any case.
+        let _ = run(Command::new("umount").arg("--lazy").arg(&self.at));
+    }
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
