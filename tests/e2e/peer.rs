@@ -118,6 +118,11 @@ impl Bank {
         }
     }
 
+    /// Drops its line and all that came on it and was not heard.
+    pub(crate) fn hangs_up(&mut self) {
+        self.line = None;
+    }
+
     pub(crate) fn answers(&mut self, request: &Heard, code: &str) {
         let wire = &request.wire;
         let mut answer = Wire { mti: wire.mti.response(), fields: FieldSet::new() };

@@ -140,7 +140,12 @@ fn find_segments(
             FileKind::Spare => scan.spares.push(file),
             FileKind::Blank => scan.blanks.push(file),
             FileKind::Unreadable(_) if was_cut_in_its_header(&block) => {
-                return Err(damaged(disk, file, block.len() as u64, "the file ends within its header".into()));
+                return Err(damaged(
+                    disk,
+                    file,
+                    block.len() as u64,
+                    "the file ends within its header".into(),
+                ));
             }
             // The making of a file, or of a segment header that no frame followed, was cut off.
             FileKind::Unreadable(_) if is_blank_behind(disk, file)? => scan.blanks.push(file),
