@@ -48,7 +48,9 @@ impl fmt::Debug for Code {
 
 impl Serialize for Code {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        // The same text as Display, without its machinery: a code stands in every outcome of the journal.
+        let text = self.0.map(|c| if c.is_ascii_graphic() { c } else { b'?' });
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or("??"))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::books::{Side, signed, undoes};
 use super::durable::{
-    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, KeyEpoch, Lapsed, Obligation, OpenTx,
+    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, Handles, KeyEpoch, Lapsed, Obligation, OpenTx,
     Participant,
 };
 use super::entry::{
@@ -44,7 +44,7 @@ impl Durable {
                 let fresh = Participant { name, last_stan: 0, signed_off: false, keys: Default::default() };
                 self.participants.insert(id, fresh);
             }
-            Entry::Intent(intent) => self.absorb_intent(*intent),
+            Entry::Intent(intent) => self.absorb_intent(intent),
             Entry::Step(step) => self.absorb_step(*step).map_err(misfit)?,
             Entry::Outcome(outcome) => self.absorb_outcome(seq, *outcome).map_err(misfit)?,
             Entry::Taken(taken) => self.absorb_taken(seq, *taken).map_err(misfit)?,
@@ -76,14 +76,15 @@ impl Durable {
         Ok(())
     }
 
-    fn absorb_intent(&mut self, intent: Intent) {
+    fn absorb_intent(&mut self, intent: Box<Intent>) {
         self.next_tx = self.next_tx.max((intent.tx.0 & !(0xff << 56)) + 1);
         for leg in &intent.legs {
             self.note_stan(leg.participant, leg.identity.stan);
         }
         let state = DedupeState::InFlight(intent.tx);
-        self.dedupe.put(intent.key, Dedupe { fingerprint: intent.fingerprint, state });
-        for handle in self.handles_of(&intent) {
+        self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, state));
+        let handles = self.handles_of(&intent);
+        for handle in handles.iter() {
             self.handles.put(handle, Handle::Open(intent.tx));
         }
         if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
@@ -91,7 +92,7 @@ impl Durable {
         }
         *self.dates.open.entry(intent.date).or_insert(0) += 1;
         let ends = intent.legs.iter().map(|_| LegEnd { state: LegState::Sent, agreed: 0 }).collect();
-        self.open.put(intent.tx, OpenTx { intent: Box::new(intent), wall_ms: self.wall_ms, ends });
+        self.open.put(intent.tx, OpenTx { intent, wall_ms: self.wall_ms, ends, handles });
     }
 
     fn absorb_step(&mut self, step: Step) -> Result<(), &'static str> {
@@ -113,7 +114,7 @@ impl Durable {
 
     fn absorb_taken(&mut self, seq: Seq, taken: Taken) -> Result<(), &'static str> {
         let reversal = taken.reversal;
-        self.absorb_intent(taken.intent);
+        self.absorb_intent(Box::new(taken.intent));
         self.absorb_outcome(seq, taken.outcome)?;
         match reversal {
             Some(ReversalOf::Kept(no)) => self.undo_original(no),
@@ -159,8 +160,7 @@ impl Durable {
     /// Dedupe key, handles, kept payment and target of a transaction that just ended.
     fn finish_keys(&mut self, seq: Seq, tx: &OpenTx, outcome: &Outcome) {
         let intent = &tx.intent;
-        self.dedupe
-            .put(intent.key, Dedupe { fingerprint: intent.fingerprint, state: DedupeState::Done(seq) });
+        self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, DedupeState::Done(seq)));
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
         self.dedupe_ring.push(Expiry::new(at_ms, intent.key));
         let stands =
@@ -171,20 +171,16 @@ impl Durable {
                 apply_to_target(target, intent.kind, outcome.approved);
             }
         }
-        // A newer transaction of the same terminal and F11 keeps its place.
-        let own = |held: &Handle| *held == Handle::Open(intent.tx);
-        let handles = self.handles_of(intent).into_iter();
-        let handles: Vec<_> = handles.filter(|handle| self.handles.get(handle).is_some_and(own)).collect();
-        if !stands {
-            for handle in handles {
-                self.handles.put(handle, Handle::Ended(intent.tx));
-                self.remember(handle);
+        let becomes = if stands { Handle::Kept(self.keep(tx, outcome)) } else { Handle::Ended(intent.tx) };
+        for handle in tx.handles.iter() {
+            // A newer transaction of the same terminal and F11 keeps its place.
+            let own = |held: &&mut Handle| **held == Handle::Open(intent.tx);
+            if let Some(held) = self.handles.get_mut(&handle).filter(own) {
+                *held = becomes;
+                if !stands {
+                    self.remember(handle);
+                }
             }
-            return;
-        }
-        let no = self.keep(tx, outcome);
-        for handle in handles {
-            self.handles.put(handle, Handle::Kept(no));
         }
     }
 
@@ -373,12 +369,14 @@ impl Durable {
 
     /// Where others will find this transaction. A message that carries its original's F37 does not take over
     /// the original's place, and a reversal is never named by anything.
-    fn handles_of(&self, intent: &Intent) -> Vec<KeyedHash> {
-        let by_stan = self.handle_by_stan(intent.acquirer, &intent.terminal, intent.stan);
-        match intent.kind {
-            Kind::Reversal => Vec::new(),
-            kind if names_an_original(kind) => vec![by_stan],
-            _ => vec![by_stan, self.handle_by_rrn(intent.acquirer, &intent.terminal, &intent.rrn)],
+    fn handles_of(&self, intent: &Intent) -> Handles {
+        if intent.kind == Kind::Reversal {
+            return Handles::default();
+        }
+        let by_rrn = || self.handle_by_rrn(intent.acquirer, &intent.terminal, &intent.rrn);
+        Handles {
+            by_stan: Some(self.handle_by_stan(intent.acquirer, &intent.terminal, intent.stan)),
+            by_rrn: (!names_an_original(intent.kind)).then(by_rrn),
         }
     }
 
@@ -390,18 +388,12 @@ impl Durable {
     /// Forgets what the wall time of this entry puts outside its window.
     fn expire(&mut self) {
         while let Some(oldest) = self.dedupe_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
-            let key = oldest.hash();
-            if self.dedupe.get(&key).is_some_and(|held| matches!(held.state, DedupeState::Done(_))) {
-                self.dedupe.take(&key);
-            }
+            self.dedupe.take_if(&oldest.hash(), |held| matches!(held.state(), DedupeState::Done(_)));
             self.dedupe_ring.drop_oldest();
         }
         while let Some(oldest) = self.handle_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
-            let handle = oldest.hash();
             let gone = |held: &Handle| matches!(held, Handle::Ended(_) | Handle::ReversedBefore { .. });
-            if self.handles.get(&handle).is_some_and(gone) {
-                self.handles.take(&handle);
-            }
+            self.handles.take_if(&oldest.hash(), gone);
             self.handle_ring.drop_oldest();
         }
         while self.originals.oldest().is_some_and(|oldest| oldest.expires_ms <= self.wall_ms) {
@@ -420,13 +412,9 @@ impl Durable {
             self.handle_by_stan(oldest.acquirer, &oldest.terminal, oldest.stan),
             self.handle_by_rrn(oldest.acquirer, &oldest.terminal, &oldest.rrn),
         ];
-        let tx = oldest.tx;
+        let kept = Handle::Kept(OriginalNo(self.originals.first()));
         for handle in handles {
-            if let Some(Handle::Kept(no)) = self.handles.get(&handle)
-                && self.originals.get(no.0).is_some_and(|held| held.tx == tx)
-            {
-                self.handles.take(&handle);
-            }
+            self.handles.take_if(&handle, |held| *held == kept);
         }
         self.originals.drop_oldest();
     }

@@ -7,7 +7,7 @@ use super::clock::month_to_second;
 use super::durable::{Dedupe, DedupeState, Handle};
 use super::effect::{Effect, Request};
 use super::entry::{
-    Entry, Identity, Intent, LaterLeg, LegIntent, LegRole, Outcome, Owed, OwedKind, Reason, ReversalOf,
+    Entry, Few, Identity, Intent, LaterLeg, LegIntent, LegRole, Outcome, Owed, OwedKind, Reason, ReversalOf,
     Silence, Taken,
 };
 use super::facts::Facts;
@@ -15,6 +15,7 @@ use super::finish::code_for;
 use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::volatile::{Copy, Live, Waiter};
 use siphasher::sip::SipHasher24;
+use smallvec::smallvec;
 use std::hash::Hasher;
 use yika_codec::{Code, FieldSet, Kind};
 
@@ -49,7 +50,7 @@ impl Core {
         if held.fingerprint != self.fingerprint(&facts) {
             return self.refuse(batch, waiter, facts.kind, clash);
         }
-        match held.state {
+        match held.state() {
             DedupeState::InFlight(tx) => {
                 let bound = self.settings.bounds.copies_max;
                 match self.live.live.get_mut(&tx) {
@@ -187,7 +188,7 @@ impl Core {
         &mut self,
         now: Now,
         batch: &mut Batch,
-        request: Request,
+        mut request: Request,
         key: KeyedHash,
         legs: Vec<PlannedLeg>,
         target: Option<OriginalNo>,
@@ -208,7 +209,7 @@ impl Core {
             return self.refuse(batch, waiter, kind, code);
         }
         let deadline_us = now.mono_us + acquirer.deadline_us;
-        let mut intent = self.intent(now, &request, key, target);
+        let mut intent = self.intent(now, &mut request, key, target);
         let Some(identity) = self.identity(now, to, kind, intent.rrn) else {
             return self.decline(now, batch, request, key, Reason::Unsupported);
         };
@@ -229,7 +230,7 @@ impl Core {
             })
             .collect();
         let (tx, has_pin) = (intent.tx, request.facts.has_pin);
-        let live = Live { listener, waiters: vec![waiter], deadline_us, has_pin, written: 0, emitted: 0 };
+        let live = Live { listener, waiters: smallvec![waiter], deadline_us, has_pin, written: 0, emitted: 0 };
         self.live.live.put(tx, live);
         if !self.reachable(to) {
             return self.cannot_send(now, batch, intent, has_pin);
@@ -263,11 +264,11 @@ impl Core {
         &mut self,
         now: Now,
         batch: &mut Batch,
-        request: Request,
+        mut request: Request,
         key: KeyedHash,
         verdict: Verdict,
     ) {
-        let mut intent = self.intent(now, &request, key, verdict.target);
+        let mut intent = self.intent(now, &mut request, key, verdict.target);
         let tx = intent.tx;
         let mut owed = verdict.owed;
         for (at, one) in owed.iter_mut().enumerate() {
@@ -287,7 +288,7 @@ impl Core {
             code: verdict.code,
             approved: verdict.approved,
             stand_in: false,
-            legs: Vec::new(),
+            legs: Few::new(),
             answer: answer.clone(),
             owed,
         };
@@ -303,13 +304,15 @@ impl Core {
         self.pump_all(now, batch);
     }
 
+    /// The request as it is journalled; takes its custody.
     pub(super) fn intent(
         &self,
         now: Now,
-        request: &Request,
+        request: &mut Request,
         key: KeyedHash,
         target: Option<OriginalNo>,
     ) -> Intent {
+        let custody = std::mem::take(&mut request.custody);
         let facts = &request.facts;
         let tx = TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx);
         let silence_code = self
@@ -331,9 +334,9 @@ impl Core {
             date: self.date(now),
             silence_code,
             target,
-            legs: Vec::new(),
+            legs: Few::new(),
             later: Vec::new(),
-            custody: request.custody.clone(),
+            custody,
         }
     }
 
@@ -352,24 +355,27 @@ impl Core {
 
     /// Rule 3: participant + F41 + F42 + MTI without repeat digit + F11 + F12/F13, else F7 (+ 60.2).
     fn dedupe_key(&self, facts: &Facts) -> KeyedHash {
-        self.durable.keyed(b'D', facts.acquirer, |hash| {
-            hash.write(&facts.terminal);
-            hash.write(&facts.merchant);
-            hash.write(&facts.mti.without_repeat().bcd().to_le_bytes());
-            hash.write(&facts.stan.to_le_bytes());
-            hash.write(&facts.local_at.or(facts.sent_at).unwrap_or(0).to_le_bytes());
-            hash.write(&facts.batch.unwrap_or(0).to_le_bytes());
-        })
+        let parts: [&[u8]; 6] = [
+            &facts.terminal,
+            &facts.merchant,
+            &facts.mti.without_repeat().bcd().to_le_bytes(),
+            &facts.stan.to_le_bytes(),
+            &facts.local_at.or(facts.sent_at).unwrap_or(0).to_le_bytes(),
+            &facts.batch.unwrap_or(0).to_le_bytes(),
+        ];
+        self.durable.keyed(b'D', facts.acquirer, &parts)
     }
 
     /// Rule 3: card token, F3, F4, F49, F37.
     fn fingerprint(&self, facts: &Facts) -> u64 {
+        let mut bytes = [0; 44];
+        bytes[..16].copy_from_slice(facts.card.as_ref().map_or(&[0; 16], |card| &card.token.0));
+        bytes[16..22].copy_from_slice(&facts.processing);
+        bytes[22..30].copy_from_slice(&facts.amount.to_le_bytes());
+        bytes[30..32].copy_from_slice(&facts.currency.0.to_le_bytes());
+        bytes[32..].copy_from_slice(facts.rrn.as_ref().unwrap_or(&[0; 12]));
         let mut hash = SipHasher24::new_with_key(&self.durable.seed);
-        hash.write(facts.card.as_ref().map_or(&[0; 16], |card| &card.token.0));
-        hash.write(&facts.processing);
-        hash.write(&facts.amount.to_le_bytes());
-        hash.write(&facts.currency.0.to_le_bytes());
-        hash.write(facts.rrn.as_ref().unwrap_or(&[0; 12]));
+        hash.write(&bytes);
         hash.finish()
     }
 

@@ -25,6 +25,13 @@ impl Batch {
         Batch { wall_ms, ..Batch::default() }
     }
 
+    /// Forgets what it held and keeps the memory.
+    pub fn clear(&mut self) {
+        self.count = 0;
+        self.records.clear();
+        self.effects.clear();
+    }
+
     /// Journals and absorbs an entry, and returns its number.
     pub fn record(&mut self, durable: &mut Durable, entry: Entry) -> Seq {
         let seq = durable.next_seq;

@@ -3,7 +3,7 @@
 //! (P8). What lives only while the process lives is in `volatile`.
 
 use super::books::Books;
-use super::entry::{Intent, KeyUse, LegEnd, Limits, Owed};
+use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed};
 use super::ids::{BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::Original;
 use super::ring::Ring;
@@ -65,14 +65,51 @@ pub struct KeyEpoch {
 pub struct OpenTx {
     pub intent: Box<Intent>,
     pub wall_ms: u64,
-    pub ends: Vec<LegEnd>,
+    pub ends: Few<LegEnd>,
+    /// Where others find it meanwhile, and afterwards by what became of it.
+    pub handles: Handles,
 }
 
-/// One entry of the hot table of rule 3.
+/// The places of one transaction in `Durable::handles`: by its F11, and by its F37 unless that is another's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Handles {
+    pub by_stan: Option<KeyedHash>,
+    pub by_rrn: Option<KeyedHash>,
+}
+
+impl Handles {
+    pub fn iter(&self) -> impl Iterator<Item = KeyedHash> + use<> {
+        [self.by_stan, self.by_rrn].into_iter().flatten()
+    }
+}
+
+/// One entry of the hot table of rule 3, in 16 bytes: there are as many as transactions in the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Dedupe {
     pub fingerprint: u64,
-    pub state: DedupeState,
+    /// A `TxId` with the top bit of its count clear, or a `Seq` with that bit set.
+    packed: u64,
+}
+
+/// Tells a finished key from one in flight. Neither a transaction's number (a shard of 8 bits above 56 of count)
+/// nor an entry's comes near it.
+const DONE: u64 = 1 << 55;
+
+impl Dedupe {
+    pub fn new(fingerprint: u64, state: DedupeState) -> Self {
+        let packed = match state {
+            DedupeState::InFlight(tx) => tx.0 & !DONE,
+            DedupeState::Done(seq) => seq.0 | DONE,
+        };
+        Dedupe { fingerprint, packed }
+    }
+
+    pub fn state(&self) -> DedupeState {
+        match self.packed & DONE {
+            0 => DedupeState::InFlight(TxId(self.packed)),
+            _ => DedupeState::Done(Seq(self.packed & !DONE)),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -196,31 +233,30 @@ impl Durable {
 
     /// Handle of a message by its terminal and F11.
     pub fn handle_by_stan(&self, acquirer: ParticipantId, terminal: &[u8; 8], stan: u32) -> KeyedHash {
-        self.keyed(b'S', acquirer, |hash| {
-            hash.write(terminal);
-            hash.write(&stan.to_le_bytes());
-        })
+        self.keyed(b'S', acquirer, &[terminal, &stan.to_le_bytes()])
     }
 
     /// Handle of a message by its terminal and F37.
     pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> KeyedHash {
-        self.keyed(b'R', acquirer, |hash| {
-            hash.write(terminal);
-            hash.write(rrn);
-        })
+        self.keyed(b'R', acquirer, &[terminal, rrn])
     }
 
-    /// A keyed hash over what `feed` writes; `purpose` keeps the uses apart.
-    pub fn keyed(
-        &self,
-        purpose: u8,
-        acquirer: ParticipantId,
-        feed: impl FnOnce(&mut SipHasher24),
-    ) -> KeyedHash {
+    /// A keyed hash over these parts one after another; `purpose` keeps the uses apart.
+    ///
+    /// # Panics
+    /// If the parts are longer than 61 bytes together: each caller's have fixed lengths.
+    pub fn keyed(&self, purpose: u8, acquirer: ParticipantId, parts: &[&[u8]]) -> KeyedHash {
+        // Joined first: the hash is fast at one piece and slow at many.
+        let mut bytes = [0; 64];
+        bytes[0] = purpose;
+        bytes[1..3].copy_from_slice(&acquirer.0.to_le_bytes());
+        let mut len = 3;
+        for part in parts {
+            bytes[len..len + part.len()].copy_from_slice(part);
+            len += part.len();
+        }
         let mut hash = SipHasher24::new_with_key(&self.seed);
-        hash.write_u8(purpose);
-        hash.write(&acquirer.0.to_le_bytes());
-        feed(&mut hash);
+        hash.write(&bytes[..len]);
         KeyedHash(hash.finish128().as_u128())
     }
 }

@@ -7,8 +7,13 @@ use super::books::signed;
 use super::ids::{
     BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, TxId,
 };
+use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use yika_codec::{Code, FieldSet, Kind, Mti};
+
+/// A list that has one element nearly always, and then takes no memory of its own.
+pub type Few<T> = SmallVec<[T; 1]>;
 
 /// Version byte in front of every encoded entry.
 pub const ENTRY_VERSION: u8 = 1;
@@ -97,7 +102,7 @@ pub struct Intent {
     /// The kept payment that this one voids, completes, cancels or refunds.
     pub target: Option<OriginalNo>,
     /// The legs that have left or are leaving, in order; `Step` appends.
-    pub legs: Vec<LegIntent>,
+    pub legs: Few<LegIntent>,
     /// The legs that follow once those stand.
     pub later: Vec<LaterLeg>,
     /// The whitelisted fields that a reversal, repeat or deferred send needs; at most 1 KiB.
@@ -173,7 +178,7 @@ pub struct Outcome {
     pub approved: u64,
     pub stand_in: bool,
     /// How each leg ended, in order.
-    pub legs: Vec<LegEnd>,
+    pub legs: Few<LegEnd>,
     /// The answer record: every answer field that is no echo of the request.
     pub answer: FieldSet,
     pub owed: Vec<Owed>,
@@ -362,8 +367,8 @@ impl Entry {
     /// Appends version and body.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.push(ENTRY_VERSION);
-        let taken = std::mem::take(out);
-        *out = postcard::to_extend(self, taken).expect("entries hold no type that postcard cannot write");
+        postcard::serialize_with_flavor(self, Appending(out))
+            .expect("entries hold no type that postcard cannot write");
     }
 
     /// # Errors
@@ -378,6 +383,27 @@ impl Entry {
             Ok((_, rest)) => Err(EntryError::Trailing(rest.len())),
             Err(reason) => Err(EntryError::Malformed(reason)),
         }
+    }
+}
+
+/// Appends what postcard writes to a buffer with a past.
+struct Appending<'b>(&'b mut Vec<u8>);
+
+impl Flavor for Appending<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
@@ -429,7 +455,7 @@ mod tests {
             date: BusinessDate(20_261_124),
             silence_code: Code::new(*b"68"),
             target: None,
-            legs: vec![LegIntent {
+            legs: smallvec::smallvec![LegIntent {
                 role: LegRole::Issuer,
                 participant: ParticipantId(2),
                 identity: identity(),
@@ -449,7 +475,7 @@ mod tests {
             code: Code::new(*b"68"),
             approved: 0,
             stand_in: false,
-            legs: vec![LegEnd { state: LegState::Unknown, agreed: 0 }],
+            legs: smallvec::smallvec![LegEnd { state: LegState::Unknown, agreed: 0 }],
             answer: FieldSet::new(),
             owed: vec![Owed {
                 id: ObligationId(3),

@@ -1,7 +1,7 @@
 //! Kept payments: what a later void, completion, refund or reversal may still do to each (rule 6).
 //! A record lives for the original window and is changed only by absorbing entries.
 
-use super::entry::{Identity, LegRole};
+use super::entry::{Few, Identity, LegRole};
 use super::ids::{BusinessDate, CardToken, Money, OriginalNo, ParticipantId, TxId};
 use serde::{Deserialize, Serialize};
 use yika_codec::Kind;
@@ -31,7 +31,7 @@ pub struct Original {
     pub expires_ms: u64,
     /// What this one voided, completed or refunded.
     pub target: Option<OriginalNo>,
-    pub legs: Box<[KeptLeg]>,
+    pub legs: Few<KeptLeg>,
 }
 
 /// A leg that stands at its participant.

@@ -45,6 +45,11 @@ impl<T> Ring<T> {
         self.blocks.get_mut(block)?.get_mut(at)
     }
 
+    /// The number of the oldest record, or of the next one when there is none.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
     pub fn oldest(&self) -> Option<&T> {
         self.get(self.first)
     }

@@ -9,6 +9,7 @@ use super::entry::{Intent, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind, R
 use super::finish::code_for;
 use super::ids::{LegRef, Now, ObligationId, TxId};
 use super::settings::StandIn;
+use smallvec::smallvec;
 use yika_codec::{Code, FieldSet, Kind};
 
 impl Core {
@@ -82,7 +83,7 @@ impl Core {
             code: Code::APPROVED,
             approved: intent.money.minor,
             stand_in: true,
-            legs: vec![LegEnd { state: LegState::NotSent, agreed: 0 }],
+            legs: smallvec![LegEnd { state: LegState::NotSent, agreed: 0 }],
             answer,
             owed: vec![owed],
         }
@@ -107,7 +108,7 @@ impl Core {
             code: code_for(reason, codes, intent.silence_code),
             approved: 0,
             stand_in: false,
-            legs: vec![LegEnd { state: LegState::NotSent, agreed: 0 }],
+            legs: smallvec![LegEnd { state: LegState::NotSent, agreed: 0 }],
             answer: FieldSet::new(),
             owed: Vec::new(),
         }

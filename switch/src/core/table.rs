@@ -4,6 +4,7 @@
 
 use super::ids::{CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, TxId};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;
@@ -46,16 +47,24 @@ impl<K: TableKey, V> Table<K, V> {
 
     /// Sets the value and returns the one it replaces.
     pub fn put(&mut self, key: K, value: V) -> Option<V> {
-        if let Some(held) = self.get_mut(&key) {
-            return Some(std::mem::replace(held, value));
+        match self.slots.entry(key.hash64(), |(k, _)| *k == key, |(k, _)| k.hash64()) {
+            Entry::Occupied(mut held) => Some(std::mem::replace(&mut held.get_mut().1, value)),
+            Entry::Vacant(place) => {
+                place.insert((key, value));
+                None
+            }
         }
-        self.slots.insert_unique(key.hash64(), (key, value), |(k, _)| k.hash64());
-        None
     }
 
     pub fn take(&mut self, key: &K) -> Option<V> {
         let entry = self.slots.find_entry(key.hash64(), |(k, _)| k == key).ok()?;
         Some(entry.remove().0.1)
+    }
+
+    /// Takes the value out if there is one and `fits`.
+    pub fn take_if(&mut self, key: &K, fits: impl FnOnce(&V) -> bool) -> Option<V> {
+        let entry = self.slots.find_entry(key.hash64(), |(k, _)| k == key).ok()?;
+        fits(&entry.get().1).then(|| entry.remove().0.1)
     }
 
     /// The value under `key`, made by `fresh` when there is none.

@@ -2,6 +2,7 @@
 //! which deadlines run on the monotonic clock. Outside P8; after a restart it is rebuilt from the
 //! durable state and by living again.
 
+use super::entry::Few;
 use super::facts::Facts;
 use super::ids::{
     BusinessDate, CardToken, LegRef, ListenerNo, Money, MsgHandle, ObligationId, ParticipantId, Peer, Seq,
@@ -36,7 +37,7 @@ pub(crate) struct Volatile {
 /// A transaction in flight: who waits for its answer.
 pub(crate) struct Live {
     pub listener: ListenerNo,
-    pub waiters: Vec<Waiter>,
+    pub waiters: Few<Waiter>,
     pub deadline_us: u64,
     /// A PIN rules stand-in out (rule 10).
     pub has_pin: bool,

@@ -15,6 +15,8 @@ const CUSTODY_POS: FieldMask = FieldMask::of(&[60, 61]);
 /// The chip data that a reversal may carry: TVR, issuer application data, ATC, interface device serial number.
 const CUSTODY_TAGS: [u32; 4] = [0x95, 0x9f10, 0x9f36, 0x9f1e];
 const CUSTODY_BYTES_MAX: usize = 1024;
+/// Room for what nearly every message has.
+const CUSTODY_BYTES_USUAL: usize = 192;
 
 /// Why a request cannot become facts.
 pub struct Unfit {
@@ -159,7 +161,7 @@ fn pos_batch(message: &Message<'_>) -> Option<u32> {
 }
 
 fn custody(message: &Message<'_>) -> FieldSet {
-    let mut kept = FieldSet::new();
+    let mut kept = FieldSet::with_capacity(CUSTODY_BYTES_USUAL);
     let pos = message.dialect().reversal() == ReversalStyle::F61Request;
     let mask = if pos { CUSTODY.or(CUSTODY_POS) } else { CUSTODY };
     message.collect(&mask, &mut kept);

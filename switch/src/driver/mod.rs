@@ -46,6 +46,8 @@ pub struct Driver {
     requests: VecDeque<Event>,
     outputs: Vec<Output>,
     released: Vec<Released<Effect>>,
+    /// Empty between turns; its memory is used again.
+    batch: Batch,
     scratch: Scratch,
     last_tick_us: u64,
     last_idle_us: u64,
@@ -156,6 +158,7 @@ impl Driver {
             requests: VecDeque::new(),
             outputs: Vec::new(),
             released: Vec::new(),
+            batch: Batch::default(),
             scratch: Scratch::default(),
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
@@ -184,7 +187,8 @@ impl Driver {
             }
             let full = self.draining || self.journal.is_full(&self.size, self.core.durable.open.len());
             self.core.set_journal_full(full);
-            let mut batch = Batch::new(now.wall_ms);
+            let mut batch = std::mem::take(&mut self.batch);
+            batch.wall_ms = now.wall_ms;
             for _ in 0..EVENTS_MAX {
                 let Some(event) = self.answers.pop_front().or_else(|| self.requests.pop_front()) else {
                     break;
@@ -193,8 +197,9 @@ impl Driver {
                 self.core.apply(now, event, &mut batch);
             }
             if !batch.is_empty() {
-                self.journal.submit(batch);
+                self.journal.take(&mut batch);
             }
+            self.batch = batch;
         }
     }
 

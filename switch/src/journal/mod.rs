@@ -115,7 +115,7 @@ pub struct Journal {
     shared: Arc<Shared>,
     spares: Arc<Spares>,
     reader: Reader,
-    waiting: VecDeque<(u64, Vec<Effect>)>,
+    waiting: VecDeque<(u64, Effect)>,
     last_batch: u64,
     threads: Vec<std::thread::JoinHandle<()>>,
     /// Without a thread, `step` commits: for tests and the simulator.
@@ -231,7 +231,12 @@ impl Journal {
 
     /// Hands a batch over. Its effects come back from `released` once it and all before it are durable; a
     /// batch without entries writes no frame but waits its turn. Never blocks on the disk.
-    pub fn submit(&mut self, batch: Batch) {
+    pub fn submit(&mut self, mut batch: Batch) {
+        self.take(&mut batch);
+    }
+
+    /// `submit` of a batch that will be filled again: it comes back empty.
+    pub fn take(&mut self, batch: &mut Batch) {
         if batch.count > 0 {
             self.last_batch += 1;
             self.shared.pending_bytes.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
@@ -249,18 +254,16 @@ impl Journal {
             drop(inbox);
             self.shared.filled.notify_one();
         }
-        if !batch.effects.is_empty() {
-            self.waiting.push_back((self.last_batch, batch.effects));
-        }
+        let last = self.last_batch;
+        self.waiting.extend(batch.effects.drain(..).map(|effect| (last, effect)));
+        batch.clear();
     }
 
     /// Moves every effect whose batch is durable into `out`, in order.
     pub fn released(&mut self, out: &mut Vec<Released<Effect>>) {
         let durable = self.shared.durable_batch.load(Ordering::Acquire);
-        while self.waiting.front().is_some_and(|(batch, _)| *batch <= durable) {
-            let Some((_, effects)) = self.waiting.pop_front() else { return };
-            out.extend(effects.into_iter().map(Released));
-        }
+        let count = self.waiting.partition_point(|(batch, _)| *batch <= durable);
+        out.extend(self.waiting.drain(..count).map(|(_, effect)| Released(effect)));
     }
 
     /// Commits one body, when there is one: the stepped journal's turn of the writer.
