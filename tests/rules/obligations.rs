@@ -81,6 +81,10 @@ fn rule_07_a_refused_advice_becomes_a_named_exception_and_what_was_told_stands()
     world.sends_raw(terminal, &sent.repeated());
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     balanced(&world);
+    world.now.wall_ms += world.config.limits.original_window_ms;
+    world.sends(terminal, &advice(1));
+    assert!(world.driver.core.durable.exceptions.is_empty(), "P9: the name goes with the payment");
+    balanced(&world);
 }
 
 #[test]
@@ -159,6 +163,41 @@ fn rule_08_live_requests_pass_the_queue_but_a_void_waits_for_its_original() {
     world.bank_answers(&void, "00");
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     balanced(&world);
+}
+
+#[test]
+fn p9_voids_that_time_out_behind_an_obligation_leave_nothing_waiting() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.goes_down(BANK_A);
+    let sent = world.sends(terminal, &advice(100));
+    let answer = world.answer(terminal).unwrap();
+    world.comes_up(BANK_A);
+    let told = world.at_bank(BANK_A).unwrap();
+    for _ in 0..50 {
+        let void = purchase(100)
+            .with(3, "200000")
+            .with(37, answer.text(37))
+            .with(90, format!("0220{}{}{:022}", sent.stan(), sent.text(7), 0));
+        world.sends(terminal, &void);
+        world.advance(TIMEOUT_MS + 10);
+        assert_ne!(world.answer(terminal).unwrap().code(), "00", "it never left");
+        assert!(world.driver.core.waiting_behind() <= 1);
+        while world.at_bank(BANK_A).is_some() {}
+    }
+    world.bank_answers(&told, "00");
+    balanced(&world);
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_is_told_and_one_that_runs_is_not() {
+    let mut world = World::new();
+    world.advance(3_600_000);
+    let ahead = |world: &World| world.alarms.iter().any(|one| matches!(one, Alarm::ClockAhead { .. }));
+    assert!(!ahead(&world));
+    world.now.wall_ms += 20_000;
+    world.step();
+    assert!(ahead(&world));
 }
 
 #[test]

@@ -206,6 +206,10 @@ pub fn log_alarm(alarm: &Alarm) {
             by_ms,
             "the system clock was set back; time stands still here until it catches up. Check time synchronisation"
         ),
+        Alarm::ClockAhead { by_ms } => tracing::warn!(
+            by_ms,
+            "the system clock jumped ahead and is followed: windows and business dates end earlier by that much. Check time synchronisation"
+        ),
         Alarm::KeyClash { participant } => tracing::error!(
             %participant, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
         ),

@@ -404,6 +404,14 @@ impl Durable {
         {
             oldest.remove();
         }
+        let window_ms = self.limits.original_window_ms;
+        while let Some(oldest) = self
+            .exceptions
+            .first_entry()
+            .filter(|held| held.get().wall_ms.saturating_add(window_ms) <= self.wall_ms)
+        {
+            oldest.remove();
+        }
     }
 
     fn drop_oldest_original(&mut self) {

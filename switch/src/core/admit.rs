@@ -230,7 +230,8 @@ impl Core {
             })
             .collect();
         let (tx, has_pin) = (intent.tx, request.facts.has_pin);
-        let live = Live { listener, waiters: smallvec![waiter], deadline_us, has_pin, written: 0, emitted: 0 };
+        let live =
+            Live { listener, waiters: smallvec![waiter], deadline_us, has_pin, written: 0, emitted: 0 };
         self.live.live.put(tx, live);
         if !self.reachable(to) {
             return self.cannot_send(now, batch, intent, has_pin);

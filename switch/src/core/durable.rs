@@ -168,7 +168,7 @@ pub struct Spent {
     pub minor: u64,
 }
 
-/// An obligation that ended otherwise than paid: stays on the books by name.
+/// An obligation that ended otherwise than paid: its sum stays on the books, its name for the original window.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Exception {
     pub participant: ParticipantId,

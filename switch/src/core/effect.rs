@@ -168,5 +168,6 @@ pub enum Alarm {
     DateOpened { date: BusinessDate },
     DateClosed { date: BusinessDate },
     ClockBack { by_ms: u64 },
+    ClockAhead { by_ms: u64 },
     KeyClash { participant: ParticipantId },
 }

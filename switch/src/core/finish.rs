@@ -184,9 +184,17 @@ impl Core {
         *self.live.inflight.entry(to).or_insert(0) += 1;
         self.live.deadlines.entry(to).or_default().push_back((due, leg));
         match original.filter(|tx| self.durable.owing.has(tx)) {
-            Some(tx) => self.live.behind.entry_or(tx, Vec::new).push(leg),
+            Some(tx) => self.queue_behind(tx, leg),
             None => self.emit(now, batch, leg),
         }
+    }
+
+    /// Those that timed out while they waited make room.
+    fn queue_behind(&mut self, tx: TxId, leg: LegRef) {
+        let mut waiting = self.live.behind.remove(&tx).unwrap_or_default();
+        waiting.retain(|other| self.under_way(*other));
+        waiting.push(leg);
+        self.live.behind.insert(tx, waiting);
     }
 
     pub(super) fn emit(&mut self, now: Now, batch: &mut Batch, leg: LegRef) {

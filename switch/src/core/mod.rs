@@ -137,7 +137,7 @@ impl Core {
     }
 
     /// Whether this is the leg that its transaction waits for.
-    fn under_way(&self, leg: LegRef) -> bool {
+    pub(super) fn under_way(&self, leg: LegRef) -> bool {
         self.durable.open.get(&leg.tx).is_some_and(|tx| tx.intent.legs.len() == usize::from(leg.leg) + 1)
     }
 
@@ -223,6 +223,11 @@ impl Core {
         let lines = self.live.lines.get(&participant).copied().unwrap_or(0);
         let signed_off = self.durable.participants.get(&participant).is_none_or(|p| p.signed_off);
         lines > 0 && !signed_off
+    }
+
+    /// Legs that wait until what is owed from their original is discharged (rule 8).
+    pub fn waiting_behind(&self) -> usize {
+        self.live.behind.values().map(Vec::len).sum()
     }
 
     fn leave_flight(&mut self, participant: ParticipantId) {

@@ -297,7 +297,7 @@ impl Core {
             }
         }
         if !self.durable.owing.has(&tx) {
-            for leg in self.live.behind.take(&tx).unwrap_or_default() {
+            for leg in self.live.behind.remove(&tx).unwrap_or_default() {
                 if self.under_way(leg) {
                     self.emit(now, batch, leg);
                 }

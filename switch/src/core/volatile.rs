@@ -25,7 +25,7 @@ pub(crate) struct Volatile {
     pub deadlines: BTreeMap<ParticipantId, VecDeque<(u64, LegRef)>>,
     pub saf: BTreeMap<ParticipantId, SafQueue>,
     /// Legs that wait for the last open obligation of the transaction they build on (rule 8).
-    pub behind: Table<TxId, Vec<LegRef>>,
+    pub behind: BTreeMap<TxId, Vec<LegRef>>,
     /// Reversals that wait until their original is written or not (rule 8).
     pub unwritten: BTreeMap<LegRef, ObligationId>,
     pub fetching: Table<Seq, Vec<Copy>>,

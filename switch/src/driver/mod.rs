@@ -52,6 +52,8 @@ pub struct Driver {
     last_tick_us: u64,
     last_idle_us: u64,
     wall_ms: u64,
+    /// The monotonic clock when `wall_ms` last moved.
+    wall_moved_us: u64,
     draining: bool,
     /// The system clock is behind ours, and that was told.
     clock_is_back: bool,
@@ -119,6 +121,8 @@ pub const LATENCY_BOUNDS_US: [u64; 14] = [
 const TICK_US: u64 = 2_000;
 /// Idle sessions are looked for this often: there may be very many.
 const IDLE_CHECK_US: u64 = 1_000_000;
+/// A clock that is moved ahead by more than this at once is told of.
+const CLOCK_AHEAD_MS: u64 = 10_000;
 /// Events of one batch: bounds a turn, and with it the wait of whoever came in meanwhile.
 const EVENTS_MAX: usize = 1024;
 
@@ -162,6 +166,7 @@ impl Driver {
             scratch: Scratch::default(),
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
+            wall_moved_us: now.mono_us,
             draining: false,
             clock_is_back: false,
             counts: Counts::default(),
@@ -384,10 +389,16 @@ impl Driver {
         self.sessions.get(id.slot as usize)?.as_ref().filter(|session| session.id == id)
     }
 
-    /// Batches carry wall time that never runs backwards; a clock set back is told, not followed.
+    /// Batches carry wall time that never runs backwards; a clock set back is told, not followed. One that jumps
+    /// ahead is told and followed: nothing here could know better.
     fn wall_forward(&mut self, now: Now) -> Now {
         if now.wall_ms >= self.wall_ms {
-            self.wall_ms = now.wall_ms;
+            let passed_ms = now.mono_us.saturating_sub(self.wall_moved_us) / 1000;
+            let ahead_ms = (now.wall_ms - self.wall_ms).saturating_sub(passed_ms);
+            if ahead_ms > CLOCK_AHEAD_MS {
+                self.outputs.push(Output::Alarm(Alarm::ClockAhead { by_ms: ahead_ms }));
+            }
+            (self.wall_ms, self.wall_moved_us) = (now.wall_ms, now.mono_us);
             self.clock_is_back = false;
         } else if self.wall_ms - now.wall_ms > 1000 && !self.clock_is_back {
             self.clock_is_back = true;

@@ -29,6 +29,9 @@ pub trait Disk: Send + Sync + 'static {
     fn name(&self, file: FileNo) -> String;
 }
 
+/// Segment files held open at a time: the one that is written to, the spares, and those that copies are read from.
+const OPEN_MAX: usize = 64;
+
 /// A folder of segment files on a real file system.
 pub struct FileDisk {
     folder: PathBuf,
@@ -61,8 +64,18 @@ impl FileDisk {
             return Ok(handle);
         }
         let handle = Arc::new(OpenOptions::new().read(true).write(self.writable).open(self.path(file))?);
-        self.open.write().map_err(|_| poisoned())?.insert(file, handle.clone());
+        self.keep(file, handle.clone())?;
         Ok(handle)
+    }
+
+    /// Holds a file open. The oldest is closed when there are many: what is written to has the highest numbers.
+    fn keep(&self, file: FileNo, handle: Arc<File>) -> io::Result<()> {
+        let mut open = self.open.write().map_err(|_| poisoned())?;
+        if open.len() >= OPEN_MAX {
+            open.pop_first();
+        }
+        open.insert(file, handle);
+        Ok(())
     }
 
     fn sync_folder(&self) -> io::Result<()> {
@@ -113,8 +126,7 @@ impl Disk for FileDisk {
         }
         handle.sync_all()?;
         self.sync_folder()?;
-        self.open.write().map_err(|_| poisoned())?.insert(file, Arc::new(handle));
-        Ok(())
+        self.keep(file, Arc::new(handle))
     }
 
     fn read(&self, file: FileNo, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
@@ -147,5 +159,28 @@ impl Disk for FileDisk {
 
     fn name(&self, file: FileNo) -> String {
         self.path(file).display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_segments_hold_few_files_open_and_all_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FileDisk::create_in(folder.path()).unwrap();
+        let files: Vec<FileNo> = (0..OPEN_MAX as u32 + 20).map(FileNo).collect();
+        for file in &files {
+            disk.create(*file, 8).unwrap();
+            disk.write(*file, 0, &file.0.to_le_bytes()).unwrap();
+            disk.sync(*file).unwrap();
+        }
+        for file in files.iter().rev() {
+            let mut bytes = [0; 4];
+            assert_eq!(disk.read(*file, 0, &mut bytes).unwrap(), 4);
+            assert_eq!(u32::from_le_bytes(bytes), file.0);
+        }
+        assert_eq!(disk.open.read().unwrap().len(), OPEN_MAX);
     }
 }

@@ -1,8 +1,9 @@
 //! Cold reads: one entry by its sequence, from the frame that holds it. Shared between the writer, which
-//! adds places, and whoever fetches; memory is 24 bytes a frame.
+//! adds places, and whoever fetches. Places are sparse: a read starts at the nearest one and walks on over the
+//! headers of frames, so that memory is 24 bytes for each 256 KiB of journal, however small its frames are.
 
 use super::disk::{Disk, FileNo};
-use super::format::{BLOCK, FRAME_HEADER, FrameHeader, SEALED_HEADER, frame_crc_holds};
+use super::format::{FRAME_HEADER, FrameHeader, SEALED_HEADER, frame_crc_holds};
 use super::recovery::{FramePlace, Scan};
 use crate::core::batch::Records;
 use crate::core::entry::Entry;
@@ -11,6 +12,37 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use yika_keystore::SealKey;
 
+/// Places of one file are at least this far apart.
+const STRIDE: u64 = 256 << 10;
+
+/// Frames by their first entry, in order, a few of each file: its first, and one each `STRIDE` bytes.
+#[derive(Clone, Default)]
+pub struct Places(Vec<FramePlace>);
+
+impl Places {
+    /// Takes the place of the frame after the last one noted or passed over.
+    pub fn note(&mut self, place: FramePlace) {
+        let near = |last: &&FramePlace| last.file == place.file && place.offset < last.offset + STRIDE;
+        if self.0.last().filter(near).is_none() {
+            self.0.push(place);
+        }
+    }
+
+    /// The last place at or before the frame that holds `seq`.
+    fn before(&self, seq: Seq) -> Option<FramePlace> {
+        let at = self.0.partition_point(|place| place.first_seq <= seq.0).checked_sub(1)?;
+        Some(self.0[at])
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Where every durable entry stands.
 pub struct Index {
     held: Mutex<Held>,
@@ -18,7 +50,7 @@ pub struct Index {
 
 #[derive(Default)]
 struct Held {
-    places: Vec<FramePlace>,
+    places: Places,
     segments: BTreeMap<FileNo, (u64, Arc<SealKey>)>,
     /// One past the last durable entry.
     end: u64,
@@ -36,7 +68,7 @@ impl Index {
 
     pub(super) fn add(&self, place: FramePlace, end: u64) {
         let mut held = self.lock();
-        held.places.push(place);
+        held.places.note(place);
         held.end = end;
     }
 
@@ -49,8 +81,7 @@ impl Index {
         if seq.0 >= held.end {
             return None;
         }
-        let at = held.places.partition_point(|place| place.first_seq <= seq.0).checked_sub(1)?;
-        let place = held.places[at];
+        let place = held.places.before(seq)?;
         let (salt, key) = held.segments.get(&place.file)?;
         Some((place, *salt, key.clone()))
     }
@@ -70,10 +101,12 @@ pub struct Reader {
 impl Reader {
     /// The entry with this sequence; None when it is not held, or cannot be read.
     pub fn entry(&self, seq: Seq) -> Option<Entry> {
-        let (place, salt, key) = self.index.find(seq)?;
-        let mut block = vec![0; BLOCK as usize];
-        let got = self.disk.read(place.file, place.offset, &mut block).ok()?;
-        let header = FrameHeader::decode(block.get(..got)?, salt)?;
+        let (mut place, salt, key) = self.index.find(seq)?;
+        let mut header = self.header(&place, salt)?;
+        while header.first_seq + u64::from(header.count) <= seq.0 {
+            place.offset += header.span();
+            header = self.header(&place, salt)?;
+        }
         let mut frame = vec![0; FRAME_HEADER + header.body_len as usize];
         let got = self.disk.read(place.file, place.offset, &mut frame).ok()?;
         if got < frame.len() || !frame_crc_holds(&frame) {
@@ -84,5 +117,30 @@ impl Reader {
         let skip = usize::try_from(seq.0.checked_sub(header.first_seq)?).ok()?;
         let record = Records::new(body).nth(skip)?.ok()?;
         Entry::decode(record.entry).ok()
+    }
+
+    fn header(&self, place: &FramePlace, salt: u64) -> Option<FrameHeader> {
+        let mut head = [0; FRAME_HEADER];
+        let got = self.disk.read(place.file, place.offset, &mut head).ok()?;
+        FrameHeader::decode(head.get(..got)?, salt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_few_however_many_the_frames() {
+        let mut places = Places::default();
+        for frame in 0..10_000 {
+            let file = FileNo(frame / 4000);
+            let offset = u64::from(frame % 4000 + 1) * 4096;
+            places.note(FramePlace { first_seq: u64::from(frame) * 3 + 1, file, offset });
+        }
+        assert_eq!(places.len(), 2 * 63 + 32, "one each 64 frames, and the first of each file");
+        let at = |seq| places.before(Seq(seq)).map(|place| (place.file.0, place.offset / 4096));
+        assert_eq!((at(0), at(1), at(192), at(193)), (None, Some((0, 1)), Some((0, 1)), Some((0, 65))));
+        assert_eq!(at(12_001), Some((1, 1)), "each file's first frame has its place");
     }
 }

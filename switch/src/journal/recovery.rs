@@ -7,6 +7,7 @@ use super::format::{
     BLOCK, Digest, FRAME_HEADER, FileKind, FrameHeader, SEALED_HEADER, SegmentHeader, digest_of, file_kind,
     frame_crc_holds,
 };
+use super::reader::Places;
 use crate::core::batch::{CutRecord, Record, Records};
 use std::collections::BTreeMap;
 use std::io;
@@ -34,7 +35,7 @@ pub struct FramePlace {
 #[derive(Default)]
 pub struct Scan {
     pub segments: Vec<Segment>,
-    pub places: Vec<FramePlace>,
+    pub places: Places,
     pub spares: Vec<FileNo>,
     /// Files that hold nothing: a spare or segment whose making was cut off.
     pub blanks: Vec<FileNo>,
@@ -303,7 +304,7 @@ fn accept(
         scan.records += 1;
     }
     if header.count > 0 {
-        scan.places.push(FramePlace { first_seq: header.first_seq, file, offset: at });
+        scan.places.note(FramePlace { first_seq: header.first_seq, file, offset: at });
     }
     scan.last_frame = header.number;
     scan.last_digest = digest_of(frame);
