@@ -4,7 +4,7 @@ use crate::balanced;
 use yika_switch::core::effect::Alarm;
 use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
 use yika_tests::world::mti;
-use yika_tests::{World, purchase};
+use yika_tests::{Terminal, Wire, World, purchase};
 
 #[test]
 fn rule_04_a_silent_purchase_is_declined_and_reversed_until_acknowledged() {
@@ -86,6 +86,53 @@ fn rule_09_nothing_sent_is_declined_91_and_owes_nothing() {
     let terminal = world.terminal();
     world.sends(terminal, &purchase(100));
     assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+/// Sends `wire`, and the bank's line goes down between the decision and the write.
+fn loses_its_line(world: &mut World, terminal: Terminal, wire: &Wire) {
+    world.commits = false;
+    world.sends(terminal, wire);
+    world.goes_down(BANK_A);
+    world.commits = true;
+    world.step();
+}
+
+#[test]
+fn rule_09_a_line_lost_before_the_write_is_nothing_sent() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (_, answer) = crate::approved(&mut world, terminal, &purchase(1000));
+    let mut refund = purchase(300).with(3, "200000").with(37, answer.text(37));
+    refund.mti = mti(0x0220);
+    for wire in [purchase(100), refund] {
+        loses_its_line(&mut world, terminal, &wire);
+        assert_eq!(world.answer(terminal).unwrap().code(), "91");
+        assert_eq!(world.open_obligations(), 0);
+        world.comes_up(BANK_A);
+        assert!(world.at_bank(BANK_A).is_none(), "nothing is owed that never left");
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_09_a_refund_told_while_the_journal_stood_still_goes_out_for_the_first_time() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (_, answer) = crate::approved(&mut world, terminal, &purchase(1000));
+    let mut refund = purchase(300).with(3, "200000").with(37, answer.text(37));
+    refund.mti = mti(0x0220);
+    world.commits = false;
+    world.sends(terminal, &refund);
+    world.advance(TIMEOUT_MS + 10);
+    assert!(world.at_bank(BANK_A).is_none() && world.answer(terminal).is_none());
+    world.commits = true;
+    world.step();
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "taken into custody");
+    let first = world.at_bank(BANK_A).unwrap();
+    assert_eq!(first.wire.amount(), 300);
+    world.bank_answers(&first, "00");
     assert_eq!(world.open_obligations(), 0);
     balanced(&world);
 }

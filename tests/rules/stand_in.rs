@@ -38,6 +38,24 @@ fn rule_10_an_unreachable_issuer_is_stood_in_for_and_advised() {
 }
 
 #[test]
+fn rule_10_a_line_lost_before_the_write_is_stood_in_for_too() {
+    let mut world = world();
+    let terminal = world.terminal();
+    world.commits = false;
+    world.sends(terminal, &purchase(500));
+    world.goes_down(BANK_A);
+    world.commits = true;
+    world.step();
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.comes_up(BANK_A);
+    let advice = world.at_bank(BANK_A).unwrap();
+    assert_eq!((advice.wire.mti, advice.wire.amount()), (mti(0x0220), 500));
+    world.bank_answers(&advice, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
 fn rule_10_limits_hold_per_transaction_card_and_survive_a_crash() {
     let mut world = world();
     world.goes_down(BANK_A);

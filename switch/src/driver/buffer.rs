@@ -25,11 +25,11 @@ impl InBuf {
     pub fn keep(&mut self, bytes: &[u8], used: usize) {
         if self.rest.is_empty() {
             self.rest.extend_from_slice(&bytes[used..]);
-        } else if used == self.rest.len() {
+        } else if used > 0 {
+            // A fresh copy of what is left: no memory of a long frame stays, and nothing of it unwiped.
+            let left = self.rest[used..].to_vec();
             self.rest.zeroize();
-            self.rest = Vec::new();
-        } else {
-            self.rest.drain(..used);
+            self.rest = left;
         }
     }
 }
@@ -115,6 +115,20 @@ mod tests {
 
     fn send(n: u64) -> SendOf {
         SendOf::Obligation(ObligationId(n))
+    }
+
+    #[test]
+    fn a_long_frame_leaves_no_memory_behind() {
+        let mut input = InBuf::default();
+        assert_eq!(input.join(b"abc"), b"abc");
+        input.keep(b"abc", 0);
+        let long = [7; 100_000];
+        assert_eq!(input.join(&long).len(), 100_003);
+        input.keep(&long, 100_001);
+        assert_eq!(input.join(b"x"), [7, 7, b'x']);
+        assert!(input.rest.capacity() < 100);
+        input.keep(b"x", 3);
+        assert_eq!(input.rest.capacity(), 0, "an idle connection holds nothing");
     }
 
     #[test]
