@@ -11,15 +11,26 @@ fn every_refusal_says_what_and_where_and_has_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("wrong.toml"), "[switch]\ndata_dri = \"x\"\n").unwrap();
+    std::fs::write(path("good.toml"), "[switch]\ndata_dir = \"x\"\n").unwrap();
     for (arguments, code, says) in [
+        (vec![], 2, "Usage: yika"),
         (vec!["frobnicate"], 2, "unrecognized subcommand"),
         (vec!["serve"], 2, "--config"),
         (vec!["check", "--config", &path("none.toml")], 78, "cannot read the configuration"),
         (vec!["check", "--config", &path("wrong.toml")], 78, "did you mean `data_dir`?"),
         (vec!["status", "--data", &path("nobody")], 74, "no switch answers on"),
-        (vec!["journal", "verify", "--data", &path("nothing")], 74, "cannot list"),
-        (vec!["saf", "settle", "1", "--reason", " ", "--data", &path("x")], 74, "--reason must say why"),
-        (vec!["demo", "--seconds", "1"], 2, "3..=3600"),
+        (vec!["status"], 2, "--config"),
+        (vec!["journal", "verify", "--data", &path("nothing")], 74, "there is no journal at"),
+        (vec!["saf", "list", "--data", &path("nothing")], 74, "--data must name the data folder"),
+        (vec!["saf", "settle", "1", "--reason", "  ", "--data", &path("x")], 2, "say why, and with whom"),
+        (
+            vec!["saf", "settle", "1", "--reason", "4111 1111 1111 1111", "--data", &path("x")],
+            2,
+            "card number",
+        ),
+        (vec!["serve", "--config", &path("good.toml"), "--data", &path("wrong.toml")], 74, "cannot make"),
+        (vec!["demo", "--seconds", "0"], 2, "3..=3600"),
+        (vec!["demo", "--rate", "0"], 2, "1..=200000"),
     ] {
         let (found, out, err) = command("yika", &arguments);
         assert_eq!(found, code, "{arguments:?}: {err}");

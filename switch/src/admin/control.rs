@@ -163,7 +163,9 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
 /// When no switch runs there, or it refuses; in words.
 pub fn ask(data: &Path, request: &Request) -> Result<Answer, String> {
     let path = control_socket_in(data);
-    let gone = |e: std::io::Error| format!("no switch answers on {}: {e}", path.display());
+    let gone = |e: std::io::Error| {
+        format!("no switch answers on {}: {e}. Is it running, and is this its data folder?", path.display())
+    };
     let mut stream = std::os::unix::net::UnixStream::connect(&path).map_err(gone)?;
     let limit = Some(Duration::from_secs(5));
     stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit)).map_err(gone)?;

@@ -9,7 +9,7 @@ mod panics;
 mod saf;
 
 use crate::config::{Config, ConfigErrors, load};
-use crate::data_dir::DataDirError;
+use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
 use crate::net::{ServeError, Stop, serve};
 use clap::{Args, Parser, Subcommand};
@@ -283,6 +283,19 @@ impl Place {
         Ok(self.config.as_deref().map(load).transpose()?)
     }
 
+    /// The journal in it, which must be there: a misspelt folder is not an empty journal.
+    fn journal(&self) -> Result<PathBuf, CliError> {
+        let folder = journal_in(&self.data()?);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let what = format!(
+            "there is no journal at {}: --data must name the data folder of a switch that has run",
+            folder.display()
+        );
+        Err(CliError::Control(what))
+    }
+
     /// The data folder that is meant.
     fn data(&self) -> Result<PathBuf, CliError> {
         match (&self.data, self.config()?) {
@@ -294,7 +307,11 @@ impl Place {
 }
 
 fn init_logs() {
-    let filter = EnvFilter::try_from_env("YIKA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("YIKA_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
+        complain(&format!("yika: YIKA_LOG=\"{wanted}\" is no level ({error}): info is used"));
+        EnvFilter::new("info")
+    });
     // A reader of the log that goes away must not end the switch: by default a failed write is told by a panic.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -5,7 +5,7 @@ use super::out::{complain, json_line};
 use super::{CliError, Place, keys};
 use crate::admin::control::{Answer, Request, ask, check_reason, status as ask_status};
 use crate::admin::{ObligationView, obligations_of};
-use crate::data_dir::{is_running, journal_in};
+use crate::data_dir::is_running;
 use crate::journal::disk::FileDisk;
 use crate::journal::replay;
 use std::io::Write;
@@ -48,7 +48,7 @@ pub(super) fn list(out: &mut impl Write, place: &Place, json: bool) -> Result<()
             Some(config) => keys::open(&config)?,
             None => keys::open_plain()?,
         };
-        obligations_of(&replay(&FileDisk::read_only(&journal_in(&data)), &keystore)?.durable)
+        obligations_of(&replay(&FileDisk::read_only(&place.journal()?), &keystore)?.durable)
     };
     if json { json_line(out, &listed) } else { print(out, &listed) }
 }

@@ -14,7 +14,6 @@ use crate::core::clock::local;
 use crate::core::durable::Durable;
 use crate::core::entry::Entry;
 use crate::core::ids::Seq;
-use crate::data_dir::journal_in;
 use crate::journal::disk::{Disk, FileDisk};
 use crate::journal::recovery::{Scan, Torn, scan};
 use crate::journal::replay;
@@ -38,8 +37,7 @@ impl Source {
             Some(config) => keys::open(&config)?,
             None => keys::open_plain()?,
         };
-        let data = place.data()?;
-        Ok(Source { folder: journal_in(&data), keystore, live: Live::on(data) })
+        Ok(Source { folder: place.journal()?, keystore, live: Live::on(place.data()?) })
     }
 
     /// Afresh for each reading: files come and go beside a running switch.
