@@ -181,7 +181,6 @@ fn open(
         );
     }
     let mut durable = opened.durable;
-    check_debts(config, &durable)?;
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
     let ids = name_participants(&mut durable, &mut batch, participant_names(config));
     let settings = Arc::new(core_settings(config, &ids));
@@ -189,6 +188,8 @@ fn open(
     let (in_doubt, obligations) = (durable.open.len(), durable.obligations.len());
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
+    // Recovery owes what was in flight as well. Nothing of it is written yet: a refused start changes nothing.
+    check_debts(config, &core.durable)?;
     let size = JournalSize {
         segment_bytes: config.journal.segment_bytes,
         pending_bytes_max: config.journal.pending_bytes_max,
