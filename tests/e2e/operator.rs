@@ -114,6 +114,13 @@ fn a_command_whose_reader_went_away_ends_quietly_with_0() {
         Command::new(program("yika")).args(["check", "--config", &config]).stdout(full).output().unwrap();
     let err = String::from_utf8(ended.stderr).unwrap();
     assert!(ended.status.code() == Some(74) && err.contains("cannot write to standard output"), "{err}");
+    let ended = Command::new(program("yika"))
+        .args(["check", "--config", &config])
+        .env("YIKA_LOG", "x=loud")
+        .output()
+        .unwrap();
+    let err = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.success() && err.contains("YIKA_LOG=\"x=loud\" is no level"), "{err}");
     assert!(yika.stop().success());
 }
 

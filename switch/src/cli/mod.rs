@@ -14,6 +14,7 @@ use crate::demo::{DemoError, DemoOptions};
 use crate::net::{ServeError, Stop, serve};
 use clap::{Args, Parser, Subcommand};
 use out::{Out, complain};
+use panics::OnPanic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -201,10 +202,15 @@ impl CliError {
 
 /// Runs the command of this process's arguments.
 pub fn run() -> ExitCode {
-    panics::end_the_process_on_panic();
     let cli = Cli::parse();
+    // The demo's switch is a process of its own and must not outlive it.
+    let demo = matches!(cli.command, Command::Demo(_));
+    panics::tell(if demo { OnPanic::Unwind } else { OnPanic::End });
     init_logs();
-    match carry_out(cli.command) {
+    let Some(done) = panics::caught(|| carry_out(cli.command)) else {
+        return ExitCode::from(panics::INTERNAL);
+    };
+    match done {
         Ok(code) => code,
         // Whoever closed the pipe has seen enough.
         Err(CliError::Out(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
