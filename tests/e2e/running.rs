@@ -66,13 +66,13 @@ fn the_tail_of_a_running_journal_is_being_written_and_damage_before_it_is_damage
     let request = bank.hears();
     bank.answers(&request, "00");
     assert_eq!(terminal.hears().code(), "00");
-    let mut end = 0;
-    wait_for("the last frame to be vouched for", Duration::from_secs(10), || {
-        let before = std::mem::replace(
-            &mut end,
-            verified(&yika.data())["segments"][0]["bytes_used"].as_u64().unwrap(),
-        );
-        before == end
+    let (mut end, mut since) = (0, Instant::now());
+    wait_for("the writer to rest behind its last frame", Duration::from_secs(10), || {
+        let now = verified(&yika.data())["segments"][0]["bytes_used"].as_u64().unwrap();
+        if now != end {
+            (end, since) = (now, Instant::now());
+        }
+        since.elapsed() > Duration::from_millis(150)
     });
     let data = yika.data();
     let segment = data.join("journal/segment-00000000.yj");
