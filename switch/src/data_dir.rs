@@ -1,11 +1,14 @@
 //! The folder a switch owns: journal, lock, control socket, and the addresses it listens on. One process at a
-//! time: a second start on the same folder is refused, so that there is a single writer.
+//! time: a second start on the same folder is refused, so that there is a single writer. The folder and what is
+//! made in it belong to the switch's user alone, from the moment of their making.
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 /// A locked folder; unlocked when dropped, and by the kernel when the process ends in any way.
@@ -20,7 +23,27 @@ pub enum DataDirError {
     Io { doing: &'static str, path: String, source: io::Error },
     #[error("another yika runs on {folder}: stop it first, or give this one a data_dir of its own")]
     InUse { folder: String },
+    #[error(
+        "others than its owner may use the data folder {folder} (mode {mode:04o}), and environment is \"production\": \
+         run `chmod 700 {folder}`, then start again"
+    )]
+    OpenToOthers { folder: String, mode: u32 },
 }
+
+/// Who may use a data folder that is there already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guard {
+    /// A folder that others can use is told of.
+    Warn,
+    /// A folder that others can use is refused.
+    Refuse,
+}
+
+/// The switch's user alone: whoever reads a journal has its sealed cards, whoever reaches the control socket
+/// operates the switch.
+pub const FOLDER_MODE: u32 = 0o700;
+pub const FILE_MODE: u32 = 0o600;
+const OTHERS: u32 = 0o077;
 
 /// Where a running switch really listens: port 0 in the configuration takes a free one.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,13 +56,15 @@ impl DataDir {
     /// Makes the folder when it is missing, and locks it.
     ///
     /// # Errors
-    /// When it cannot be made or written, or another process holds it.
-    pub fn lock(folder: &Path) -> Result<DataDir, DataDirError> {
+    /// When it cannot be made or written, others may use it and `guard` refuses that, or another process holds it.
+    pub fn lock(folder: &Path, guard: Guard) -> Result<DataDir, DataDirError> {
         let failed =
             |doing, path: &Path, source| DataDirError::Io { doing, path: path.display().to_string(), source };
-        std::fs::create_dir_all(folder).map_err(|e| failed("make", folder, e))?;
+        make_folder(folder).map_err(|e| failed("make", folder, e))?;
+        let mode = std::fs::metadata(folder).map_err(|e| failed("look at", folder, e))?.mode() & 0o7777;
+        check_mode(folder, mode, guard)?;
         let path = folder.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(&path);
         let file = file.map_err(|e| failed("open", &path, e))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(DataDir { folder: folder.to_owned(), _lock: file }),
@@ -63,7 +88,7 @@ impl DataDir {
         let addresses = Addresses { listeners: listeners.to_vec(), admin };
         let (fresh, path) = (self.folder.join("addresses.json.new"), addresses_in(&self.folder));
         let text = serde_json::to_string(&addresses).expect("addresses always make JSON");
-        let written = std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &path));
+        let written = write_private(&fresh, &text).and_then(|()| std::fs::rename(&fresh, &path));
         if let Err(error) = written {
             tracing::warn!(path = %path.display(), %error, "cannot write the addresses file");
         }
@@ -76,6 +101,40 @@ impl Drop for DataDir {
         let _ = std::fs::remove_file(self.control_socket());
         let _ = std::fs::remove_file(addresses_in(&self.folder));
     }
+}
+
+fn check_mode(folder: &Path, mode: u32, guard: Guard) -> Result<(), DataDirError> {
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    let folder = folder.display().to_string();
+    if guard == Guard::Refuse {
+        return Err(DataDirError::OpenToOthers { folder, mode });
+    }
+    tracing::warn!(
+        mode = format!("{mode:04o}"),
+        "others than its owner may use the data folder: run `chmod 700 {folder}`; production refuses it"
+    );
+    Ok(())
+}
+
+/// Makes a folder, and those above it, for this user alone; one that is there stays as it is.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
+}
+
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(FILE_MODE).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Whether a switch runs on this folder, without getting in its way: its control socket is bound before it touches
+/// the journal, and nobody answers on the socket of one that ended.
+pub fn is_running(folder: &Path) -> bool {
+    UnixStream::connect(control_socket_in(folder)).is_ok()
 }
 
 pub fn journal_in(folder: &Path) -> PathBuf {
@@ -94,13 +153,38 @@ pub fn addresses_in(folder: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn mode_of(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
     #[test]
     fn a_folder_has_one_owner_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let held = DataDir::lock(folder.path()).unwrap();
-        let refused = DataDir::lock(folder.path()).err().unwrap().to_string();
+        let held = DataDir::lock(folder.path(), Guard::Warn).unwrap();
+        let refused = DataDir::lock(folder.path(), Guard::Warn).err().unwrap().to_string();
         assert!(refused.contains("another yika runs on"), "{refused}");
         drop(held);
-        assert!(DataDir::lock(folder.path()).is_ok());
+        assert!(DataDir::lock(folder.path(), Guard::Warn).is_ok());
+    }
+
+    #[test]
+    fn what_is_made_belongs_to_its_user_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a/data");
+        let held = DataDir::lock(&place, Guard::Refuse).unwrap();
+        held.write_addresses(&[], None);
+        assert_eq!((mode_of(&place), mode_of(&folder.path().join("a"))), (FOLDER_MODE, FOLDER_MODE));
+        assert_eq!((mode_of(&place.join("lock")), mode_of(&addresses_in(&place))), (FILE_MODE, FILE_MODE));
+    }
+
+    #[test]
+    fn a_folder_that_others_may_use_is_told_of_and_refused_where_it_must_be() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o750)).unwrap();
+        assert!(DataDir::lock(folder.path(), Guard::Warn).is_ok());
+        let refused = DataDir::lock(folder.path(), Guard::Refuse).err().unwrap().to_string();
+        let cure = format!("run `chmod 700 {}`", folder.path().display());
+        assert!(refused.contains("mode 0750") && refused.contains(&cure), "{refused}");
+        assert_eq!(mode_of(folder.path()), 0o750, "it is the owner who decides");
     }
 }

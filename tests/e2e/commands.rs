@@ -1,6 +1,7 @@
 //! What an operator types, what comes back, and with which exit code; drain and stop.
 
-use crate::city::City;
+use crate::city::{City, Settings, Town};
+use crate::peer::{Bank, Peer, purchase};
 use std::time::Duration;
 use yika_loadgen::{Load, run};
 use yika_switch::admin::control::status;
@@ -11,15 +12,26 @@ fn every_refusal_says_what_and_where_and_has_its_exit_code() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("wrong.toml"), "[switch]\ndata_dri = \"x\"\n").unwrap();
+    std::fs::write(path("good.toml"), "[switch]\ndata_dir = \"x\"\n").unwrap();
     for (arguments, code, says) in [
+        (vec![], 2, "Usage: yika"),
         (vec!["frobnicate"], 2, "unrecognized subcommand"),
         (vec!["serve"], 2, "--config"),
         (vec!["check", "--config", &path("none.toml")], 78, "cannot read the configuration"),
         (vec!["check", "--config", &path("wrong.toml")], 78, "did you mean `data_dir`?"),
         (vec!["status", "--data", &path("nobody")], 74, "no switch answers on"),
-        (vec!["journal", "verify", "--data", &path("nothing")], 74, "cannot list"),
-        (vec!["saf", "settle", "1", "--reason", " ", "--data", &path("x")], 74, "--reason must say why"),
-        (vec!["demo", "--seconds", "1"], 2, "3..=3600"),
+        (vec!["status"], 2, "--config"),
+        (vec!["journal", "verify", "--data", &path("nothing")], 74, "there is no journal at"),
+        (vec!["saf", "list", "--data", &path("nothing")], 74, "--data must name the data folder"),
+        (vec!["saf", "settle", "1", "--reason", "  ", "--data", &path("x")], 2, "say why, and with whom"),
+        (
+            vec!["saf", "settle", "1", "--reason", "4111 1111 1111 1111", "--data", &path("x")],
+            2,
+            "card number",
+        ),
+        (vec!["serve", "--config", &path("good.toml"), "--data", &path("wrong.toml")], 74, "cannot make"),
+        (vec!["demo", "--seconds", "0"], 2, "3..=3600"),
+        (vec!["demo", "--rate", "0"], 2, "1..=200000"),
     ] {
         let (found, out, err) = command("yika", &arguments);
         assert_eq!(found, code, "{arguments:?}: {err}");
@@ -126,6 +138,28 @@ fn rule_19_a_participant_that_something_is_owed_to_cannot_be_dropped() {
     let (code, _, err) = command("yika", &["serve", "--config", path.to_str().unwrap()]);
     assert_eq!(code, 78, "{err}");
     assert!(err.contains("participant \"bank-a\" is owed"), "{err}");
+}
+
+#[test]
+fn rule_19_a_participant_with_a_request_in_flight_cannot_be_dropped_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    let settings = Settings { timeout: "15s", ..Settings::default() };
+    let town = Town::build(folder.path(), &bank, &other, &settings);
+    let yika = Yika::start(folder.path());
+    let mut terminal = Peer::connect(town.listener, "iso87-ascii");
+    terminal.sends(&purchase("iso87-ascii", "4111111111111111", 1, 100));
+    bank.hears();
+    yika.kill();
+    let (path, data) = (folder.path().join("yika.toml"), folder.path().join("data").display().to_string());
+    let stats = || command("yika", &["journal", "stats", "--data", &data]).1;
+    let before = stats();
+    assert!(before.contains("open transactions 1, open obligations 0"), "{before}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"bank-a\"", "\"bank-x\"")).unwrap();
+    let (code, _, err) = command("yika", &["serve", "--config", path.to_str().unwrap()]);
+    assert!(code == 78 && err.contains("participant \"bank-a\" is owed 1"), "{code}: {err}");
+    assert_eq!(stats(), before, "a refused start changes nothing");
 }
 
 #[test]

@@ -45,7 +45,8 @@ fn what_a_killed_switch_owes_is_listed_from_its_journal_and_paid_by_its_next_lif
     let (code, out, err) = command("yika", &["journal", "stats", "--data", &place]);
     assert!(code == 0 && out.contains("open obligations 1"), "{out}{err}");
     let (code, out, err) = command("yika", &["journal", "dump", "--data", &place]);
-    assert!(code == 0 && out.contains("TimedOut code 68") && out.contains("411111******1111"), "{out}{err}");
+    assert!(code == 0 && out.contains("reason=timed-out code=68"), "{out}{err}");
+    assert!(out.contains("card=411111******1111 "), "{out}");
     let yika = Yika::start(folder.path());
     let reversal = bank.hears();
     assert_eq!(names(&reversal.wire), request.wire.stan());

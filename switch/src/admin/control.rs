@@ -1,7 +1,7 @@
 //! The control socket: one JSON request on a line, one JSON answer on a line. Who may open the socket may
 //! operate the switch: its file belongs to the switch's user alone.
 
-use super::{Command, Handle, ObligationView, Status};
+use super::{Command, Handle, ObligationView, Readiness, Status};
 use crate::core::ids::ObligationId;
 use crate::data_dir::control_socket_in;
 use serde::{Deserialize, Serialize};
@@ -32,15 +32,77 @@ pub enum Answer {
 
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
+/// A reason stays in the journal for good, and is a line of its dump.
+const REASON_CHARS_MAX: usize = 500;
+
+/// What an operator gives as the reason of a settlement, without blanks around it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_reason(text: &str) -> Result<&str, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("say why, and with whom it was agreed: the reason stays in the journal".into());
+    }
+    if text.chars().count() > REASON_CHARS_MAX || text.chars().any(char::is_control) {
+        return Err(format!(
+            "one line of at most {REASON_CHARS_MAX} characters: the reason stays in the journal"
+        ));
+    }
+    if holds_card_number(text) {
+        return Err(
+            "it holds what looks like a card number, which may stand nowhere in clear: name the obligation"
+                .into(),
+        );
+    }
+    Ok(text)
+}
+
+/// 13 to 19 digits, in one group or several with blanks or hyphens between them, whose check digit fits (ISO/IEC
+/// 7812-1).
+fn holds_card_number(text: &str) -> bool {
+    let runs = text.split(|c: char| !(c.is_ascii_digit() || c == ' ' || c == '-'));
+    runs.map(|run| run.split([' ', '-']).collect::<Vec<&str>>()).any(|groups| {
+        (0..groups.len()).any(|from| {
+            let mut digits = Vec::new();
+            groups[from..].iter().any(|group| {
+                digits.extend(group.chars().filter_map(|c| c.to_digit(10)));
+                (13..=19).contains(&digits.len()) && check_digit_fits(&digits)
+            })
+        })
+    })
+}
+
+fn check_digit_fits(digits: &[u32]) -> bool {
+    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+/// `sun_path` of a Unix socket's address, with its closing zero (unix(7)).
+const PATH_BYTES_MAX: usize = 107;
+
 pub(super) fn bind(path: &Path) -> Result<std::os::unix::net::UnixListener, String> {
     let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+    let len = path.as_os_str().len();
+    if len > PATH_BYTES_MAX {
+        let name = path.display();
+        return Err(format!(
+            "{name}: its path has {len} bytes and may have {PATH_BYTES_MAX}: give data_dir a shorter one"
+        ));
+    }
     let socket = std::os::unix::net::UnixListener::bind(path).map_err(failed)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     socket.set_nonblocking(true).map_err(failed)?;
     Ok(socket)
 }
 
-pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Handle) {
+pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Handle, ready: Readiness) {
     let Ok(socket) = UnixListener::from_std(socket) else {
         tracing::error!("the control socket cannot be served");
         return;
@@ -48,18 +110,20 @@ pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Hand
     loop {
         match socket.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, handle.clone()));
+                tokio::spawn(converse(stream, handle.clone(), ready.clone()));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-async fn converse(stream: UnixStream, handle: Handle) {
+async fn converse(stream: UnixStream, handle: Handle, ready: Readiness) {
     let (reader, mut writer) = stream.into_split();
     let mut lines = tokio::io::BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let answer = match serde_json::from_str::<Request>(&line) {
+            // Nobody takes commands before the journal is replayed: say so at once.
+            Ok(_) if ready.is_starting() => Answer::Refused(STARTING.into()),
             Ok(request) => answer(request, &handle).await,
             Err(error) => Answer::Refused(format!("not a request this switch knows: {error}")),
         };
@@ -71,6 +135,8 @@ async fn converse(stream: UnixStream, handle: Handle) {
     }
 }
 
+const STARTING: &str = "the switch is starting: its journal is being replayed; ask again when it listens";
+
 async fn answer(request: Request, handle: &Handle) -> Answer {
     let done = |result: Result<Result<(), String>, String>| match result {
         Ok(Ok(())) => Answer::Done,
@@ -81,9 +147,12 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
         Request::SafList => {
             handle.ask(Command::Obligations).await.map_or_else(Answer::Refused, Answer::Obligations)
         }
-        Request::SafSettle { id, reason } => {
-            done(handle.ask(|reply| Command::Settle { id: ObligationId(id), reason, reply }).await)
-        }
+        Request::SafSettle { id, reason } => match check_reason(&reason).map(str::to_owned) {
+            Ok(reason) => {
+                done(handle.ask(|reply| Command::Settle { id: ObligationId(id), reason, reply }).await)
+            }
+            Err(why) => Answer::Refused(format!("reason: {why}")),
+        },
         Request::CutOver => done(handle.ask(Command::CutOver).await),
     }
 }
@@ -94,7 +163,9 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
 /// When no switch runs there, or it refuses; in words.
 pub fn ask(data: &Path, request: &Request) -> Result<Answer, String> {
     let path = control_socket_in(data);
-    let gone = |e: std::io::Error| format!("no switch answers on {}: {e}", path.display());
+    let gone = |e: std::io::Error| {
+        format!("no switch answers on {}: {e}. Is it running, and is this its data folder?", path.display())
+    };
     let mut stream = std::os::unix::net::UnixStream::connect(&path).map_err(gone)?;
     let limit = Some(Duration::from_secs(5));
     stream.set_read_timeout(limit).and_then(|()| stream.set_write_timeout(limit)).map_err(gone)?;
@@ -133,6 +204,31 @@ mod tests {
         assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), settle);
         assert_eq!(serde_json::to_string(&Request::Status).unwrap(), "\"status\"");
         assert!(serde_json::from_str::<Request>("{\"erase\":true}").is_err());
+    }
+
+    #[test]
+    fn a_reason_says_something_on_one_line_without_a_card_number() {
+        assert_eq!(check_reason(" ticket 88 ").unwrap(), "ticket 88");
+        for blank in ["", "  ", "\t\n"] {
+            assert!(check_reason(blank).unwrap_err().contains("say why"), "{blank:?}");
+        }
+        for wrong in ["two\nlines".to_owned(), "x".repeat(REASON_CHARS_MAX + 1)] {
+            assert!(check_reason(&wrong).unwrap_err().contains("one line of at most"));
+        }
+        for card in ["88 4111111111111111", "4111 1111-1111 1111 by phone"] {
+            assert!(check_reason(card).unwrap_err().contains("card number"), "{card}");
+        }
+        assert!(check_reason(&"一".repeat(REASON_CHARS_MAX)).is_ok());
+        assert!(
+            check_reason("ticket 4111111111111112, of 2026-11-24").is_ok(),
+            "no card has this check digit"
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_for_a_socket_is_told_with_its_cure() {
+        let why = bind(Path::new(&format!("/{}", "x".repeat(PATH_BYTES_MAX)))).err().unwrap();
+        assert!(why.contains("108 bytes") && why.contains("data_dir"), "{why}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::metrics::Snapshot;
 use super::{Command, ObligationView, ParticipantStatus, Status};
 use crate::core::durable::Durable;
+use crate::core::ids::ParticipantId;
 use crate::driver::Driver;
 use std::collections::BTreeMap;
 use tokio::sync::oneshot;
@@ -23,6 +24,12 @@ impl Desk {
     /// A caller that went away is no concern of the switch: failed sends are dropped.
     pub fn take(&mut self, command: Command, driver: &mut Driver) {
         match command {
+            Command::Ping(reply) => {
+                let _ = reply.send(());
+            }
+            Command::Ready(reply) => {
+                let _ = reply.send(ready(driver));
+            }
             Command::Status(reply) => {
                 let _ = reply.send(status(driver));
             }
@@ -56,21 +63,53 @@ impl Desk {
     }
 }
 
-fn status(driver: &Driver) -> Status {
-    let durable = &driver.core.durable;
-    let mut participants: BTreeMap<String, ParticipantStatus> = BTreeMap::new();
-    for (rim, line) in driver.lines() {
-        let fresh = || ParticipantStatus { name: rim.name.clone(), lines_open: 0, lines: 0, obligations: 0 };
-        let entry = participants.entry(rim.name.clone()).or_insert_with(fresh);
-        entry.lines += 1;
-        entry.lines_open += usize::from(line.carries());
+/// # Errors
+/// Why no traffic should come.
+fn ready(driver: &Driver) -> Result<(), String> {
+    if driver.is_draining() {
+        return Err("draining: no new work is taken".into());
     }
-    for held in durable.obligations.values() {
-        let name = durable.participants.get(&held.owed.participant).map_or("", |p| p.name.as_str());
-        if let Some(entry) = participants.get_mut(name) {
-            entry.obligations += 1;
+    driver.journal().spare_trouble().map_or(Ok(()), |why| {
+        Err(format!("no spare segment can be made, and new payments are refused when none is left: {why}"))
+    })
+}
+
+/// Lines and obligations of one participant.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) name: String,
+    pub(super) lines_open: usize,
+    pub(super) lines: usize,
+    pub(super) obligations: usize,
+}
+
+/// Everybody whom we connect to: each line and each obligation is looked at once.
+pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
+    let mut tallies: BTreeMap<ParticipantId, Tally> = BTreeMap::new();
+    for (rim, line) in driver.lines() {
+        let tally = tallies.entry(rim.participant).or_default();
+        if tally.lines == 0 {
+            tally.name.clone_from(&rim.name);
+        }
+        tally.lines += 1;
+        tally.lines_open += usize::from(line.carries());
+    }
+    for held in driver.core.durable.obligations.values() {
+        if let Some(tally) = tallies.get_mut(&held.owed.participant) {
+            tally.obligations += 1;
         }
     }
+    tallies
+}
+
+fn status(driver: &Driver) -> Status {
+    let durable = &driver.core.durable;
+    let participant = |Tally { name, lines_open, lines, obligations }| ParticipantStatus {
+        name,
+        lines_open,
+        lines,
+        obligations,
+    };
     Status {
         pid: std::process::id(),
         draining: driver.is_draining(),
@@ -81,7 +120,7 @@ fn status(driver: &Driver) -> Status {
         dedupe_keys: durable.dedupe.len(),
         journal_entries: durable.next_seq.0 - 1,
         unaccounted: durable.books.books().map(|(_, book)| book.unaccounted().unsigned_abs()).sum(),
-        participants: participants.into_values().collect(),
+        participants: tallies(driver).into_values().map(participant).collect(),
     }
 }
 

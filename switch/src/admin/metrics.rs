@@ -1,10 +1,11 @@
 //! Metrics: plain counts are read from the driver at a scrape and rendered as Prometheus text. Nothing on the
 //! way of a payment touches a metrics library, and no label comes from a message.
 
+use super::desk::{Tally, tallies};
+use super::help::HELP;
 use crate::driver::{Driver, LATENCY_BOUNDS_US};
-use metrics::{Label, counter, gauge, with_local_recorder};
+use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -12,31 +13,17 @@ use std::sync::atomic::Ordering;
 pub struct Snapshot {
     counters: Vec<Counted>,
     gauges: Vec<(&'static str, f64)>,
-    /// Lines and obligations by participant: (name, open lines, all lines, obligations).
-    participants: BTreeMap<String, (f64, f64, f64)>,
+    participants: Vec<Tally>,
     latency: Vec<u64>,
     latency_sum_us: u64,
 }
 
 impl Snapshot {
     pub fn of(driver: &Driver) -> Snapshot {
-        let durable = &driver.core.durable;
-        let mut participants: BTreeMap<String, (f64, f64, f64)> = BTreeMap::new();
-        for (rim, line) in driver.lines() {
-            let entry = participants.entry(rim.name.clone()).or_default();
-            entry.0 += f64::from(u8::from(line.carries()));
-            entry.1 += 1.0;
-        }
-        for held in durable.obligations.values() {
-            let name = durable.participants.get(&held.owed.participant).map_or("", |p| p.name.as_str());
-            if let Some(entry) = participants.get_mut(name) {
-                entry.2 += 1.0;
-            }
-        }
         Snapshot {
             counters: counters(driver),
             gauges: gauges(driver),
-            participants,
+            participants: tallies(driver).into_values().collect(),
             latency: driver.latency.counts.to_vec(),
             latency_sum_us: driver.latency.sum_us,
         }
@@ -46,6 +33,12 @@ impl Snapshot {
     pub fn render(&self) -> String {
         let recorder = PrometheusBuilder::new().build_recorder();
         with_local_recorder(&recorder, || {
+            for (name, help) in HELP {
+                // A counter's name says that it is one; the other description is never asked for.
+                describe_counter!(*name, *help);
+                describe_gauge!(*name, *help);
+            }
+            gauge!("yika_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
             for (name, labels, value) in &self.counters {
                 let labels: Vec<Label> =
                     labels.iter().map(|(key, value)| Label::from_static_parts(key, value)).collect();
@@ -54,10 +47,10 @@ impl Snapshot {
             for (name, value) in &self.gauges {
                 gauge!(*name).set(*value);
             }
-            for (name, (open, all, owed)) in &self.participants {
-                gauge!("yika_lines_open", "participant" => name.clone()).set(*open);
-                gauge!("yika_lines", "participant" => name.clone()).set(*all);
-                gauge!("yika_obligations_open", "participant" => name.clone()).set(*owed);
+            for Tally { name, lines_open, lines, obligations } in &self.participants {
+                gauge!("yika_lines_open", "participant" => name.clone()).set(*lines_open as f64);
+                gauge!("yika_lines", "participant" => name.clone()).set(*lines as f64);
+                gauge!("yika_obligations_open", "participant" => name.clone()).set(*obligations as f64);
             }
         });
         let mut text = recorder.handle().render();
@@ -69,10 +62,10 @@ impl Snapshot {
     fn render_latency(&self, text: &mut String) {
         let name = "yika_request_duration_seconds";
         let mut sum = 0;
-        text.push_str("# TYPE yika_request_duration_seconds histogram\n");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "# HELP {name} {DURATION_HELP}\n# TYPE {name} histogram");
         for (bound, count) in LATENCY_BOUNDS_US.iter().zip(&self.latency) {
             sum += count;
-            // Writing to a String cannot fail.
             let _ = writeln!(text, "{name}_bucket{{le=\"{}\"}} {sum}", *bound as f64 / 1e6);
         }
         let all: u64 = self.latency.iter().sum();
@@ -81,7 +74,9 @@ impl Snapshot {
     }
 }
 
-/// Name, labels, value.
+const DURATION_HELP: &str = "Time from a request's arrival to its answer's release";
+
+/// Name, labels, value. Labels are fixed words of this file: none can come from a message.
 type Counted = (&'static str, &'static [(&'static str, &'static str)], u64);
 
 fn counters(driver: &Driver) -> Vec<Counted> {
@@ -154,4 +149,47 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
         ("yika_unaccounted_minor", unaccounted as f64),
         ("yika_draining", f64::from(u8::from(driver.is_draining()))),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn snapshot() -> Snapshot {
+        let tally = Tally { name: "bank-a".into(), lines_open: 1, lines: 2, obligations: 3 };
+        Snapshot {
+            counters: vec![
+                ("yika_requests_total", &[], 7),
+                ("yika_outcomes_total", &[("result", "approved")], 5),
+                ("yika_outcomes_total", &[("result", "declined")], 2),
+            ],
+            gauges: vec![("yika_sessions_open", 4.0)],
+            participants: vec![tally],
+            latency: vec![1; LATENCY_BOUNDS_US.len() + 1],
+            latency_sum_us: 1_500_000,
+        }
+    }
+
+    #[test]
+    fn a_scrape_says_what_each_metric_is() {
+        let text = snapshot().render();
+        let of = |mark: &str| -> BTreeSet<String> {
+            let told = text.lines().filter_map(|line| line.strip_prefix(mark));
+            told.filter_map(|rest| rest.split(' ').next()).map(str::to_owned).collect()
+        };
+        assert_eq!(of("# HELP "), of("# TYPE "), "{text}");
+        assert!(text.contains("# TYPE yika_requests_total counter\n"), "{text}");
+        assert!(text.contains("# TYPE yika_obligations_open gauge\n"), "{text}");
+        for line in [
+            "yika_requests_total 7",
+            "yika_outcomes_total{result=\"declined\"} 2",
+            "yika_obligations_open{participant=\"bank-a\"} 3",
+            concat!("yika_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "yika_request_duration_seconds_count 15",
+            "yika_request_duration_seconds_sum 1.5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
 }

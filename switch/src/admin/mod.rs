@@ -4,6 +4,7 @@
 
 pub mod control;
 mod desk;
+mod help;
 mod http;
 mod metrics;
 
@@ -21,9 +22,17 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What an operator may ask of the switch.
 pub enum Command {
+    /// Whether the switch's thread turns: answered without a look at anything.
+    Ping(oneshot::Sender<()>),
+    /// Why no traffic should come, as the switch's own thread sees it.
+    Ready(oneshot::Sender<Result<(), String>>),
     Status(oneshot::Sender<Status>),
     Obligations(oneshot::Sender<Vec<ObligationView>>),
-    Settle { id: ObligationId, reason: String, reply: oneshot::Sender<Result<(), String>> },
+    Settle {
+        id: ObligationId,
+        reason: String,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     CutOver(oneshot::Sender<Result<(), String>>),
     Snapshot(oneshot::Sender<Box<metrics::Snapshot>>),
 }
@@ -136,6 +145,11 @@ impl Readiness {
         }
     }
 
+    /// Whether the journal is still being replayed.
+    pub fn is_starting(&self) -> bool {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) == ReadyState::Starting
+    }
+
     fn set(&self, state: ReadyState) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
@@ -152,7 +166,8 @@ impl Admin {
     }
 }
 
-/// Binds control socket and admin port, and serves them on a low-priority thread.
+/// Binds control socket and admin port, and serves them on a low-priority thread. Called before the journal is
+/// touched: health is told during a long replay, and whoever finds the socket knows that the folder is in use.
 ///
 /// # Errors
 /// What could not be bound, in words.
@@ -172,7 +187,7 @@ pub fn start(config: &Config, data: &DataDir, handle: Handle, ready: Readiness) 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => runtime.block_on(async {
-                let control = control::serve(control, handle.clone());
+                let control = control::serve(control, handle.clone(), ready.clone());
                 match port {
                     Some(port) => tokio::join!(control, http::serve(port, handle.clone(), ready)).0,
                     None => control.await,

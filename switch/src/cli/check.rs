@@ -1,34 +1,60 @@
 //! `yika check`: what was understood, so that an operator sees a misunderstanding before the switch runs.
 
+use super::CliError;
 use crate::config::units::{show_clock, show_duration, show_size, show_zone};
 use crate::config::{Config, Environment, LinkConfig, Sharing, SignOn};
+use std::io::Write;
 use std::time::Duration;
+use yika_keystore::Keystore;
 
-pub(super) fn print(config: &Config) {
-    let line = |name: &str, value: String| println!("  {name:<26}{value}");
-    println!("switch");
-    line("environment", if config.environment == Environment::Test { "test" } else { "production" }.into());
-    line("data folder", config.data_dir.display().to_string());
-    line("keys", keys(config));
-    line("admin port", config.admin.map_or("none".into(), |address| address.to_string()));
-    line("institution (F32)", config.institution.clone());
-    line("local time", show_zone(config.zone_minutes));
-    line("cut-over", config.cut_over_minute.map_or("by message or operator".into(), show_clock));
-    line("drain", show_duration(config.drain));
-    line(
-        "dedupe window",
-        format!("{}, {} keys", millis(config.limits.dedupe_window_ms), config.bounds.dedupe_max),
-    );
-    line(
-        "kept payments",
-        format!("{}, {}", millis(config.limits.original_window_ms), config.limits.originals_max),
-    );
-    line(
-        "in flight",
-        format!("{} transactions, {} obligations", config.bounds.open_max, config.bounds.obligations_max),
-    );
-    line("journal segments", show_size(config.journal.segment_bytes));
-    println!("participants");
+/// `keys` is the opened keystore, when the master key was at hand.
+pub(super) fn print(out: &mut impl Write, config: &Config, keys: Option<&Keystore>) -> Result<(), CliError> {
+    let mut page = Page(String::new());
+    switch(&mut page, config, keys);
+    participants(&mut page, config);
+    listeners(&mut page, config);
+    page.heading("routes");
+    for route in &config.routes {
+        let prefix = if route.prefix.is_empty() { "all other cards" } else { &route.prefix };
+        page.line(prefix, format!("to {}", route.to));
+    }
+    Ok(out.write_all(page.0.as_bytes())?)
+}
+
+struct Page(String);
+
+impl Page {
+    fn heading(&mut self, text: &str) {
+        self.0 += text;
+        self.0.push('\n');
+    }
+
+    fn line(&mut self, name: &str, value: String) {
+        self.0 += &format!("  {name:<26}{value}\n");
+    }
+}
+
+fn switch(page: &mut Page, config: &Config, opened: Option<&Keystore>) {
+    let environment = if config.environment == Environment::Test { "test" } else { "production" };
+    let (limits, bounds) = (&config.limits, &config.bounds);
+    page.heading("switch");
+    page.line("environment", environment.into());
+    page.line("data folder", config.data_dir.display().to_string());
+    page.line("keys", keys(config, opened));
+    page.line("admin port", config.admin.map_or("none".into(), |address| address.to_string()));
+    page.line("institution (F32)", config.institution.clone());
+    page.line("local time", show_zone(config.zone_minutes));
+    page.line("cut-over", config.cut_over_minute.map_or("by message or operator".into(), show_clock));
+    page.line("drain", show_duration(config.drain));
+    page.line("dedupe window", format!("{}, {} keys", millis(limits.dedupe_window_ms), bounds.dedupe_max));
+    page.line("kept payments", format!("{}, {}", millis(limits.original_window_ms), limits.originals_max));
+    let in_flight = format!("{} transactions, {} obligations", bounds.open_max, bounds.obligations_max);
+    page.line("in flight", in_flight);
+    page.line("journal segments", show_size(config.journal.segment_bytes));
+}
+
+fn participants(page: &mut Page, config: &Config) {
+    page.heading("participants");
     for participant in &config.participants {
         let part = match (&participant.link, participant.coupon_platform) {
             (None, _) => "acquirer".to_owned(),
@@ -36,9 +62,12 @@ pub(super) fn print(config: &Config) {
             (Some(link), false) => format!("issuer, {}", described(link)),
         };
         let mac = if participant.mac_key.is_some() { "MAC" } else { "no MAC" };
-        line(&participant.name, format!("{part}; {mac}"));
+        page.line(&participant.name, format!("{part}; {mac}"));
     }
-    println!("listeners");
+}
+
+fn listeners(page: &mut Page, config: &Config) {
+    page.heading("listeners");
     for listener in &config.listeners {
         let sign_on = if listener.sign_on_required { "sign-on required" } else { "sign-on optional" };
         let deadline = show_duration(listener.deadline);
@@ -47,21 +76,22 @@ pub(super) fn print(config: &Config) {
             listener.dialect.name(),
             listener.participant
         );
-        line(&listener.address.to_string(), what);
-    }
-    println!("routes");
-    for route in &config.routes {
-        line(
-            if route.prefix.is_empty() { "all other cards" } else { &route.prefix },
-            format!("to {}", route.to),
-        );
+        page.line(&listener.address.to_string(), what);
     }
 }
 
-fn keys(config: &Config) -> String {
+fn keys(config: &Config, opened: Option<&Keystore>) -> String {
+    let master = match opened {
+        Some(keys) if keys.is_test() => "under the TEST master key".to_owned(),
+        Some(keys) => {
+            let value: String = keys.lmk_check_value().iter().map(|byte| format!("{byte:02X}")).collect();
+            format!("under the master key with check value {value}")
+        }
+        None => "not opened: YIKA_LMK_FILE is not set".to_owned(),
+    };
     match &config.key_file {
-        Some(path) => format!("{} (master key from YIKA_LMK_FILE)", path.display()),
-        None => format!("{} test keys under the TEST master key", config.test_keys.len()),
+        Some(path) => format!("{} ({master})", path.display()),
+        None => format!("{} test keys {master}", config.test_keys.len()),
     }
 }
 

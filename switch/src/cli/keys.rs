@@ -1,25 +1,44 @@
 //! Opens the keys that a configuration names: test keys in memory under the test master key, or a key file
-//! whose master key comes in components from a file that only custodians can read.
+//! whose master key comes in components from a file that only custodians can read. Production never runs on the
+//! TEST master key, wherever it came from. Components are wiped as soon as they are joined, and never shown.
 
 use super::CliError;
-use crate::config::Config;
+use crate::config::{Config, Environment};
+use std::io::Read;
 use std::path::Path;
 use yika_keystore::{Export, Keystore, Lmk};
+use zeroize::Zeroizing;
 
 /// Names the file with the master key's components, one per line, 64 hexadecimal digits each.
 const LMK_FILE: &str = "YIKA_LMK_FILE";
+/// Some sixty components with their comments; a longer file is another one.
+const LMK_FILE_BYTES_MAX: usize = 4096;
 
 pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
     let store = match &config.key_file {
         Some(path) => Keystore::open(path, master_key()?).map_err(|e| CliError::Key(e.to_string()))?,
         None => Keystore::in_memory(Lmk::test()),
     };
+    if store.is_test() && config.environment == Environment::Production {
+        let what = format!(
+            "the master key is the public TEST master key, which protects nothing, and environment is \"production\": let each \
+             custodian draw a component (`openssl rand -hex 32`), name the file with them in {LMK_FILE}, and make a key_file \
+             under that master key; or set environment = \"test\""
+        );
+        return Err(CliError::Key(what));
+    }
     for key in &config.test_keys {
         store
             .import_components(&key.name, key.usage, key.algorithm, key.mode, Export::N, &key.components)
             .map_err(|e| CliError::Key(format!("test_key \"{}\": {e}", key.name)))?;
     }
     Ok(store)
+}
+
+/// As `open`, when the environment has all that is needed for it; None when the master key is not at hand.
+pub(super) fn open_if_at_hand(config: &Config) -> Result<Option<Keystore>, CliError> {
+    let at_hand = config.key_file.is_none() || std::env::var_os(LMK_FILE).is_some();
+    at_hand.then(|| open(config)).transpose()
 }
 
 /// For a journal without a configuration: the master key of the environment, else the test master key.
@@ -36,26 +55,105 @@ fn master_key() -> Result<Lmk, CliError> {
         return Err(CliError::Key(what));
     };
     let path = Path::new(&path);
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let text = read_secret(path).map_err(|e| {
         CliError::Key(format!("cannot read the master key's components from {}: {e}", path.display()))
     })?;
-    let mut components = Vec::new();
-    for (at, line) in text.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
-        let component = component(line).ok_or_else(|| {
-            CliError::Key(format!("{}: component {} is not 64 hexadecimal digits", path.display(), at + 1))
-        })?;
-        components.push(component);
-    }
-    Lmk::from_components(&components).map_err(|e| CliError::Key(format!("{}: {e}", path.display())))
+    let joined = Components::parse(&text)
+        .and_then(|components| Lmk::from_components(&components.0).map_err(|e| e.to_string()));
+    joined.map_err(|what| CliError::Key(format!("{}: {what}", path.display())))
 }
 
-fn component(line: &str) -> Option<[u8; 32]> {
-    if line.len() != 64 || !line.is_ascii() {
+/// Reads into one buffer that never moves, so that wiping it leaves no copy behind.
+fn read_secret(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(vec![0; LMK_FILE_BYTES_MAX]);
+    let mut file = std::fs::File::open(path)?;
+    let mut filled = 0;
+    while filled < text.len() {
+        match file.read(&mut text[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    if filled == LMK_FILE_BYTES_MAX {
+        return Err(std::io::Error::other(format!("it is longer than {LMK_FILE_BYTES_MAX} bytes")));
+    }
+    text.truncate(filled);
+    Ok(text)
+}
+
+/// The custodians' components; wiped when dropped.
+struct Components(Zeroizing<Vec<[u8; 32]>>);
+
+impl Components {
+    /// One component a line; empty lines are passed over. Errors say which one is wrong and never what it is.
+    fn parse(text: &[u8]) -> Result<Components, String> {
+        let lines =
+            || text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+        // Of its full size from the start: a vector that grows leaves its old place unwiped.
+        let mut components = Zeroizing::new(vec![[0; 32]; lines().count()]);
+        for (at, (line, component)) in lines().zip(components.iter_mut()).enumerate() {
+            fill(component, line)
+                .ok_or_else(|| format!("component {} is not 64 hexadecimal digits", at + 1))?;
+        }
+        Ok(Components(components))
+    }
+}
+
+fn fill(component: &mut [u8; 32], line: &[u8]) -> Option<()> {
+    if line.len() != 2 * component.len() {
         return None;
     }
-    let mut bytes = [0; 32];
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&line[at * 2..at * 2 + 2], 16).ok()?;
+    let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    for (byte, pair) in component.iter_mut().zip(line.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
     }
-    Some(bytes)
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Debug;
+    use std::marker::PhantomData;
+
+    const ONE: &str = "00112233445566778899aAbBcCdDeEfF00112233445566778899AABBCCDDEEFF";
+
+    #[test]
+    fn components_are_read_from_lines_and_a_wrong_one_is_named_by_its_place_alone() {
+        let both = Components::parse(format!("{ONE}\r\n\n  {ONE} ").as_bytes()).unwrap();
+        assert_eq!(both.0.len(), 2);
+        assert_eq!((both.0[0], both.0[0][0], both.0[0][10]), (both.0[1], 0x00, 0xAA));
+        for wrong in [&ONE[1..], &ONE.replace('2', "g"), &format!("{ONE}0"), "+f", &ONE.replace("00", "é")] {
+            let what = Components::parse(format!("{ONE}\n{wrong}").as_bytes()).err().unwrap();
+            assert_eq!(what, "component 2 is not 64 hexadecimal digits");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_list_of_components_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![b'0'; LMK_FILE_BYTES_MAX]).unwrap();
+        assert!(read_secret(file.path()).unwrap_err().to_string().contains("longer than 4096 bytes"));
+    }
+
+    struct Shown<T>(PhantomData<T>);
+
+    trait NotShown {
+        const HAS_DEBUG: bool = false;
+    }
+
+    impl<T> NotShown for Shown<T> {}
+
+    impl<T: Debug> Shown<T> {
+        const HAS_DEBUG: bool = true;
+    }
+
+    /// That they are wiped is in their type: `Zeroizing` does so when it is dropped.
+    #[test]
+    fn components_are_wiped_and_cannot_be_printed() {
+        let Components(wiped) = Components::parse(ONE.as_bytes()).unwrap();
+        let _: Zeroizing<Vec<[u8; 32]>> = wiped;
+        let debug = [<Shown<Components>>::HAS_DEBUG, <Shown<Lmk>>::HAS_DEBUG, <Shown<String>>::HAS_DEBUG];
+        assert_eq!(debug, [false, false, true], "the last shows that this can fail");
+    }
 }

@@ -4,12 +4,17 @@
 mod check;
 mod journal;
 mod keys;
+mod out;
+mod panics;
 mod saf;
 
 use crate::config::{Config, ConfigErrors, load};
+use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
 use crate::net::{ServeError, Stop, serve};
 use clap::{Args, Parser, Subcommand};
+use out::{Out, complain};
+use panics::OnPanic;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,8 +25,9 @@ use tracing_subscriber::EnvFilter;
 #[command(
     name = "yika",
     version,
-    after_help = "Exit codes: 0 done; 1 the demo's ledgers do not balance; 2 usage; 70 a fault of yika itself; 74 disk or \
-                  network; 78 configuration.\nLogs go to stderr; YIKA_LOG sets their level (info, debug, ...), YIKA_LOG_JSON=1 their form."
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, also when the reader of stdout closed the pipe; 1 the demo's ledgers do not balance; 2 usage; \
+                  70 a fault of yika itself; 74 disk or network; 78 configuration.\nLogs go to stderr; YIKA_LOG sets their level (info, debug, ...), YIKA_LOG_JSON=1 their form."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -107,8 +113,8 @@ enum Saf {
     Settle {
         /// Its id, from `yika saf list`
         id: u64,
-        /// Why, and with whom it was agreed
-        #[arg(long)]
+        /// Why, and with whom it was agreed; stays in the journal
+        #[arg(long, value_parser = saf::reason)]
         reason: String,
         #[command(flatten)]
         place: Place,
@@ -121,16 +127,25 @@ enum Journal {
     Verify {
         #[command(flatten)]
         place: Place,
+        /// One JSON object on one line
+        #[arg(long)]
+        json: bool,
     },
     /// One line per entry; card numbers are masked, kept fields are named and not shown
     Dump {
         #[command(flatten)]
         place: Place,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
     },
     /// Sizes, counts by kind, and what is open
     Stats {
         #[command(flatten)]
         place: Place,
+        /// One JSON object on one line
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -161,16 +176,26 @@ pub(crate) enum CliError {
     Journal(#[from] crate::journal::recovery::RecoveryError),
     #[error("{0}")]
     Control(String),
+    #[error("cannot write to standard output: {0}")]
+    Out(#[from] std::io::Error),
 }
 
 impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Config(_) | CliError::Key(_) => 78,
-            CliError::Serve(ServeError::Key(_) | ServeError::Debts { .. }) => 78,
+            CliError::Serve(
+                ServeError::Key(_)
+                | ServeError::Debts { .. }
+                | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
+            ) => 78,
             CliError::Demo(DemoError::Tmpfs { .. }) => 2,
-            CliError::Demo(DemoError::Config(_)) => 70,
-            CliError::Serve(_) | CliError::Demo(_) | CliError::Journal(_) | CliError::Control(_) => 74,
+            CliError::Demo(DemoError::Config(_)) => panics::INTERNAL,
+            CliError::Serve(_)
+            | CliError::Demo(_)
+            | CliError::Journal(_)
+            | CliError::Control(_)
+            | CliError::Out(_) => 74,
         }
     }
 }
@@ -178,11 +203,19 @@ impl CliError {
 /// Runs the command of this process's arguments.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    // The demo's switch is a process of its own and must not outlive it.
+    let demo = matches!(cli.command, Command::Demo(_));
+    panics::tell(if demo { OnPanic::Unwind } else { OnPanic::End });
     init_logs();
-    match carry_out(cli.command) {
+    let Some(done) = panics::caught(|| carry_out(cli.command)) else {
+        return ExitCode::from(panics::INTERNAL);
+    };
+    match done {
         Ok(code) => code,
+        // Whoever closed the pipe has seen enough.
+        Err(CliError::Out(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("yika: {error}");
+            complain(&format!("yika: {error}"));
             ExitCode::from(error.code())
         }
     }
@@ -198,8 +231,9 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             serve_until_stopped(&config)
         }
         Command::Check { config } => {
-            check::print(&load(&config)?);
-            Ok(ExitCode::SUCCESS)
+            let config = load(&config)?;
+            let keys = keys::open_if_at_hand(&config)?;
+            print(|out| check::print(out, &config, keys.as_ref()))
         }
         Command::Demo(args) => {
             let balanced = crate::demo::run(&DemoOptions {
@@ -213,17 +247,28 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             })?;
             Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Status { place, json } => saf::status(&place, json),
-        Command::Saf(Saf::List { place, json }) => saf::list(&place, json),
-        Command::Saf(Saf::Settle { id, reason, place }) => saf::settle(&place, id, reason),
-        Command::CutOver { place } => saf::cut_over(&place),
-        Command::Journal(Journal::Verify { place }) => journal::verify(&place),
-        Command::Journal(Journal::Dump { place }) => journal::dump(&place),
-        Command::Journal(Journal::Stats { place }) => journal::stats(&place),
+        Command::Status { place, json } => print(|out| saf::status(out, &place, json)),
+        Command::Saf(Saf::List { place, json }) => print(|out| saf::list(out, &place, json)),
+        Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
+        Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
+        Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
+        Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),
+        Command::Journal(Journal::Stats { place, json }) => print(|out| journal::stats(out, &place, json)),
     }
 }
 
+/// Runs a command whose work is what it prints.
+fn print(command: impl FnOnce(&mut Out) -> Result<(), CliError>) -> Result<ExitCode, CliError> {
+    let mut out = Out::new();
+    let done = command(&mut out);
+    // What was said before a failure belongs before it.
+    let finished = out.finish();
+    done.and(finished).map(|()| ExitCode::SUCCESS)
+}
+
 fn serve_until_stopped(config: &Config) -> Result<ExitCode, CliError> {
+    // Whatever is made from here on belongs to this user alone, also before its own mode is set.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let keystore = Arc::new(keys::open(config)?);
     if keystore.is_test() {
         tracing::warn!(
@@ -244,6 +289,19 @@ impl Place {
         Ok(self.config.as_deref().map(load).transpose()?)
     }
 
+    /// The journal in it, which must be there: a misspelt folder is not an empty journal.
+    fn journal(&self) -> Result<PathBuf, CliError> {
+        let folder = journal_in(&self.data()?);
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let what = format!(
+            "there is no journal at {}: --data must name the data folder of a switch that has run",
+            folder.display()
+        );
+        Err(CliError::Control(what))
+    }
+
     /// The data folder that is meant.
     fn data(&self) -> Result<PathBuf, CliError> {
         match (&self.data, self.config()?) {
@@ -255,9 +313,17 @@ impl Place {
 }
 
 fn init_logs() {
-    let filter = EnvFilter::try_from_env("YIKA_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let wanted = std::env::var("YIKA_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
+        complain(&format!("yika: YIKA_LOG=\"{wanted}\" is no level ({error}): info is used"));
+        EnvFilter::new("info")
+    });
+    // A reader of the log that goes away must not end the switch: by default a failed write is told by a panic.
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
     // A second call only happens in tests; the first one stays.
     let _ = match std::env::var_os("YIKA_LOG_JSON") {
         Some(_) => logs.json().try_init(),

@@ -1,22 +1,22 @@
 //! Commands to a running switch: status, obligations, cut-over. Obligations can also be listed from the
 //! journal of a switch that does not run.
 
+use super::out::{complain, json_line};
 use super::{CliError, Place, keys};
-use crate::admin::control::{Answer, Request, ask, status as ask_status};
+use crate::admin::control::{Answer, Request, ask, check_reason, status as ask_status};
 use crate::admin::{ObligationView, obligations_of};
-use crate::data_dir::{control_socket_in, journal_in};
+use crate::data_dir::is_running;
 use crate::journal::disk::FileDisk;
 use crate::journal::replay;
-use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
+use std::io::Write;
 
-pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, CliError> {
+pub(super) fn status(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
     let status = ask_status(&place.data()?).map_err(CliError::Control)?;
     if json {
-        println!("{}", serde_json::to_string(&status).expect("a status always makes JSON"));
-        return Ok(ExitCode::SUCCESS);
+        return json_line(out, &status);
     }
-    let line = |name: &str, value: String| println!("{name:<24}{value}");
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text += &format!("{name:<24}{value}\n");
     line("process", status.pid.to_string());
     line("state", if status.draining { "draining" } else { "serving" }.into());
     line("business date", status.business_date.to_string());
@@ -32,65 +32,64 @@ pub(super) fn status(place: &Place, json: bool) -> Result<ExitCode, CliError> {
             format!("{} of {} lines open, {} obligations", one.lines_open, one.lines, one.obligations),
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(out.write_all(text.as_bytes())?)
 }
 
-pub(super) fn list(place: &Place, json: bool) -> Result<ExitCode, CliError> {
+pub(super) fn list(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
     let data = place.data()?;
-    // A killed switch leaves its socket behind: only one that somebody listens on is a running switch.
-    let listed = if UnixStream::connect(control_socket_in(&data)).is_ok() {
+    let listed = if is_running(&data) {
         match ask(&data, &Request::SafList).map_err(CliError::Control)? {
             Answer::Obligations(listed) => listed,
             other => return Err(CliError::Control(format!("the switch answered something else: {other:?}"))),
         }
     } else {
-        eprintln!("no switch runs on {}: this is what its journal says", data.display());
+        complain(&format!("no switch runs on {}: this is what its journal says", data.display()));
         let keystore = match place.config()? {
             Some(config) => keys::open(&config)?,
             None => keys::open_plain()?,
         };
-        obligations_of(&replay(&FileDisk::read_only(&journal_in(&data)), &keystore)?.durable)
+        obligations_of(&replay(&FileDisk::read_only(&place.journal()?), &keystore)?.durable)
     };
-    if json {
-        println!("{}", serde_json::to_string(&listed).expect("obligations always make JSON"));
-    } else {
-        print(&listed);
-    }
-    Ok(ExitCode::SUCCESS)
+    if json { json_line(out, &listed) } else { print(out, &listed) }
 }
 
-fn print(listed: &[ObligationView]) {
+fn print(out: &mut impl Write, listed: &[ObligationView]) -> Result<(), CliError> {
     if listed.is_empty() {
-        println!("nothing is owed");
-        return;
+        return Ok(writeln!(out, "nothing is owed")?);
     }
-    println!(
+    writeln!(
+        out,
         "{:>8} {:<8} {:<16} {:>12} {:>14} {:>4} {:<14} state",
         "id", "kind", "participant", "transaction", "amount", "cur", "card"
-    );
+    )?;
     for one in listed {
         let state =
             one.parked.as_ref().map_or("waiting".to_owned(), |code| format!("parked: refused with {code}"));
-        println!(
+        writeln!(
+            out,
             "{:>8} {:<8} {:<16} {:>12} {:>14} {:>4} {:<14} {state}",
             one.id, one.kind, one.participant, one.transaction, one.amount, one.currency, one.card
-        );
+        )?;
     }
+    Ok(())
 }
 
-pub(super) fn settle(place: &Place, id: u64, reason: String) -> Result<ExitCode, CliError> {
-    if reason.trim().is_empty() {
-        return Err(CliError::Control("--reason must say why: it stays in the journal".into()));
-    }
+/// The reason of a settlement, checked where it is typed: a wrong one is a fault of usage.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn reason(text: &str) -> Result<String, String> {
+    check_reason(text).map(str::to_owned)
+}
+
+pub(super) fn settle(out: &mut impl Write, place: &Place, id: u64, reason: String) -> Result<(), CliError> {
     ask(&place.data()?, &Request::SafSettle { id, reason }).map_err(CliError::Control)?;
-    println!("obligation {id} is settled and stays on the books as an exception");
-    Ok(ExitCode::SUCCESS)
+    Ok(writeln!(out, "obligation {id} is settled and stays on the books as an exception")?)
 }
 
-pub(super) fn cut_over(place: &Place) -> Result<ExitCode, CliError> {
+pub(super) fn cut_over(out: &mut impl Write, place: &Place) -> Result<(), CliError> {
     let data = place.data()?;
     ask(&data, &Request::CutOver).map_err(CliError::Control)?;
     let status = ask_status(&data).map_err(CliError::Control)?;
-    println!("the business date is {}", status.business_date);
-    Ok(ExitCode::SUCCESS)
+    Ok(writeln!(out, "the business date is {}", status.business_date)?)
 }

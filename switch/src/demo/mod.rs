@@ -131,14 +131,12 @@ pub fn run(options: &DemoOptions) -> Result<bool, DemoError> {
 }
 
 fn show(options: &DemoOptions, summary: &Summary, result: &Reconciliation) {
-    if options.json {
-        println!("{}", summary.json());
-        return;
-    }
-    println!("{}", summary.table());
-    for mismatch in result.mismatches.iter().take(10) {
-        println!("   {mismatch:?}");
-    }
+    let mut text = if options.json { summary.json() } else { summary.table() };
+    text.push('\n');
+    let mismatches = result.mismatches.iter().take(if options.json { 0 } else { 10 });
+    mismatches.for_each(|mismatch| text += &format!("   {mismatch:?}\n"));
+    // A reader that went away is told by the exit code all the same.
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn say(json: bool, text: &str) {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -40,12 +40,12 @@ pub struct FileDisk {
 }
 
 impl FileDisk {
-    /// Creates the folder when it is missing.
+    /// Creates the folder when it is missing, for this user alone, as all files in it.
     ///
     /// # Errors
     /// When the folder cannot be made.
     pub fn create_in(folder: &Path) -> io::Result<FileDisk> {
-        std::fs::create_dir_all(folder)?;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         Ok(FileDisk { folder: folder.to_owned(), open: RwLock::default(), writable: true })
     }
 
@@ -114,7 +114,8 @@ impl Disk for FileDisk {
     }
 
     fn create(&self, file: FileNo, len: u64) -> io::Result<()> {
-        let handle = OpenOptions::new().read(true).write(true).create_new(true).open(self.path(file))?;
+        let mut options = OpenOptions::new();
+        let handle = options.read(true).write(true).create_new(true).mode(0o600).open(self.path(file))?;
         // Zeros are written, not promised: a commit into blocks that exist is several times cheaper than
         // one that makes the file grow, and a full disk is met here.
         let zeros = vec![0; 1 << 20];

@@ -2,14 +2,14 @@
 
 use super::connection::{Connection, End};
 use crate::admin;
-use crate::config::{Config, core_settings, participant_names};
+use crate::config::{Config, Environment, core_settings, participant_names};
 use crate::core::Core;
 use crate::core::batch::Batch;
 use crate::core::durable::Durable;
 use crate::core::entry::Entry;
-use crate::core::ids::{LineId, ListenerNo, Now, Seq, SessionId};
+use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
 use crate::core::name_participants;
-use crate::data_dir::{DataDir, DataDirError};
+use crate::data_dir::{DataDir, DataDirError, Guard};
 use crate::driver::rim::{Keys, Rim};
 use crate::driver::{Driver, Output};
 use crate::journal::disk::{Disk, FileDisk};
@@ -17,7 +17,7 @@ use crate::journal::recovery::RecoveryError;
 use crate::journal::writer::WriteError;
 use crate::journal::{Journal, JournalSize, Reader, replay};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -120,16 +120,32 @@ fn now_since(started: Instant) -> Now {
 /// # Errors
 /// `ServeError`: before any listener opened, or because the journal failed.
 pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeError> {
-    let data = DataDir::lock(&config.data_dir)?;
+    let production = config.environment == Environment::Production;
+    let data = DataDir::lock(&config.data_dir, if production { Guard::Refuse } else { Guard::Warn })?;
     raise_open_files();
+    let (commands, inbox) = mpsc::channel(64);
+    let ready = admin::Readiness::default();
+    let admin = admin::start(config, &data, admin::Handle::new(commands), ready.clone())
+        .map_err(ServeError::Admin)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let work = Arc::new(Notify::new());
     // One origin of monotonic time: what recovery scheduled must mean the same afterwards.
     let started = Instant::now();
     let (driver, reader) = open(config, keystore, &data, started, work.clone())?;
+    let (fetch, fetched) = start_reader(reader, work.clone());
+    let shared = Rc::new(Shared {
+        driver: RefCell::new(driver),
+        work,
+        sessions: RefCell::default(),
+        lines: RefCell::default(),
+        started,
+        fetch,
+        stopping: Notify::new(),
+    });
+    let office = Office { admin, inbox, ready };
     let local = tokio::task::LocalSet::new();
-    runtime.block_on(local.run_until(run(config, driver, reader, started, work, &data)))
+    runtime.block_on(local.run_until(run(config, shared, fetched, office, &data)))
 }
 
 /// Sessions, lines and segments each take a descriptor: asks for as many as the system allows this user, and gives
@@ -165,7 +181,6 @@ fn open(
         );
     }
     let mut durable = opened.durable;
-    check_debts(config, &durable)?;
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
     let ids = name_participants(&mut durable, &mut batch, participant_names(config));
     let settings = Arc::new(core_settings(config, &ids));
@@ -173,6 +188,8 @@ fn open(
     let (in_doubt, obligations) = (durable.open.len(), durable.obligations.len());
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
+    // Recovery owes what was in flight as well. Nothing of it is written yet: a refused start changes nothing.
+    check_debts(config, &core.durable)?;
     let size = JournalSize {
         segment_bytes: config.journal.segment_bytes,
         pending_bytes_max: config.journal.pending_bytes_max,
@@ -202,37 +219,34 @@ fn open(
 /// Rule 19: a participant that something is owed to cannot be dropped, or it would never be paid.
 fn check_debts(config: &Config, durable: &Durable) -> Result<(), ServeError> {
     let reached = |name: &str| config.participants.iter().any(|one| one.name == name && one.link.is_some());
-    for (id, held) in &durable.participants {
-        let owed = durable.obligations.values().filter(|one| one.owed.participant == *id).count();
-        if owed > 0 && !reached(&held.name) {
-            return Err(ServeError::Debts { name: held.name.clone(), owed });
+    let mut owed: BTreeMap<ParticipantId, usize> = BTreeMap::new();
+    for held in durable.obligations.values() {
+        *owed.entry(held.owed.participant).or_default() += 1;
+    }
+    for (id, owed) in owed {
+        let name = durable.participants.get(&id).map_or(String::new(), |held| held.name.clone());
+        if !reached(&name) {
+            return Err(ServeError::Debts { name, owed });
         }
     }
     Ok(())
 }
 
+/// What operators reach, open since before the journal was touched.
+struct Office {
+    admin: admin::Admin,
+    inbox: mpsc::Receiver<admin::Command>,
+    ready: admin::Readiness,
+}
+
 async fn run(
     config: &Config,
-    driver: Driver,
-    reader: Reader,
-    started: Instant,
-    work: Arc<Notify>,
+    shared: Rc<Shared>,
+    fetched: Fetched,
+    office: Office,
     data: &DataDir,
 ) -> Result<Stop, ServeError> {
-    let (fetch, fetched) = start_reader(reader, work.clone());
-    let (commands, inbox) = mpsc::channel(64);
-    let ready = admin::Readiness::default();
-    let admin =
-        admin::start(config, data, admin::Handle::new(commands), ready.clone()).map_err(ServeError::Admin)?;
-    let shared = Rc::new(Shared {
-        driver: RefCell::new(driver),
-        work,
-        sessions: RefCell::default(),
-        lines: RefCell::default(),
-        started,
-        fetch,
-        stopping: Notify::new(),
-    });
+    let Office { admin, inbox, ready } = office;
     let signals = Signals::new().map_err(ServeError::Runtime)?;
     let addresses = open_listeners(config, &shared)?;
     data.write_addresses(&addresses, admin.address());

@@ -1,0 +1,319 @@
+//! `yika journal dump`: an entry a line, in stable words: ids, amounts and codes; cards masked, other kept fields by
+//! number only. It never shows a PIN, a track or a key, not even a wrapped one.
+
+use super::told::{Group, Told};
+use super::{CliError, Place, Source, rfc3339, words};
+use crate::cli::out::json_line;
+use crate::core::entry::{
+    Discharge, Entry, Intent, Late, LateEffect, LegIntent, Outcome, Owed, ReversalOf, Step, Taken,
+};
+use crate::core::ids::ParticipantId;
+use crate::journal::recovery::scan;
+use std::collections::BTreeMap;
+use std::io::Write;
+use yika_codec::{FieldSet, Pan};
+
+pub(in super::super) fn dump(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
+    let source = Source::open(place)?;
+    let mut failed = None;
+    // A second reading goes on where the first one stopped.
+    let mut next_seq = 1;
+    let read = source.live.read(|| {
+        let mut names = Names::default();
+        scan(&source.disk(), &source.keystore, |seq, record| {
+            let entry = Entry::decode(record.entry).map_err(|e| e.to_string())?;
+            names.note(&entry);
+            if seq < next_seq {
+                return Ok(());
+            }
+            next_seq = seq + 1;
+            print(out, seq, record.wall_ms, &entry, &names, json).map_err(|error| {
+                failed = Some(error);
+                "cannot be printed".to_owned()
+            })
+        })
+    });
+    match failed {
+        Some(error) => Err(error),
+        None => read.map(|_| ()),
+    }
+}
+
+fn print(
+    out: &mut impl Write,
+    seq: u64,
+    wall_ms: u64,
+    entry: &Entry,
+    names: &Names,
+    json: bool,
+) -> Result<(), CliError> {
+    let (time, word, told) = (rfc3339(wall_ms), words::entry(entry), tell(entry, names));
+    if json {
+        let head = Group::default().number("seq", seq).text("time", time).text("entry", word);
+        return json_line(out, &head.and(told));
+    }
+    Ok(writeln!(out, "{seq} {time} {word}{}", told.line())?)
+}
+
+/// Participants by the names that the journal gave them.
+#[derive(Default)]
+struct Names(BTreeMap<ParticipantId, String>);
+
+impl Names {
+    fn note(&mut self, entry: &Entry) {
+        if let Entry::Named { id, name } = entry {
+            self.0.insert(*id, name.clone());
+        }
+    }
+
+    fn of(&self, id: ParticipantId) -> String {
+        self.0.get(&id).cloned().unwrap_or_else(|| format!("participant-{id}"))
+    }
+}
+
+fn tell(entry: &Entry, names: &Names) -> Group {
+    let group = Group::default();
+    match entry {
+        Entry::Limits(limits) => group
+            .number("dedupe_window_ms", limits.dedupe_window_ms)
+            .number("original_window_ms", limits.original_window_ms)
+            .number("originals_max", limits.originals_max),
+        Entry::Named { id, name } => group.number("id", id.0).text("name", name),
+        Entry::Intent(one) => intent(one, names),
+        Entry::Step(one) => step(one, names),
+        Entry::Outcome(one) => group.number("tx", one.tx.0).and(outcome(one, names)),
+        Entry::Taken(one) => taken(one, names),
+        Entry::Late(one) => late(one, names),
+        Entry::Discharged { id, how } => discharged(group.number("obligation", id.0), how),
+        Entry::Parked { id, code } => group.number("obligation", id.0).text("code", code),
+        Entry::CutOver { to, trigger } => group.number("to", to.0).text("trigger", words::trigger(*trigger)),
+        Entry::DateClosed { date } => group.number("date", date.0),
+        // The block is sealed under the master key, and still no business of a dump.
+        Entry::KeyEpoch { participant, usage, epoch, .. } => group
+            .text("participant", names.of(*participant))
+            .text("use", words::key_use(*usage))
+            .number("epoch", *epoch),
+        Entry::SignedOff { participant, off } => {
+            group.text("participant", names.of(*participant)).flag("off", *off)
+        }
+        Entry::TimePassed => group,
+    }
+}
+
+fn intent(one: &Intent, names: &Names) -> Group {
+    let told = Group::default()
+        .number("tx", one.tx.0)
+        .text("kind", one.kind.as_str())
+        .text("acquirer", names.of(one.acquirer))
+        .text("terminal", one.terminal.escape_ascii())
+        .text("stan", stan(one.stan))
+        .text("rrn", one.rrn.escape_ascii())
+        .number("amount", one.money.minor)
+        .number("currency", one.money.currency.0)
+        .number("date", one.date.0)
+        .text("card", masked(&one.custody));
+    let told = match one.target {
+        Some(target) => told.number("target", target.0),
+        None => told,
+    };
+    told.list("legs", one.legs.iter().map(|one| Told::Group(leg(one, names))))
+        .list("custody", numbers(&one.custody))
+}
+
+fn leg(one: &LegIntent, names: &Names) -> Group {
+    Group::default()
+        .text("role", words::role(one.role))
+        .text("participant", names.of(one.participant))
+        .text("stan", stan(one.identity.stan))
+        .number("amount", one.amount)
+        .text("silence", words::silence(one.silence))
+}
+
+fn step(one: &Step, names: &Names) -> Group {
+    let told = Group::default().number("tx", one.tx.0).number("leg", one.leg);
+    told.number("agreed", one.agreed).group("next", leg(&one.next, names))
+}
+
+fn outcome(one: &Outcome, names: &Names) -> Group {
+    let ends = one
+        .legs
+        .iter()
+        .map(|end| Group::default().text("state", words::state(end.state)).number("agreed", end.agreed));
+    Group::default()
+        .text("reason", words::reason(one.reason))
+        .text("code", one.code)
+        .number("approved", one.approved)
+        .flag("stand_in", one.stand_in)
+        .list("ends", ends.map(Told::Group))
+        .list("owed", one.owed.iter().map(|one| Told::Group(owed(one, names))))
+        .list("answer", numbers(&one.answer))
+}
+
+fn owed(one: &Owed, names: &Names) -> Group {
+    Group::default()
+        .number("obligation", one.id.0)
+        .text("kind", words::owed(one.kind))
+        .text("participant", names.of(one.participant))
+        .text("stan", stan(one.identity.stan))
+        .number("amount", one.money.minor)
+}
+
+fn taken(one: &Taken, names: &Names) -> Group {
+    let told = intent(&one.intent, names).and(outcome(&one.outcome, names));
+    let Some(found) = one.reversal else { return told };
+    let told = told.text("reversal_of", words::reversal(found));
+    match found {
+        ReversalOf::InFlight(tx) => told.number("original_tx", tx.0),
+        ReversalOf::Kept(original) => told.number("target_kept", original.0),
+        ReversalOf::Unknown { .. } | ReversalOf::WithoutEffect => told,
+    }
+}
+
+fn late(one: &Late, names: &Names) -> Group {
+    let told = Group::default()
+        .number("tx", one.of.tx.0)
+        .number("leg", one.of.leg)
+        .text("participant", names.of(one.participant))
+        .text("kind", one.kind.as_str())
+        .text("code", one.code)
+        .number("late_ms", one.late_ms)
+        .number("amount", one.money.minor)
+        .text("effect", words::late(&one.effect));
+    match &one.effect {
+        LateEffect::ReversalPending(id) | LateEffect::Settles(id) => told.number("obligation", id.0),
+        LateEffect::Reopened(one) => told.number("obligation", one.id.0),
+        LateEffect::None | LateEffect::AlreadyReversed => told,
+    }
+}
+
+fn discharged(told: Group, how: &Discharge) -> Group {
+    let told = told.text("how", words::discharge(how));
+    match how {
+        Discharge::Acknowledged { code } | Discharge::Refused { code } => told.text("code", code),
+        Discharge::Settled { reason } => told.text("reason", reason),
+        Discharge::Unknown | Discharge::NeverSent => told,
+    }
+}
+
+/// F11 as it stands in messages, so that it is found by what the other side calls it.
+fn stan(stan: u32) -> String {
+    format!("{stan:06}")
+}
+
+/// First six and last four digits, as everywhere.
+fn masked(fields: &FieldSet) -> String {
+    fields.get(2).and_then(Pan::new).map_or("none".into(), |pan| pan.to_string())
+}
+
+fn numbers(fields: &FieldSet) -> impl Iterator<Item = Told> {
+    fields.iter().map(|(n, _)| Told::Number(n.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::{BusinessDate, Currency, KeyedHash, LegRef, Money, ObligationId, TxId};
+    use yika_codec::{Code, Kind};
+
+    const PAN: &[u8] = b"4111111111111111";
+
+    fn sample() -> Taken {
+        let mut custody = FieldSet::new();
+        for (n, value) in [(2, PAN), (14, b"2912"), (45, b"track"), (52, b"pinblock")] {
+            custody.set(n, value);
+        }
+        let intent = Intent {
+            tx: TxId(42),
+            key: KeyedHash(7),
+            fingerprint: 9,
+            kind: Kind::Purchase,
+            acquirer: ParticipantId(1),
+            terminal: *b"TERM 001",
+            stan: 5,
+            sent_at: 0,
+            rrn: *b"000000000042",
+            card: None,
+            money: Money { minor: 1000, currency: Currency(156) },
+            date: BusinessDate(20_261_124),
+            silence_code: Code::new(*b"68"),
+            target: None,
+            legs: Vec::new(),
+            later: Vec::new(),
+            custody,
+        };
+        let outcome = Outcome {
+            tx: TxId(42),
+            reason: crate::core::entry::Reason::TimedOut,
+            code: Code::new(*b"68"),
+            approved: 0,
+            stand_in: false,
+            legs: Vec::new(),
+            answer: FieldSet::new(),
+            owed: Vec::new(),
+        };
+        Taken { intent, outcome, reversal: Some(ReversalOf::InFlight(TxId(41))) }
+    }
+
+    fn lines(entries: &[Entry], json: bool) -> Vec<String> {
+        let (mut names, mut out) = (Names::default(), Vec::new());
+        for (at, entry) in entries.iter().enumerate() {
+            names.note(entry);
+            print(&mut out, at as u64 + 1, 1_709_210_096_007, entry, &names, json).unwrap();
+        }
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_entry_is_one_line_of_stable_words_without_secrets() {
+        let of = LegRef { tx: TxId(42), leg: 0 };
+        let money = Money { minor: 10, currency: Currency(156) };
+        let late = Late {
+            of,
+            participant: ParticipantId(1),
+            code: Code::new(*b"00"),
+            late_ms: 12,
+            kind: Kind::Purchase,
+            money,
+            date: BusinessDate(20_261_124),
+            effect: LateEffect::ReversalPending(ObligationId(3)),
+        };
+        let settled = Discharge::Settled { reason: "by phone,\nbank A".into() };
+        let block = "D0112...".to_owned();
+        let usage = crate::core::entry::KeyUse::Mac;
+        let entries = [
+            Entry::Named { id: ParticipantId(1), name: "city".into() },
+            Entry::Taken(Box::new(sample())),
+            Entry::Late(late),
+            Entry::Discharged { id: ObligationId(3), how: settled },
+            Entry::KeyEpoch { participant: ParticipantId(2), usage, epoch: 4, block },
+        ];
+        let time = "2024-02-29T12:34:56.007Z";
+        assert_eq!(
+            lines(&entries, false),
+            [
+                format!("1 {time} named id=1 name=city"),
+                format!(
+                    "2 {time} taken tx=42 kind=purchase acquirer=city terminal=\"TERM 001\" stan=000005 rrn=000000000042 \
+                     amount=1000 currency=156 date=20261124 card=411111******1111 custody=2,14,45,52 \
+                     reason=timed-out code=68 approved=0 stand_in=false reversal_of=in-flight \
+                     original_tx=41"
+                ),
+                format!(
+                    "3 {time} late tx=42 leg=0 participant=city kind=purchase code=00 late_ms=12 amount=10 \
+                     effect=reversal-pending obligation=3"
+                ),
+                format!("4 {time} discharged obligation=3 how=settled reason=\"by phone,\\nbank A\""),
+                format!("5 {time} key-epoch participant=participant-2 use=mac epoch=4"),
+            ]
+        );
+        for line in lines(&entries, true) {
+            let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(told["time"], time);
+            assert!(told["seq"].is_number() && told["entry"].is_string());
+        }
+        let said = lines(&entries, false).concat() + &lines(&entries, true).concat();
+        for secret in ["4111111111111111", "2912", "pinblock", "=track", "D0112"] {
+            assert!(!said.contains(secret), "{secret}");
+        }
+    }
+}

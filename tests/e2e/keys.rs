@@ -1,0 +1,134 @@
+//! Which keys a switch may run on, and who may read what it writes.
+
+use crate::city::{Settings, Town};
+use crate::peer::Bank;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Command;
+use yika_keystore::{Keystore, Lmk};
+use yika_tests::process::{Yika, program};
+
+/// The test master key, as anybody may read it in the keystore's source.
+const TEST_KEY: &[u8; 32] = b"Yika TEST master key, no secret!";
+const ONE: [u8; 32] = [0x5A; 32];
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+/// Writes a configuration with a key file under this master key, and the file with its two components.
+fn with_key_file(folder: &Path, environment: &str, lmk: &[u8; 32]) {
+    let (a, b) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    Town::build(folder, &a, &b, &Settings::default());
+    let path = folder.join("yika.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let wanted = format!("environment = \"{environment}\"\nkey_file = \"keys\"");
+    std::fs::write(&path, text.replace("environment = \"test\"", &wanted)).unwrap();
+    let mut two = *lmk;
+    two.iter_mut().zip(ONE).for_each(|(byte, mask)| *byte ^= mask);
+    std::fs::write(folder.join("components"), format!("{}\n{}\n", hex(&ONE), hex(&two))).unwrap();
+    Keystore::create(&folder.join("keys"), Lmk::from_components(&[ONE, two]).unwrap()).unwrap();
+}
+
+/// Runs a command with the components' file; exit code, stdout and stderr.
+fn yika(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(program("yika"));
+    command.args(arguments).arg("--config").arg(folder.join("yika.toml"));
+    let ended = command.env("YIKA_LMK_FILE", folder.join("components")).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (ended.status.code().unwrap_or(-1), text(ended.stdout), text(ended.stderr))
+}
+
+fn started(folder: &Path) -> Yika {
+    let components = folder.join("components").display().to_string();
+    Yika::start_with(folder, &[("YIKA_LMK_FILE", &components)])
+}
+
+#[test]
+fn production_refuses_a_key_file_under_the_test_master_key() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "production", TEST_KEY);
+    std::fs::create_dir_all(folder.path().join("data/journal")).unwrap();
+    for command in [
+        ["serve"].as_slice(),
+        &["check"],
+        &["journal", "verify"],
+        &["journal", "stats"],
+        &["journal", "dump"],
+        &["saf", "list"],
+    ] {
+        let (code, out, err) = yika(folder.path(), command);
+        assert_eq!((code, out.as_str()), (78, ""), "{command:?}: {err}");
+        assert!(
+            err.contains("TEST master key") && err.contains("openssl rand -hex 32"),
+            "{command:?}: {err}"
+        );
+    }
+}
+
+#[test]
+fn a_test_switch_is_loud_about_the_test_master_key_once() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "test", TEST_KEY);
+    let (code, out, _) = yika(folder.path(), &["check"]);
+    assert!(code == 0 && out.contains("under the TEST master key"), "{out}");
+    let yika = started(folder.path());
+    assert_eq!(yika.log().matches("TEST MASTER KEY").count(), 1, "{}", yika.log());
+    assert!(yika.stop().success());
+}
+
+#[test]
+fn production_runs_on_a_master_key_of_its_own_and_shows_no_component() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "production", &[0xC3; 32]);
+    let (code, out, err) = yika(folder.path(), &["check"]);
+    assert!(code == 0 && out.contains("master key with check value"), "{out}{err}");
+    let switch = started(folder.path());
+    let log = switch.log();
+    assert!(!log.contains("TEST MASTER KEY") && !log.contains(&hex(&ONE)), "{log}");
+    assert!(switch.stop().success());
+    std::fs::write(folder.path().join("components"), format!("{}\n{}", hex(&ONE), &hex(&ONE)[1..])).unwrap();
+    let (code, out, err) = yika(folder.path(), &["serve"]);
+    assert!(code == 78 && err.contains("component 2 is not 64 hexadecimal digits"), "{err}");
+    assert!(!(out + &err).contains(&hex(&ONE)[1..]), "a component was shown");
+}
+
+#[test]
+fn a_data_folder_belongs_to_its_user_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "production", &[0xC3; 32]);
+    // Whatever the shell would let others do.
+    let mut lax = Command::new("sh");
+    lax.args(["-c", "umask 0; exec \"$@\"", "sh"]).arg(program("yika"));
+    lax.env("YIKA_LMK_FILE", folder.path().join("components"));
+    let switch = Yika::try_start(folder.path(), lax).unwrap();
+    let data = switch.data();
+    assert_private(&data);
+    assert!(switch.stop().success());
+    std::fs::set_permissions(&data, PermissionsExt::from_mode(0o755)).unwrap();
+    let cure = format!("chmod 700 {}", data.display());
+    let (code, _, err) = yika(folder.path(), &["serve"]);
+    assert!(code == 78 && err.contains(&cure), "{err}");
+    let path = folder.path().join("yika.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"production\"", "\"test\"")).unwrap();
+    let switch = started(folder.path());
+    assert!(switch.log().contains(&cure), "{}", switch.log());
+    assert!(switch.stop().success());
+}
+
+/// Every folder has mode 0700, every file and socket 0600.
+fn assert_private(folder: &Path) {
+    let mode = |path: &Path| std::fs::symlink_metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            assert_private(&entry.path());
+        } else {
+            assert!(kind.is_file() || kind.is_socket());
+            assert_eq!(mode(&entry.path()), 0o600, "{}", entry.path().display());
+        }
+    }
+}
