@@ -212,6 +212,7 @@ fn numbers(fields: &FieldSet) -> impl Iterator<Item = Told> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::entry::Few;
     use crate::core::ids::{BusinessDate, Currency, KeyedHash, LegRef, Money, ObligationId, TxId};
     use yika_codec::{Code, Kind};
 
@@ -237,7 +238,7 @@ mod tests {
             date: BusinessDate(20_261_124),
             silence_code: Code::new(*b"68"),
             target: None,
-            legs: Vec::new(),
+            legs: Few::new(),
             later: Vec::new(),
             custody,
         };
@@ -247,7 +248,7 @@ mod tests {
             code: Code::new(*b"68"),
             approved: 0,
             stand_in: false,
-            legs: Vec::new(),
+            legs: Few::new(),
             answer: FieldSet::new(),
             owed: Vec::new(),
         };
