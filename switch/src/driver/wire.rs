@@ -3,7 +3,7 @@
 //! with the one its request verified under (rule 15).
 
 use super::rim::{Keys, LineRim, ListenerRim, ParticipantKeys, Rim};
-use crate::core::clock::month_to_second;
+use crate::core::clock::{month_to_second, nearest_moment};
 use crate::core::effect::{Body, Reply, Send, Unsent};
 use crate::core::entry::OwedKind;
 use crate::core::ids::Now;
@@ -215,7 +215,10 @@ impl Texts {
         digits(&mut text.sent_at, u64::from(send.identity.sent_at));
         digits(&mut text.stan, u64::from(send.identity.stan));
         digits(&mut text.currency, u64::from(send.money.currency.0));
-        let local = month_to_second(to.now.wall_ms, to.zone_minutes);
+        // Of the identity, not of the clock: a repeat must not differ from what it repeats.
+        let f7_minutes = i32::from(to.dialect.f7_offset_minutes());
+        let made_ms = nearest_moment(send.identity.sent_at, f7_minutes, to.now.wall_ms);
+        let local = month_to_second(made_ms.unwrap_or(to.now.wall_ms), to.zone_minutes);
         digits(&mut text.local_time, u64::from(local % 1_000_000));
         digits(&mut text.local_date, u64::from(local / 1_000_000));
         if let Some(original) = &send.original {
