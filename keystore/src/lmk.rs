@@ -201,7 +201,8 @@ impl LmkBlock {
     pub fn says_as(&self, other: &LmkBlock) -> bool {
         let says = |block: &LmkBlock| {
             let header = Header::parse(&block.0, Some(Version::D)).ok()?;
-            Some((block.0.get(..12)?.to_owned(), header.optional(CHECK_VALUE)?.to_owned()))
+            // Version, length, use, algorithm, mode.
+            Some((block.0.get(..9)?.to_owned(), header.optional(CHECK_VALUE)?.to_owned()))
         };
         says(self).is_some_and(|own| says(other) == Some(own))
     }
