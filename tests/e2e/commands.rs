@@ -1,6 +1,7 @@
 //! What an operator types, what comes back, and with which exit code; drain and stop.
 
 use crate::city::City;
+use std::path::Path;
 use std::time::Duration;
 use yika_loadgen::{Load, run};
 use yika_switch::admin::control::status;
@@ -106,6 +107,23 @@ fn a_running_switch_is_asked_settled_cut_over_and_drained() {
 
 #[test]
 fn rule_19_a_participant_that_something_is_owed_to_cannot_be_dropped() {
+    dropping_bank_a("a reversal to be owed", |data| {
+        status(data).is_ok_and(|status| status.open_obligations > 0)
+    });
+}
+
+/// Nothing is owed yet when the switch is killed: the start itself finds out, and refuses all the same.
+#[test]
+fn rule_19_a_participant_with_a_transaction_in_doubt_cannot_be_dropped() {
+    dropping_bank_a("a transaction to be open on disk", |data| {
+        let (code, out, _) = command("yika", &["journal", "stats", "--data", data.to_str().unwrap()]);
+        code == 0 && !out.contains("open transactions 0,")
+    });
+}
+
+/// Bank A is silent; the switch is killed when `when` holds, and started without bank A.
+#[track_caller]
+fn dropping_bank_a(what: &str, when: impl Fn(&Path) -> bool) {
     let folder = tempfile::tempdir().unwrap();
     let city = City::build(folder.path(), "silence=100%");
     let yika = Yika::start(folder.path());
@@ -115,9 +133,7 @@ fn rule_19_a_participant_that_something_is_owed_to_cannot_be_dropped() {
     terminals.prefixes = vec!["411111".into()];
     terminals.duration = Duration::from_millis(200);
     let going = run::start(terminals).unwrap();
-    wait_for("a reversal to be owed", Duration::from_secs(20), || {
-        status(&data).is_ok_and(|status| status.open_obligations > 0)
-    });
+    wait_for(what, Duration::from_secs(20), || when(&data));
     yika.kill();
     drop(going);
     let path = folder.path().join("yika.toml");

@@ -165,7 +165,6 @@ fn open(
         );
     }
     let mut durable = opened.durable;
-    check_debts(config, &durable)?;
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
     let ids = name_participants(&mut durable, &mut batch, participant_names(config));
     let settings = Arc::new(core_settings(config, &ids));
@@ -173,6 +172,8 @@ fn open(
     let (in_doubt, obligations) = (durable.open.len(), durable.obligations.len());
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
+    // After recovery, which turns what is in doubt into debts; nothing of it is written yet.
+    check_debts(config, &core.durable)?;
     let size = JournalSize {
         segment_bytes: config.journal.segment_bytes,
         pending_bytes_max: config.journal.pending_bytes_max,
