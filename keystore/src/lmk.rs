@@ -194,6 +194,18 @@ impl LmkBlock {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether both say they hold the same key for the same use: check value, use, algorithm, mode and length
+    /// agree. Wrapping pads with random bytes, so the texts of one key differ each time. Nothing is opened.
+    #[must_use]
+    pub fn says_as(&self, other: &LmkBlock) -> bool {
+        let says = |block: &LmkBlock| {
+            let header = Header::parse(&block.0, Some(Version::D)).ok()?;
+            // Version, length, use, algorithm, mode.
+            Some((block.0.get(..9)?.to_owned(), header.optional(CHECK_VALUE)?.to_owned()))
+        };
+        says(self).is_some_and(|own| says(other) == Some(own))
+    }
 }
 
 impl TryFrom<String> for LmkBlock {

@@ -116,6 +116,7 @@ fn a_running_switch_is_asked_settled_cut_over_and_drained() {
     assert!(code == 0 && err.contains("no switch runs on"), "{err}");
 }
 
+/// Bank A is silent; the switch is killed when something is owed to it, and started without it.
 #[test]
 fn rule_19_a_participant_that_something_is_owed_to_cannot_be_dropped() {
     let folder = tempfile::tempdir().unwrap();

@@ -75,7 +75,7 @@ impl Peer {
                 Err(e) => panic!("nothing was said within {HEARS_WITHIN:?}: {e}"),
             }
             let found = Wire::take_all(&self.dialect, &mut self.bytes).into_iter();
-            self.heard.extend(found.map(|(wire, header)| Heard { wire, header }));
+            self.heard.extend(found.map(|frame| Heard { wire: frame.wire, header: frame.header }));
         }
     }
 

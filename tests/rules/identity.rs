@@ -147,6 +147,22 @@ fn rule_14_pos_bcd_is_reversed_by_0400_with_f61_and_reason_repeated_unchanged() 
 }
 
 #[test]
+fn rule_14_a_repeated_reversal_differs_in_nothing_although_the_terminal_sent_no_time() {
+    for (card, bank) in [("6222000000000000003", BANK_B), ("4111111111111111", BANK_A)] {
+        let mut world = World::new();
+        let pos = world.terminal_at(1);
+        world.sends_raw(pos, &purchase(100).with(2, card).with(11, "000007").with(60, "22000001000"));
+        world.at_bank(bank).unwrap();
+        world.advance(TIMEOUT_MS + 10);
+        let first = world.at_bank(bank).unwrap();
+        world.advance(TIMEOUT_MS + 5000);
+        let again = world.at_bank(bank).unwrap();
+        assert_eq!(again.wire.fields, first.wire.fields);
+        assert_eq!(first.wire.text(13), "1124", "local, though F7 may be UTC");
+    }
+}
+
+#[test]
 fn rule_14_the_card_is_read_from_track_2_where_f2_is_absent() {
     let mut world = World::new();
     let terminal = world.terminal();

@@ -7,6 +7,7 @@ mod coupons;
 mod crash;
 mod dedupe;
 mod identity;
+mod keys;
 mod life;
 mod obligations;
 mod reversals;

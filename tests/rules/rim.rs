@@ -1,6 +1,7 @@
 //! Rule 15 and promises P9, P10, P11 at the rim: sign-on, bounds, hostile bytes, silent secrets.
 
 use crate::{approved, balanced};
+use yika_switch::driver::line::LineState;
 use yika_tests::setup::{BANK_A, config};
 use yika_tests::world::mti;
 use yika_tests::{Wire, World, purchase};
@@ -127,6 +128,74 @@ fn p9_a_session_that_does_not_read_is_closed_and_its_answer_is_had_by_repeating(
     world.sends_raw(again, &requests[19].0.repeated());
     assert_eq!(world.answer(again).unwrap().code(), "00");
     balanced(&world);
+}
+
+#[test]
+fn p9_a_bank_that_floods_and_never_reads_loses_its_line_and_costs_no_memory() {
+    let mut settings = config();
+    settings.rim.out_bytes_max = 1000;
+    let mut world = World::with(settings);
+    let line = yika_switch::core::ids::LineId(0);
+    let dialect = yika_tests::setup::dialect("iso87-ascii");
+    let many: Vec<u8> = (0..1000).flat_map(|_| network("301").encode(&dialect, &[])).collect();
+    world.deaf.insert(BANK_A.into());
+    let bound = yika_switch::driver::line::OUT_BYTES_MAX + 1000 + 200;
+    let mut sent = 0;
+    while world.driver.counts.lines.closed_slow == 0 {
+        world.driver.line_bytes(line, &many, world.now);
+        world.step();
+        sent += many.len();
+        assert!(world.driver.line_pending(line).len() <= bound, "after {sent} bytes");
+        assert!(sent < 3 * bound, "it was let send for ever");
+    }
+    assert!(world.driver.line_pending(line).is_empty());
+    assert_eq!((world.driver.messages().count(), world.driver.messages().bytes()), (0, 0));
+    world.driver.line_bytes(line, &many, world.now);
+    world.step();
+    assert!(world.driver.line_pending(line).is_empty(), "a line that is down takes no answers");
+    world.deaf.clear();
+    world.advance(1000);
+    assert!(world.banks_are_quiet(), "nothing of it comes out of the next connection");
+    let terminal = world.terminal();
+    approved(&mut world, terminal, &purchase(100));
+    balanced(&world);
+}
+
+#[test]
+fn rule_20_a_reply_to_a_line_that_went_down_is_dropped() {
+    let mut world = World::new();
+    world.commits = false;
+    world.bank_sends_on(yika_switch::core::ids::LineId(0), &network("002"), &[]);
+    world.goes_down(BANK_A);
+    world.comes_up(BANK_A);
+    world.commits = true;
+    world.step();
+    assert!(world.at_bank(BANK_A).is_none(), "it was asked on another connection");
+    assert_eq!(world.driver.counts.replies_to_nobody, 1);
+    assert_eq!(world.driver.messages().count(), 0);
+}
+
+#[test]
+fn p9_what_becomes_of_an_earlier_attempt_to_connect_is_not_taken_for_the_present_one() {
+    let mut world = World::new();
+    world.hangs.insert(BANK_A.into());
+    world.goes_down(BANK_A);
+    // The first is given up when it has taken too long.
+    while world.attempts.len() < 2 {
+        world.advance(5);
+    }
+    let [(line, first), (_, present)] = world.attempts[..] else { panic!("{:?}", world.attempts) };
+    let state = |world: &World| world.driver.lines().next().unwrap().1.state;
+    let now = world.now;
+    world.driver.line_lost(line, first, now, 1);
+    assert_eq!(state(&world), LineState::Connecting, "the failure of the first is no failure of this one");
+    assert!(!world.driver.line_connected(line, first, now), "too late: its connection is dropped");
+    assert!(world.driver.line_connected(line, present, now));
+    assert_eq!(state(&world), LineState::Open);
+    world.driver.line_lost(line, first, now, 1);
+    assert_eq!(state(&world), LineState::Open);
+    world.driver.line_lost(line, present, now, 1);
+    assert_eq!(state(&world), LineState::Down);
 }
 
 #[test]

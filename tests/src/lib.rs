@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
+pub mod keys;
 pub mod process;
 pub mod setup;
 pub mod wire;
 pub mod world;
 
-pub use wire::{Wire, purchase};
+pub use keys::KeyRing;
+pub use wire::{Frame, Wire, purchase};
 pub use world::{BankRequest, Terminal, World};

@@ -1,6 +1,7 @@
 //! Messages as the scripted peers see them: an MTI and canonical fields.
 
 use yika_codec::{Dialect, Draft, FieldMask, FieldSet, Layout, Mti};
+use yika_keystore::MacKey;
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Wire {
@@ -55,18 +56,30 @@ impl Wire {
     }
 
     pub fn encode(&self, dialect: &Dialect, header: &[u8]) -> Vec<u8> {
+        self.encode_under(None, dialect, header)
+    }
+
+    /// One frame, with a MAC when there is a key.
+    pub fn encode_under(&self, key: Option<&MacKey>, dialect: &Dialect, header: &[u8]) -> Vec<u8> {
         let mut draft = Draft::new(self.mti);
         draft.header(header);
         draft.set_all(&self.fields);
+        if key.is_some() {
+            draft.set(dialect.mac_field(), &[0; 8]);
+        }
         let mut out = Vec::new();
         let mark = dialect.framing().begin(&mut out);
-        dialect.encode(&draft, &mut out).unwrap();
+        let encoded = dialect.encode(&draft, &mut out).unwrap();
+        if let (Some(key), Some(place)) = (key, &encoded.mac) {
+            let mac = key.generate(&out[encoded.message.start..place.start]);
+            dialect.set_mac(&mut out, &encoded, &mac);
+        }
         dialect.framing().finish(&mut out, mark).unwrap();
         out
     }
 
     /// All whole frames in `bytes`, which are taken out of it.
-    pub fn take_all(dialect: &Dialect, bytes: &mut Vec<u8>) -> Vec<(Wire, Vec<u8>)> {
+    pub fn take_all(dialect: &Dialect, bytes: &mut Vec<u8>) -> Vec<Frame> {
         let mut found = Vec::new();
         while let Some(span) = dialect.framing().next(bytes, 65_535).unwrap() {
             let payload = bytes[span.start..span.end].to_vec();
@@ -77,9 +90,29 @@ impl Wire {
             let every: Vec<u8> = (2..=dialect.field_max()).collect();
             let mut fields = FieldSet::new();
             message.collect(&FieldMask::of(&every), &mut fields);
-            found.push((Wire { mti: message.mti(), fields }, message.header().to_vec()));
+            let header = message.header().to_vec();
+            found.push(Frame { wire: Wire { mti: message.mti(), fields }, header, payload });
         }
         found
+    }
+}
+
+/// A message as it came, and the bytes that its MAC is over.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub wire: Wire,
+    pub header: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Whether its MAC was made with this key.
+    pub fn is_under(&self, key: &MacKey, dialect: &Dialect) -> bool {
+        let mut layout = Layout::default();
+        dialect.decode(&self.payload, &mut layout).unwrap();
+        let message = dialect.message(&self.payload, &layout);
+        let proof = message.mac_input().zip(message.mac()).map(|(input, mac)| key.verify(input, &mac, ()));
+        proof.is_some_and(|proof| proof.is_ok())
     }
 }
 

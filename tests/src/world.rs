@@ -1,11 +1,11 @@
 //! Runs the real driver in virtual time and plays everybody around it.
 
 use crate::setup::{ACQUIRER, config};
-use crate::wire::Wire;
+use crate::wire::{Frame, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use yika_codec::{Dialect, Mti};
-use yika_keystore::{Keystore, Lmk};
+use yika_keystore::{Keystore, Lmk, MacKey};
 use yika_switch::config::{Config, core_settings, participant_names};
 use yika_switch::core::batch::Batch;
 use yika_switch::core::clock::month_to_second;
@@ -28,7 +28,7 @@ pub struct BankRequest {
     pub bank: String,
     pub wire: Wire,
     pub line: LineId,
-    header: Vec<u8>,
+    pub frame: Frame,
 }
 
 pub struct World {
@@ -40,11 +40,19 @@ pub struct World {
     pub commits: bool,
     pub driver: Driver,
     keys: Arc<Keystore>,
+    /// What each bank makes its MACs with; none without an entry.
+    pub bank_macs: BTreeMap<String, MacKey>,
+    pub terminal_mac: Option<MacKey>,
+    /// Banks that take no byte from their connections.
+    pub deaf: BTreeSet<String>,
+    /// Banks that leave connection attempts undecided: these, by number.
+    pub hangs: BTreeSet<String>,
+    pub attempts: Vec<(LineId, u32)>,
     /// Banks that refuse connections.
     down: BTreeSet<String>,
     connected: BTreeMap<LineId, String>,
     at_banks: VecDeque<BankRequest>,
-    at_terminals: BTreeMap<SessionId, VecDeque<Wire>>,
+    at_terminals: BTreeMap<SessionId, VecDeque<Frame>>,
     line_bytes: BTreeMap<LineId, Vec<u8>>,
     session_bytes: BTreeMap<SessionId, (u16, Vec<u8>)>,
     closed: Vec<SessionId>,
@@ -60,7 +68,11 @@ impl World {
     }
 
     pub fn with(config: Config) -> World {
-        let keys = Arc::new(Keystore::in_memory(Lmk::test()));
+        World::with_keys(config, Keystore::in_memory(Lmk::test()))
+    }
+
+    pub fn with_keys(config: Config, keys: Keystore) -> World {
+        let keys = Arc::new(keys);
         let now = Now { mono_us: 1, wall_ms: BEGINNING_MS };
         let disk = FaultyDisk::default();
         let driver = start(&config, &disk, &keys, now).unwrap();
@@ -72,6 +84,11 @@ impl World {
             commits: true,
             driver,
             keys,
+            bank_macs: BTreeMap::new(),
+            terminal_mac: None,
+            deaf: BTreeSet::new(),
+            hangs: BTreeSet::new(),
+            attempts: Vec::new(),
             down: BTreeSet::new(),
             connected: BTreeMap::new(),
             at_banks: VecDeque::new(),
@@ -106,7 +123,7 @@ impl World {
     /// Sends exactly this.
     pub fn sends_raw(&mut self, from: Terminal, wire: &Wire) {
         let dialect = self.config.listeners[usize::from(from.1)].dialect.clone();
-        let bytes = wire.encode(&dialect, dialect.default_header());
+        let bytes = wire.encode_under(self.terminal_mac.as_ref(), &dialect, dialect.default_header());
         self.sends_bytes(from, &bytes);
     }
 
@@ -117,6 +134,10 @@ impl World {
 
     /// The next answer a terminal got.
     pub fn answer(&mut self, to: Terminal) -> Option<Wire> {
+        self.answer_frame(to).map(|frame| frame.wire)
+    }
+
+    pub fn answer_frame(&mut self, to: Terminal) -> Option<Frame> {
         self.at_terminals.get_mut(&to.0)?.pop_front()
     }
 
@@ -151,12 +172,13 @@ impl World {
 
     /// A bank sends anything on the connection a request came on.
     pub fn bank_sends(&mut self, request: &BankRequest, wire: &Wire) {
-        self.bank_sends_on(request.line, wire, &request.header);
+        self.bank_sends_on(request.line, wire, &request.frame.header);
     }
 
     pub fn bank_sends_on(&mut self, line: LineId, wire: &Wire, header: &[u8]) {
         let dialect = self.line_dialect(line);
-        let bytes = wire.encode(&dialect, header);
+        let key = self.connected.get(&line).and_then(|bank| self.bank_macs.get(bank));
+        let bytes = wire.encode_under(key, &dialect, header);
         self.driver.line_bytes(line, &bytes, self.now);
         self.step();
     }
@@ -191,7 +213,8 @@ impl World {
             self.connected.iter().filter(|(_, name)| *name == bank).map(|(id, _)| *id).collect();
         for line in lines {
             self.connected.remove(&line);
-            self.driver.line_lost(line, self.now, 1);
+            let attempt = self.line_attempt(line);
+            self.driver.line_lost(line, attempt, self.now, 1);
         }
         self.step();
     }
@@ -285,7 +308,11 @@ impl World {
         wire
     }
 
-    fn line_dialect(&self, line: LineId) -> Arc<Dialect> {
+    fn line_attempt(&self, line: LineId) -> u32 {
+        self.driver.lines().nth(line.0 as usize).unwrap().1.attempt
+    }
+
+    pub fn line_dialect(&self, line: LineId) -> Arc<Dialect> {
         let (rim, _) = self.driver.lines().nth(line.0 as usize).unwrap();
         rim.link.dialect.clone()
     }
@@ -304,16 +331,9 @@ impl World {
                 }
                 Output::CloseLine(id) => {
                     self.connected.remove(&id);
+                    self.line_bytes.remove(&id);
                 }
-                Output::Connect(id, _) => {
-                    let name = self.driver.lines().nth(id.0 as usize).unwrap().0.name.clone();
-                    if self.down.contains(&name) {
-                        self.driver.line_lost(id, self.now, 1);
-                    } else {
-                        self.connected.insert(id, name);
-                        self.driver.line_connected(id, self.now);
-                    }
-                }
+                Output::Connect(id, attempt, _) => self.connect(id, attempt),
                 Output::Fetch(seq) => {
                     let entry = self.driver.journal().reader().entry(seq);
                     self.driver.fetched(seq, entry);
@@ -325,25 +345,39 @@ impl World {
         moved
     }
 
+    fn connect(&mut self, id: LineId, attempt: u32) {
+        let name = self.driver.lines().nth(id.0 as usize).unwrap().0.name.clone();
+        if self.hangs.contains(&name) {
+            self.attempts.push((id, attempt));
+        } else if self.down.contains(&name) {
+            self.driver.line_lost(id, attempt, self.now, 1);
+        } else {
+            self.connected.insert(id, name);
+            self.driver.line_connected(id, attempt, self.now);
+        }
+    }
+
     fn collect_session(&mut self, id: SessionId) {
         let bytes = self.driver.session_pending(id).to_vec();
         self.driver.session_wrote(id, bytes.len());
         let Some((listener, held)) = self.session_bytes.get_mut(&id) else { return };
         held.extend_from_slice(&bytes);
         let dialect = self.config.listeners[usize::from(*listener)].dialect.clone();
-        let answers = Wire::take_all(&dialect, held).into_iter().map(|(wire, _)| wire);
+        let answers = Wire::take_all(&dialect, held);
         self.at_terminals.entry(id).or_default().extend(answers);
     }
 
     fn collect_line(&mut self, line: LineId) {
-        let Some(bank) = self.connected.get(&line).cloned() else { return };
+        let Some(bank) = self.connected.get(&line).filter(|bank| !self.deaf.contains(*bank)) else { return };
+        let bank = bank.clone();
         let bytes = self.driver.line_pending(line).to_vec();
         self.driver.line_wrote(line, bytes.len());
         let dialect = self.line_dialect(line);
         let held = self.line_bytes.entry(line).or_default();
         held.extend_from_slice(&bytes);
-        for (wire, header) in Wire::take_all(&dialect, held) {
-            self.at_banks.push_back(BankRequest { bank: bank.clone(), wire, line, header });
+        for frame in Wire::take_all(&dialect, held) {
+            let wire = frame.wire.clone();
+            self.at_banks.push_back(BankRequest { bank: bank.clone(), wire, line, frame });
         }
     }
 }
@@ -362,7 +396,7 @@ fn start(config: &Config, disk: &FaultyDisk, keys: &Arc<Keystore>, now: Now) -> 
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
     let ids = name_participants(&mut durable, &mut batch, participant_names(config));
     let settings = Arc::new(core_settings(config, &ids));
-    let open_keys = Keys::open(keys.clone(), config, &ids, &durable).map_err(|e| e.to_string())?;
+    let open_keys = Keys::open(keys.clone(), config, &ids, &durable, now).map_err(|e| e.to_string())?;
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
     let size = JournalSize {

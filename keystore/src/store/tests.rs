@@ -178,6 +178,24 @@ fn a_published_block_is_imported() {
 }
 
 #[test]
+fn a_key_wrapped_twice_says_the_same_and_another_key_or_use_does_not() {
+    let store = store();
+    put(&store, "zmk", Usage::Kek, Algorithm::Tdes, Mode::Both, &unhex(UNIONPAY_TMK));
+    for name in ["first", "second"] {
+        store.generate(name, Usage::Pin, Algorithm::Tdes, Mode::Both, Export::S).unwrap();
+    }
+    let rewrapped = |name, usage| {
+        let wrapped = store.export_wrapped(name, "zmk", WrapForm::TdesEcb).unwrap();
+        store.rewrap("zmk", &wrapped, usage, Algorithm::Tdes, Mode::Both).unwrap()
+    };
+    let (once, again) = (rewrapped("first", Usage::Pin), rewrapped("first", Usage::Pin));
+    assert_ne!(once.as_str(), again.as_str());
+    assert!(once.says_as(&again));
+    assert!(!once.says_as(&rewrapped("second", Usage::Pin)));
+    assert!(!once.says_as(&rewrapped("first", Usage::MacRetail)));
+}
+
+#[test]
 fn a_unionpay_terminal_gets_its_mac_key() {
     let store = store();
     put(&store, "tmk.1", Usage::Kek, Algorithm::Tdes, Mode::Both, &unhex(UNIONPAY_TMK));

@@ -228,5 +228,9 @@ pub fn log_alarm(alarm: &Alarm) {
         Alarm::KeyClash { participant } => tracing::error!(
             %participant, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
         ),
+        Alarm::LineUnkeyed { participant, line } => tracing::error!(
+            %participant, line = line.0, "three MACs in a row were wrong: the line carries no requests until a key change or a new connection. \
+             Compare the check values of the MAC key with the participant"
+        ),
     }
 }

@@ -65,7 +65,8 @@ impl Durable {
             Entry::KeyEpoch { participant, usage, epoch, block } => {
                 let held =
                     self.participants.get_mut(&participant).ok_or_else(|| misfit("it keys a stranger"))?;
-                held.keys.insert(usage, KeyEpoch { epoch, block });
+                let before = held.keys.remove(&usage).map(|old| old.block);
+                held.keys.insert(usage, KeyEpoch { epoch, block, since_ms: self.wall_ms, before });
             }
             Entry::SignedOff { participant, off } => {
                 let held =

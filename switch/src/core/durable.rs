@@ -58,6 +58,10 @@ pub struct Participant {
 pub struct KeyEpoch {
     pub epoch: u32,
     pub block: String,
+    /// When it came into force, milliseconds of wall time: the overlap with the one before runs from here.
+    pub since_ms: u64,
+    /// The block before it; None when that was the configured key.
+    pub before: Option<String>,
 }
 
 /// A transaction without an outcome.

@@ -162,12 +162,40 @@ pub struct Reply {
 /// What an operator should know at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Alarm {
-    ObligationParked { id: ObligationId, participant: ParticipantId, code: Code },
-    Exception { id: ObligationId, participant: ParticipantId, money: Money, code: Code },
-    LateApproval { of: LegRef, participant: ParticipantId, late_ms: u64 },
-    DateOpened { date: BusinessDate },
-    DateClosed { date: BusinessDate },
-    ClockBack { by_ms: u64 },
-    ClockAhead { by_ms: u64 },
-    KeyClash { participant: ParticipantId },
+    ObligationParked {
+        id: ObligationId,
+        participant: ParticipantId,
+        code: Code,
+    },
+    Exception {
+        id: ObligationId,
+        participant: ParticipantId,
+        money: Money,
+        code: Code,
+    },
+    LateApproval {
+        of: LegRef,
+        participant: ParticipantId,
+        late_ms: u64,
+    },
+    DateOpened {
+        date: BusinessDate,
+    },
+    DateClosed {
+        date: BusinessDate,
+    },
+    ClockBack {
+        by_ms: u64,
+    },
+    ClockAhead {
+        by_ms: u64,
+    },
+    KeyClash {
+        participant: ParticipantId,
+    },
+    /// Three MACs in a row were wrong: the line carries no requests (rule 11).
+    LineUnkeyed {
+        participant: ParticipantId,
+        line: LineId,
+    },
 }

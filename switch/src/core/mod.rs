@@ -87,7 +87,7 @@ impl Core {
             }
             Event::Fetched { seq, entry } => self.fetched(batch, seq, entry),
             Event::KeyChange { peer, msg, participant, usage, block } => {
-                self.key_change(batch, volatile::Waiter { peer, msg }, participant, usage, block);
+                self.key_change(now, batch, volatile::Waiter { peer, msg }, participant, usage, block);
             }
             Event::Settle { id, reason, ticket } => self.settle(now, batch, id, reason, ticket),
             Event::CutOver { ticket } => {

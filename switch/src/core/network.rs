@@ -11,6 +11,7 @@ use super::facts::Facts;
 use super::ids::{BusinessDate, Now, ParticipantId, Peer};
 use super::volatile::Waiter;
 use yika_codec::{Code, FieldSet, Kind};
+use yika_keystore::LmkBlock;
 
 impl Core {
     pub(super) fn network(&mut self, batch: &mut Batch, waiter: Waiter, facts: &Facts) {
@@ -39,9 +40,11 @@ impl Core {
         }
     }
 
-    /// A checked working key: durable, then in use, then acknowledged. The same block again changes nothing.
+    /// A checked working key: durable, then in use, then acknowledged; what waits for keys goes at once. The
+    /// same key again changes nothing.
     pub(super) fn key_change(
         &mut self,
+        now: Now,
         batch: &mut Batch,
         waiter: Waiter,
         participant: ParticipantId,
@@ -50,11 +53,13 @@ impl Core {
     ) {
         let Some(held) = self.durable.participants.get(&participant) else { return };
         let current = held.keys.get(&usage);
-        if current.is_none_or(|key| key.block != block) {
+        if current.is_none_or(|key| !same_key(&key.block, &block)) {
             let epoch = current.map_or(1, |key| key.epoch + 1);
             let entry = Entry::KeyEpoch { participant, usage, epoch, block: block.clone() };
             batch.record(&mut self.durable, entry);
             batch.effect(Effect::UseKey { participant, usage, epoch, block });
+            self.hasten(now, participant);
+            self.pump(now, batch, participant);
         }
         self.reply(batch, waiter, Kind::KeyChange, Code::APPROVED, None, FieldSet::new());
     }
@@ -98,4 +103,10 @@ impl Core {
             batch.effect(Effect::Alarm(Alarm::DateClosed { date }));
         }
     }
+}
+
+/// A key wrapped twice gives two texts: what both say of it is compared, its check value above all.
+fn same_key(held: &str, fresh: &str) -> bool {
+    let block = |text: &str| LmkBlock::try_from(text.to_owned()).ok();
+    held == fresh || block(held).zip(block(fresh)).is_some_and(|(held, fresh)| held.says_as(&fresh))
 }

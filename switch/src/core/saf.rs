@@ -176,7 +176,8 @@ impl Core {
         let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms);
         match (kind, code.bytes()) {
             (_, b"00" | b"94") => self.discharge(now, batch, id, Discharge::Acknowledged { code }),
-            (_, b"68" | b"91" | b"96" | b"98" | b"A0") => self.back_off(now, id, participant),
+            (_, b"68" | b"91" | b"96" | b"98") => self.back_off(now, id, participant),
+            (_, b"A0") => self.wait_for_keys(now, id, participant),
             (OwedKind::Reverse, b"25") if settled => self.discharge(now, batch, id, Discharge::Unknown),
             (OwedKind::Reverse, b"25") => self.back_off(now, id, participant),
             (OwedKind::Reverse, _) | (_, b"30") => self.refused(now, batch, id, participant, code),
@@ -215,6 +216,15 @@ impl Core {
         queue.schedule(id, now.mono_us + wait_us(settings, sent));
     }
 
+    /// Our MAC does not hold there: a key change or lines that come up let it go (`hasten`), or else the longest wait,
+    /// so that one mistaken A0 is not for ever.
+    fn wait_for_keys(&mut self, now: Now, id: ObligationId, participant: ParticipantId) {
+        let Some(settings) = self.settings.participant(participant) else { return };
+        let Some(queue) = self.live.saf.get_mut(&participant) else { return };
+        queue.out.remove(&id);
+        queue.schedule(id, now.mono_us + settings.backoff_max_us);
+    }
+
     /// No line was free: later. A message that cannot be written in the participant's dialect never will be: that
     /// counts as a refusal, so that an operator hears of it.
     pub(super) fn obligation_not_sent(&mut self, now: Now, batch: &mut Batch, id: ObligationId, why: Unsent) {
@@ -239,7 +249,7 @@ impl Core {
         }
     }
 
-    /// Lines came up: what waited out its back-off only because nobody was there goes now.
+    /// Lines came up, or keys changed: what waited out its back-off only because of that goes now.
     pub(super) fn hasten(&mut self, now: Now, participant: ParticipantId) {
         if let Some(queue) = self.live.saf.get_mut(&participant) {
             let waiting: Vec<_> =

@@ -7,9 +7,14 @@
 //!   ^                 |                            |                     |                   |
 //!   `-----------------`------- failed, refused, silent, or closed -------`-------------------'
 //! ```
-//! Without a sign-on, Connecting goes to Open.
+//! Without a sign-on, Connecting goes to Open. Each attempt has a number: what is heard of an earlier one is not
+//! taken for the present one.
+//!
+//! A line whose peer's MACs were wrong three times running is *unkeyed* (rule 11): it stays connected and is
+//! listened to, but carries no requests, until a key change or a new connection.
 
 use super::buffer::{InBuf, OutBuf};
+use super::messages::Proof;
 use super::rim::{Keys, LineRim, Rim};
 use super::session::verified;
 use super::wire::{RECORD, Towards, write_network};
@@ -23,6 +28,8 @@ use yika_keystore::{Tokenizer, Waiver, waive};
 pub struct Line {
     pub id: LineId,
     pub state: LineState,
+    /// Number of the latest attempt to connect, and of the connection it led to.
+    pub attempt: u32,
     pub input: InBuf,
     pub out: OutBuf,
     layout: Layout,
@@ -34,7 +41,9 @@ pub struct Line {
     /// F11 of the network message that waits for its answer.
     asked: Option<(u32, Kind)>,
     next_stan: u32,
+    /// Wrong MACs in a row.
     bad_macs: u32,
+    unkeyed: bool,
     pub signed_off: bool,
 }
 
@@ -60,16 +69,21 @@ pub struct LineCounts {
     pub frames: u64,
     pub undecodable: u64,
     pub bad_mac: u64,
+    /// Lines that became unkeyed.
+    pub unkeyed: u64,
+    /// Lines closed because the peer did not read our answers.
+    pub closed_slow: u64,
     pub unexpected: u64,
     pub echo_lost: u64,
     pub connects: u64,
     pub connect_failures: u64,
 }
 
-/// Bad MACs in a row before a line is taken down for its keys (rule 11).
+/// Bad MACs in a row before a line is unkeyed (rule 11).
 const BAD_MACS_MAX: u32 = 3;
-/// Bytes a peer has not read before the line takes no more requests.
-const OUT_BYTES_MAX: usize = 4 << 20;
+/// Bytes a peer has not read before the line takes no more requests. Answers to its own requests may go beyond
+/// by as much as a session may hold.
+pub const OUT_BYTES_MAX: usize = 4 << 20;
 const NETWORK_TIMEOUT_US: u64 = 5_000_000;
 
 /// What a line needs of its surroundings while it reads.
@@ -85,8 +99,10 @@ pub struct LineAround<'a> {
 #[expect(clippy::large_enum_variant, reason = "moved once into a queue of events, never kept")]
 pub enum Heard {
     Event(Event),
-    /// A request of the participant's own (0800): its payload.
-    Request(Vec<u8>),
+    /// A request of the participant's own (0800): its payload, and how it proved itself.
+    Request(Vec<u8>, Proof),
+    /// The line is unkeyed from now on.
+    Unkeyed,
 }
 
 impl Line {
@@ -94,6 +110,7 @@ impl Line {
         Line {
             id,
             state: LineState::Down,
+            attempt: 0,
             input: InBuf::default(),
             out: OutBuf::default(),
             layout: Layout::default(),
@@ -103,13 +120,25 @@ impl Line {
             asked: None,
             next_stan: 1,
             bad_macs: 0,
+            unkeyed: false,
             signed_off: false,
         }
     }
 
     /// Whether requests may go out on it now.
     pub fn carries(&self) -> bool {
-        self.state == LineState::Open && !self.signed_off && self.out.len() < OUT_BYTES_MAX
+        self.state == LineState::Open && !self.signed_off && !self.unkeyed && self.out.len() < OUT_BYTES_MAX
+    }
+
+    /// Whether it has a connection.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, LineState::SigningOn | LineState::Open)
+    }
+
+    /// Its participant's keys changed: what was wrong under the old ones says nothing of the new.
+    pub fn keyed(&mut self) {
+        self.unkeyed = false;
+        self.bad_macs = 0;
     }
 
     /// Time passed. `jitter` is any number; it spreads reconnects of many switches.
@@ -118,6 +147,7 @@ impl Line {
         match self.state {
             LineState::Down if now_us >= self.due_us => {
                 self.state = LineState::Connecting;
+                self.attempt = self.attempt.wrapping_add(1);
                 self.due_us = now_us + micros(rim.link.connect_timeout);
                 around.counts.connects += 1;
                 LineNeeds::Connect
@@ -136,9 +166,9 @@ impl Line {
         }
     }
 
-    /// False when no attempt was under way any more.
-    pub fn connected(&mut self, rim: &LineRim, around: &mut LineAround<'_>) -> bool {
-        if self.state != LineState::Connecting {
+    /// False when this attempt was given up meanwhile.
+    pub fn connected(&mut self, attempt: u32, rim: &LineRim, around: &mut LineAround<'_>) -> bool {
+        if self.state != LineState::Connecting || self.attempt != attempt {
             return false;
         }
         self.last_heard_us = around.now.mono_us;
@@ -168,7 +198,7 @@ impl Line {
     /// Takes what was read.
     ///
     /// # Errors
-    /// The peer does not speak our framing, or its MACs are wrong: close the line.
+    /// The peer does not speak our framing, or refuses our sign-on: close the line.
     pub fn handle_bytes(
         &mut self,
         bytes: &[u8],
@@ -176,6 +206,10 @@ impl Line {
         around: &mut LineAround<'_>,
         mut heard: impl FnMut(Heard),
     ) -> Result<(), &'static str> {
+        if !self.is_up() {
+            // Read before the connection that was given up is closed.
+            return Ok(());
+        }
         self.last_heard_us = around.now.mono_us;
         let mut input = std::mem::take(&mut self.input);
         let mut layout = std::mem::take(&mut self.layout);
@@ -219,22 +253,22 @@ impl Line {
         let message = dialect.message(payload, layout);
         let keyed = around.keys.of(rim.participant).and_then(|keys| keys.mac.as_ref());
         let network = message.mti().class() == 0x08;
-        let proof = match keyed {
-            None => waive(Waiver::LoopbackListenerWithoutMac, ()),
-            Some(_) if network && message.mac().is_none() => waive(Waiver::BeforeKeys, ()),
+        let (proof, epoch) = match keyed {
+            None => (waive(Waiver::LoopbackListenerWithoutMac, ()), None),
+            Some(_) if network && message.mac().is_none() => (waive(Waiver::BeforeKeys, ()), None),
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
-                Some(proof) => proof,
+                Some((proof, epoch)) => {
+                    self.bad_macs = 0;
+                    (proof, Some(epoch))
+                }
                 None => {
-                    around.counts.bad_mac += 1;
-                    self.bad_macs += 1;
-                    let many = self.bad_macs >= BAD_MACS_MAX;
-                    return if many { Err("three MACs in a row are wrong") } else { Ok(()) };
+                    self.bad_mac(around, heard);
+                    return Ok(());
                 }
             },
         };
-        self.bad_macs = 0;
         if message.mti().is_request() {
-            heard(Heard::Request(payload.to_vec()));
+            heard(Heard::Request(payload.to_vec(), Proof { epoch, attempt: self.attempt }));
         } else if network {
             return self.network_answer(&message, around);
         } else if let Some(answer) = answer(&message, self.id, rim, around.tokens) {
@@ -243,6 +277,17 @@ impl Line {
             around.counts.undecodable += 1;
         }
         Ok(())
+    }
+
+    /// Counted, and no answer; the third in a row unkeys the line (rule 11).
+    fn bad_mac(&mut self, around: &mut LineAround<'_>, heard: &mut impl FnMut(Heard)) {
+        around.counts.bad_mac += 1;
+        self.bad_macs = self.bad_macs.saturating_add(1);
+        if self.bad_macs >= BAD_MACS_MAX && !self.unkeyed {
+            self.unkeyed = true;
+            around.counts.unkeyed += 1;
+            heard(Heard::Unkeyed);
+        }
     }
 
     fn network_answer(
@@ -286,7 +331,7 @@ impl Line {
     fn send_network(&mut self, kind: Kind, rim: &LineRim, around: &mut LineAround<'_>) {
         let stan = self.next_stan;
         self.next_stan = if stan >= 999_999 { 1 } else { stan + 1 };
-        let to = towards_line(rim, around.rim, around.keys, around.now);
+        let to = Towards::line(rim, around.rim, around.keys, around.now);
         if write_network(kind, stan, &to, self.out.tail()) {
             self.asked = Some((stan, kind));
         }
@@ -304,18 +349,7 @@ impl Line {
         self.state = LineState::Down;
         self.input = InBuf::default();
         self.asked = None;
-        self.bad_macs = 0;
-    }
-}
-
-pub fn towards_line<'a>(line: &'a LineRim, rim: &'a Rim, keys: &'a Keys, now: Now) -> Towards<'a> {
-    Towards {
-        dialect: &line.link.dialect,
-        framing: line.link.framing,
-        keys: keys.of(line.participant),
-        institution: &rim.institution,
-        zone_minutes: rim.zone_minutes,
-        wall_ms: now.wall_ms,
+        self.keyed();
     }
 }
 

@@ -19,8 +19,18 @@ struct Slot {
     dialect: Option<Arc<Dialect>>,
     listener: ListenerNo,
     arrived_us: u64,
+    proof: Proof,
     bytes: Vec<u8>,
     layout: Layout,
+}
+
+/// What the answer to a message must know of its arrival.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Proof {
+    /// Number of the MAC key it verified under; None when it had no MAC.
+    pub epoch: Option<u32>,
+    /// On a line: which of its connections it came on.
+    pub attempt: u32,
 }
 
 /// What every slot costs besides its bytes.
@@ -61,6 +71,7 @@ impl Messages {
                 dialect: None,
                 listener,
                 arrived_us: 0,
+                proof: Proof::default(),
                 bytes: Vec::new(),
                 layout: Layout::default(),
             });
@@ -77,6 +88,7 @@ impl Messages {
         held.held = true;
         held.listener = listener;
         held.arrived_us = arrived_us;
+        held.proof = Proof::default();
         if held.dialect.as_ref().is_none_or(|own| !Arc::ptr_eq(own, dialect)) {
             held.dialect = Some(dialect.clone());
         }
@@ -95,6 +107,17 @@ impl Messages {
 
     pub fn arrived_us(&self, handle: MsgHandle) -> Option<u64> {
         Some(self.slot(handle)?.arrived_us)
+    }
+
+    /// Notes how a message proved itself; the answer to it depends on that.
+    pub fn note(&mut self, handle: MsgHandle, proof: Proof) {
+        if self.slot(handle).is_some() {
+            self.slots[handle.slot as usize].proof = proof;
+        }
+    }
+
+    pub fn proof(&self, handle: MsgHandle) -> Option<Proof> {
+        Some(self.slot(handle)?.proof)
     }
 
     /// Wipes the message; the handle is good for nothing afterwards.

@@ -75,7 +75,8 @@ pub enum Output {
     SessionOut(SessionId),
     CloseSession(SessionId, Closed),
     LineOut(LineId),
-    Connect(LineId, SocketAddr),
+    /// Connect a line; the number is told back with how the attempt went.
+    Connect(LineId, u32, SocketAddr),
     CloseLine(LineId),
     /// Read an entry from the journal and give it to `fetched`.
     Fetch(Seq),
@@ -293,8 +294,8 @@ impl Driver {
     }
 
     /// An attempt to connect succeeded; false when the line no longer waits for it: drop the connection.
-    pub fn line_connected(&mut self, id: LineId, now: Now) -> bool {
-        let wanted = self.with_line(id, now, |line, rim, around| line.connected(rim, around));
+    pub fn line_connected(&mut self, id: LineId, attempt: u32, now: Now) -> bool {
+        let wanted = self.with_line(id, now, |line, rim, around| line.connected(attempt, rim, around));
         self.after_line(id);
         wanted.unwrap_or(false)
     }
@@ -307,7 +308,11 @@ impl Driver {
         for one in heard {
             match one {
                 Heard::Event(event) => self.answers.push_back(event),
-                Heard::Request(payload) => self.line_request(id, &payload, now),
+                Heard::Request(payload, proof) => self.line_request(id, &payload, proof, now),
+                Heard::Unkeyed => {
+                    let participant = self.rim.lines[id.0 as usize].participant;
+                    self.outputs.push(Output::Alarm(Alarm::LineUnkeyed { participant, line: id }));
+                }
             }
         }
         if let Some(Err(why)) = outcome {
@@ -316,8 +321,11 @@ impl Driver {
         self.after_line(id);
     }
 
-    /// The connection failed, closed, or never came up.
-    pub fn line_lost(&mut self, id: LineId, now: Now, jitter: u64) {
+    /// The connection of this attempt failed, closed, or never came up.
+    pub fn line_lost(&mut self, id: LineId, attempt: u32, now: Now, jitter: u64) {
+        if self.lines.get(id.0 as usize).is_none_or(|line| line.attempt != attempt) {
+            return;
+        }
         self.abandon_line(id);
         self.with_line(id, now, |line, rim, around| line.lost(rim, around.now, jitter));
         self.after_line(id);
@@ -460,7 +468,8 @@ impl Driver {
         let name = self.rim.lines.get(id.0 as usize).map_or("", |line| line.name.as_str());
         tracing::warn!(participant = name, line = id.0, why, "line closed");
         self.outputs.push(Output::CloseLine(id));
-        self.line_lost(id, now, u64::from(id.0));
+        let attempt = self.lines.get(id.0 as usize).map_or(0, |line| line.attempt);
+        self.line_lost(id, attempt, now, u64::from(id.0));
     }
 
     fn look_at_timers(&mut self, now: Now) {
@@ -470,8 +479,8 @@ impl Driver {
                 now.mono_us.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(u64::from(id.0)) >> 33;
             match self.with_line(id, now, |line, rim, around| line.due(rim, around, jitter)) {
                 Some(LineNeeds::Connect) => {
-                    let address = self.rim.lines[at].address;
-                    self.outputs.push(Output::Connect(id, address));
+                    let (attempt, address) = (self.lines[at].attempt, self.rim.lines[at].address);
+                    self.outputs.push(Output::Connect(id, attempt, address));
                 }
                 Some(LineNeeds::Close) => {
                     self.abandon_line(id);

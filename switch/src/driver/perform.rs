@@ -1,7 +1,9 @@
 //! Performs released effects: requests out on a line of their participant, answers to their sessions, keys
 //! into use. Nothing here decides; what cannot be done goes back to the core as an event.
 
-use super::line::towards_line;
+use super::line::{Line, OUT_BYTES_MAX};
+use super::messages::Proof;
+use super::rim::LineRim;
 use super::session::Closed;
 use super::wire::{Scratch, Towards, write_reply, write_request};
 use super::{Driver, Output};
@@ -11,8 +13,8 @@ use crate::core::entry::KeyUse;
 use crate::core::facts::{Facts, OriginalRef};
 use crate::core::ids::{Currency, LineId, ListenerNo, MsgHandle, Now, ParticipantId, Peer};
 use crate::journal::Released;
-use yika_codec::{FieldSet, Kind, Message};
-use yika_keystore::{Algorithm, LmkBlock, Mode, Usage, Waiver, Wrapped, waive};
+use yika_codec::{Code, FieldSet, Kind, Message};
+use yika_keystore::{LmkBlock, Mode, Waiver, Wrapped, waive};
 
 impl Driver {
     pub(super) fn perform_released(&mut self, now: Now) {
@@ -30,22 +32,26 @@ impl Driver {
             Effect::Reply(reply) => self.reply(now, &reply),
             Effect::Fetch(seq) => self.outputs.push(Output::Fetch(seq)),
             Effect::Forget { peer, msg } => self.forget(peer, msg),
-            Effect::UseKey { participant, usage, block, .. } => {
+            Effect::UseKey { participant, usage, epoch, block } => {
                 // The block was opened once already, before the core accepted it.
-                if self.keys.change(participant, usage, &block, now.mono_us).is_err() {
+                if self.keys.change(participant, usage, epoch, &block, now.mono_us).is_err() {
                     self.outputs.push(Output::Alarm(Alarm::KeyClash { participant }));
                 }
+                self.each_line(participant, Line::keyed);
             }
             Effect::SignedOff { participant, off } => {
-                let group =
-                    self.groups.get(&participant).map(|group| group.lines.clone()).unwrap_or_default();
-                for id in group {
-                    self.lines[id.0 as usize].signed_off = off;
-                    self.after_line(id);
-                }
+                self.each_line(participant, |line| line.signed_off = off);
             }
             Effect::Alarm(alarm) => self.outputs.push(Output::Alarm(alarm)),
             Effect::Done { ticket, refused } => self.outputs.push(Output::Done { ticket, refused }),
+        }
+    }
+
+    fn each_line(&mut self, participant: ParticipantId, work: impl Fn(&mut Line)) {
+        let lines = self.groups.get(&participant).map(|group| group.lines.clone()).unwrap_or_default();
+        for id in lines {
+            work(&mut self.lines[id.0 as usize]);
+            self.after_line(id);
         }
     }
 
@@ -68,7 +74,7 @@ impl Driver {
         };
         let from = live.and_then(|msg| self.messages.listener(msg)).and_then(|no| self.rim.listener(no));
         let from_keys = from.and_then(|listener| self.keys.of(listener.participant));
-        let to = towards_line(rim, &self.rim, &self.keys, now);
+        let to = Towards::line(rim, &self.rim, &self.keys, now);
         let line = &mut self.lines[id.0 as usize];
         let start = line.out.tail().len();
         let message = live.and_then(|msg| self.messages.view(msg));
@@ -117,14 +123,8 @@ impl Driver {
         };
         session.inflight = session.inflight.saturating_sub(1);
         let Some(listener) = self.rim.listener(session.listener) else { return };
-        let to = Towards {
-            dialect: &listener.dialect,
-            framing: listener.framing,
-            keys: self.keys.of(listener.participant),
-            institution: &self.rim.institution,
-            zone_minutes: self.rim.zone_minutes,
-            wall_ms: now.wall_ms,
-        };
+        let epoch = self.messages.proof(reply.msg).and_then(|proof| proof.epoch);
+        let to = Towards::listener(listener, &self.rim, &self.keys, now).answering(epoch);
         let was_empty = session.out.is_empty();
         let out = session.out.tail();
         if write_reply(reply, &message, &to, &mut self.scratch, out)
@@ -143,13 +143,29 @@ impl Driver {
         }
     }
 
+    /// An answer to a participant's own request goes out on the connection that the request came on, or nowhere.
     fn reply_to_line(&mut self, now: Now, id: LineId, reply: &Reply) {
-        let Some(rim) = self.rim.lines.get(id.0 as usize) else { return };
-        let Some(message) = self.messages.view(reply.msg) else { return };
-        let to = towards_line(rim, &self.rim, &self.keys, now);
-        let out = self.lines[id.0 as usize].out.tail();
-        if write_reply(reply, &message, &to, &mut self.scratch, out) {
+        let (Some(rim), Some(line)) = (self.rim.lines.get(id.0 as usize), self.lines.get_mut(id.0 as usize))
+        else {
+            return;
+        };
+        let (Some(message), Some(proof)) = (self.messages.view(reply.msg), self.messages.proof(reply.msg))
+        else {
+            return;
+        };
+        if !line.is_up() || line.attempt != proof.attempt {
+            self.counts.replies_to_nobody += 1;
+            return;
+        }
+        let to = Towards::line(rim, &self.rim, &self.keys, now).answering(proof.epoch);
+        if write_reply(reply, &message, &to, &mut self.scratch, line.out.tail()) {
             self.outputs.push(Output::LineOut(id));
+        } else {
+            self.counts.replies_unwritable += 1;
+        }
+        if line.out.len() > OUT_BYTES_MAX + self.rim.bounds.out_bytes_max {
+            self.counts.lines.closed_slow += 1;
+            self.drop_line(id, "it sends requests and does not read the answers", now);
         }
     }
 
@@ -166,10 +182,11 @@ impl Driver {
     }
 
     /// A participant's own request: network management only.
-    pub(super) fn line_request(&mut self, id: LineId, payload: &[u8], now: Now) {
+    pub(super) fn line_request(&mut self, id: LineId, payload: &[u8], proof: Proof, now: Now) {
         let Some(rim) = self.rim.lines.get(id.0 as usize).cloned() else { return };
         let held = self.messages.hold(&rim.link.dialect, rim.listener, now.mono_us, payload);
         let Ok(msg) = held else { return };
+        self.messages.note(msg, proof);
         let Some(message) = self.messages.view(msg) else { return };
         let kind = message.kind().filter(|_| message.mti().class() == 0x08);
         let Some(kind) = kind else {
@@ -178,14 +195,13 @@ impl Driver {
         };
         let peer = Peer::Line(id);
         let event = if kind == Kind::KeyChange {
-            match self.unwrap_key(rim.participant, &message) {
-                Some((usage, block)) => {
+            match self.unwrap_key(&rim, &message) {
+                Ok((usage, block)) => {
                     let block = block.as_str().to_owned();
                     Event::KeyChange { peer, msg, participant: rim.participant, usage, block }
                 }
-                None => {
+                Err(code) => {
                     self.outputs.push(Output::Alarm(Alarm::KeyClash { participant: rim.participant }));
-                    let code = rim.link.dialect.codes().format;
                     let reply = Reply { peer, msg, kind, code, amount: None, record: FieldSet::new() };
                     return self.reply(now, &reply);
                 }
@@ -198,29 +214,50 @@ impl Driver {
         self.answers.push_back(event);
     }
 
-    /// F53's first digit says which key (1 PIN, 2 MAC); F48 holds the usage-tagged `NK` with the key: an
-    /// X9.143 block as it is, or cryptogram and check value in hex.
-    fn unwrap_key(&self, participant: ParticipantId, message: &Message<'_>) -> Option<(KeyUse, LmkBlock)> {
-        let kek = self.keys.of(participant)?.kek.as_deref()?;
-        let which = message.digits::<16>(53)?;
-        let mut text = [0; 999];
-        let len = message.text(48, &mut text)?;
-        let key = std::str::from_utf8(text[..len].strip_prefix(b"NK")?.get(3..)?).ok()?;
-        let (usage, into, algorithm) = match which[0] {
-            b'1' => (KeyUse::Pin, Usage::Pin, Algorithm::Tdes),
-            b'2' => (KeyUse::Mac, Usage::MacCmac, Algorithm::Aes),
-            _ => return None,
-        };
-        let wrapped = if key.starts_with(['B', 'D']) && key.len() > 64 {
-            Wrapped::KeyBlock(key.to_owned())
-        } else {
-            let (cryptogram, check_value) = key.split_at_checked(key.len().checked_sub(6)?)?;
-            Wrapped::TdesEcb { cryptogram: unhex(cryptogram)?, check_value: unhex(check_value)? }
-        };
-        let block = self.keys.store().rewrap(kek, &wrapped, into, algorithm, Mode::Both).ok()?;
-        Some((usage, block))
+    /// The key of a key change under our master key, opened once. Err: the code to refuse with: unsupported where
+    /// no key was agreed to carry others, format where the key cannot be read, MAC or PIN where it is not what its
+    /// check value says, or not a key of that use.
+    fn unwrap_key(&self, rim: &LineRim, message: &Message<'_>) -> Result<(KeyUse, LmkBlock), Code> {
+        let codes = rim.link.dialect.codes();
+        let keys = self.keys.of(rim.participant);
+        let (keys, kek) =
+            keys.and_then(|keys| Some((keys, keys.kek.as_deref()?))).ok_or(codes.unsupported)?;
+        let (usage, wrapped) = wrapped_key(message).ok_or(codes.format)?;
+        let (into, algorithm) = keys.expected(usage, matches!(wrapped, Wrapped::KeyBlock(_)));
+        let block = self.keys.store().rewrap(kek, &wrapped, into, algorithm, Mode::Both);
+        block.map(|block| (usage, block)).map_err(|error| {
+            tracing::warn!(participant = rim.name, %error, "key change refused");
+            match usage {
+                KeyUse::Mac => codes.mac,
+                KeyUse::Pin => codes.pin,
+            }
+        })
     }
 }
+
+/// F53's first digit says which key (1 PIN, 2 MAC); F48 holds the usage-tagged `NK` with its length n3 and the
+/// key: an X9.143 block as it is, or cryptogram and the first three bytes of its check value, in hex.
+fn wrapped_key(message: &Message<'_>) -> Option<(KeyUse, Wrapped)> {
+    let usage = match message.digits::<16>(53)?[0] {
+        b'1' => KeyUse::Pin,
+        b'2' => KeyUse::Mac,
+        _ => return None,
+    };
+    let mut text = [0; 999];
+    let len = message.text(48, &mut text)?;
+    let (length, key) = std::str::from_utf8(text[..len].strip_prefix(b"NK")?).ok()?.split_at_checked(3)?;
+    let key = key.get(..length.parse().ok()?)?;
+    let wrapped = if key.starts_with(['B', 'D']) && key.len() > ECB_HEX_MAX {
+        Wrapped::KeyBlock(key.to_owned())
+    } else {
+        let (cryptogram, check_value) = key.split_at_checked(key.len().checked_sub(6)?)?;
+        Wrapped::TdesEcb { cryptogram: unhex(cryptogram)?, check_value: unhex(check_value)? }
+    };
+    Some((usage, wrapped))
+}
+
+/// A bare cryptogram of the longest key with its check value; a key block is longer.
+const ECB_HEX_MAX: usize = 2 * (24 + 3);
 
 /// The same answer with nothing but F37 and F38: for a record that the originator's dialect cannot hold.
 fn write_bare_reply(

@@ -4,12 +4,12 @@
 use crate::config::{Config, LinkConfig, RimBounds};
 use crate::core::durable::Durable;
 use crate::core::entry::KeyUse;
-use crate::core::ids::{Currency, ListenerNo, ParticipantId};
+use crate::core::ids::{Currency, ListenerNo, Now, ParticipantId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use yika_codec::{Dialect, Framing};
-use yika_keystore::{KeyError, Keystore, LmkBlock, MacKey, PinKey};
+use yika_keystore::{Algorithm, KeyError, Keystore, LmkBlock, MacKey, PinKey, Usage};
 
 pub struct Rim {
     pub listeners: Vec<ListenerRim>,
@@ -88,7 +88,30 @@ impl Rim {
 /// A key in use and the one before it, while the two overlap (rule 15).
 pub struct Epochs<K> {
     pub current: K,
-    pub previous: Option<(K, u64)>,
+    /// Number of the current key: 0 for the configured one, then as journalled.
+    pub epoch: u32,
+    pub previous: Option<Previous<K>>,
+}
+
+/// The key before the current one.
+pub struct Previous<K> {
+    pub key: K,
+    pub epoch: u32,
+    /// Good until this moment of the monotonic clock.
+    pub until_us: u64,
+}
+
+impl<K> Epochs<K> {
+    /// The key before the current one, while it is good.
+    pub fn before(&self, now_us: u64) -> Option<&Previous<K>> {
+        self.previous.as_ref().filter(|previous| now_us < previous.until_us)
+    }
+
+    /// The key for an answer: that of the epoch its request verified under, while the two overlap.
+    pub fn for_answer(&self, epoch: Option<u32>, now_us: u64) -> &K {
+        let before = self.before(now_us).filter(|previous| Some(previous.epoch) == epoch);
+        before.map_or(&self.current, |previous| &previous.key)
+    }
 }
 
 #[derive(Default)]
@@ -97,10 +120,25 @@ pub struct ParticipantKeys {
     pub pin: Option<Epochs<PinKey>>,
     /// Name of the key under which its new working keys come.
     pub kek: Option<String>,
+    /// What its configured keys are; a new one must be the same.
+    mac_as: Option<(Usage, Algorithm)>,
+    pin_as: Option<(Usage, Algorithm)>,
+}
+
+impl ParticipantKeys {
+    /// What a new working key must be. Without a configured one, the form it travels in decides: a bare
+    /// cryptogram can only be TDES.
+    pub fn expected(&self, usage: KeyUse, as_block: bool) -> (Usage, Algorithm) {
+        match (usage, as_block) {
+            (KeyUse::Pin, _) => self.pin_as.unwrap_or((Usage::Pin, Algorithm::Tdes)),
+            (KeyUse::Mac, true) => self.mac_as.unwrap_or((Usage::MacCmac, Algorithm::Aes)),
+            (KeyUse::Mac, false) => self.mac_as.unwrap_or((Usage::MacRetail, Algorithm::Tdes)),
+        }
+    }
 }
 
 /// How long the key before the current one is still accepted.
-const OVERLAP_US: u64 = 60_000_000;
+const OVERLAP_MS: u64 = 60_000;
 
 /// Keys by `ParticipantId`.
 pub struct Keys {
@@ -109,7 +147,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Opens what the configuration names; working keys that the journal holds take their place.
+    /// Opens what the configuration names; working keys that the journal holds take their place, and the one
+    /// that each replaced stays good for what is left of their overlap.
     ///
     /// # Errors
     /// When a named key is missing, or may not be used so.
@@ -118,21 +157,30 @@ impl Keys {
         config: &Config,
         ids: &BTreeMap<String, ParticipantId>,
         durable: &Durable,
+        now: Now,
     ) -> Result<Keys, KeyError> {
         let mut keys = Keys { store: store.clone(), held: BTreeMap::new() };
         for participant in &config.participants {
             let Some(id) = ids.get(&participant.name) else { continue };
             let mut held = ParticipantKeys { kek: participant.kek.clone(), ..ParticipantKeys::default() };
+            let kind = |name: &str| store.info(name).map(|info| (info.usage, info.algorithm));
             if let Some(name) = &participant.mac_key {
-                held.mac = Some(Epochs { current: store.mac_key(name)?, previous: None });
+                held.mac = Some(Epochs { current: store.mac_key(name)?, epoch: 0, previous: None });
+                held.mac_as = kind(name);
             }
             if let Some(name) = &participant.pin_key {
-                held.pin = Some(Epochs { current: store.pin_key(name)?, previous: None });
+                held.pin = Some(Epochs { current: store.pin_key(name)?, epoch: 0, previous: None });
+                held.pin_as = kind(name);
             }
             keys.held.insert(*id, held);
             let Some(state) = durable.participants.get(id) else { continue };
-            for (usage, epoch) in &state.keys {
-                keys.change(*id, *usage, &epoch.block, 0)?;
+            for (usage, held) in &state.keys {
+                let left_ms = held.since_ms.saturating_add(OVERLAP_MS).saturating_sub(now.wall_ms);
+                let until_us = now.mono_us + left_ms.min(OVERLAP_MS) * 1000;
+                if let Some(before) = &held.before {
+                    keys.turn(*id, *usage, held.epoch.saturating_sub(1), before, 0)?;
+                }
+                keys.turn(*id, *usage, held.epoch, &held.block, until_us)?;
             }
         }
         Ok(keys)
@@ -154,8 +202,20 @@ impl Keys {
         &mut self,
         participant: ParticipantId,
         usage: KeyUse,
+        epoch: u32,
         block: &str,
         now_us: u64,
+    ) -> Result<(), KeyError> {
+        self.turn(participant, usage, epoch, block, now_us + OVERLAP_MS * 1000)
+    }
+
+    fn turn(
+        &mut self,
+        participant: ParticipantId,
+        usage: KeyUse,
+        epoch: u32,
+        block: &str,
+        until_us: u64,
     ) -> Result<(), KeyError> {
         let block = LmkBlock::try_from(block.to_owned()).map_err(|source| KeyError::Block {
             what: format!("working key of participant {participant}"),
@@ -163,14 +223,31 @@ impl Keys {
         })?;
         let held = self.held.entry(participant).or_default();
         match usage {
-            KeyUse::Mac => turn(&mut held.mac, self.store.mac_key_from_block(&block)?, now_us),
-            KeyUse::Pin => turn(&mut held.pin, self.store.pin_key_from_block(&block)?, now_us),
+            KeyUse::Mac => {
+                let fresh = self.store.mac_key_from_block(&block)?;
+                turn(&mut held.mac, fresh, epoch, until_us, MacKey::check_value);
+            }
+            KeyUse::Pin => {
+                let fresh = self.store.pin_key_from_block(&block)?;
+                turn(&mut held.pin, fresh, epoch, until_us, PinKey::check_value);
+            }
         }
         Ok(())
     }
 }
 
-fn turn<K>(slot: &mut Option<Epochs<K>>, fresh: K, now_us: u64) {
-    let previous = slot.take().map(|epochs| (epochs.current, now_us + OVERLAP_US));
-    *slot = Some(Epochs { current: fresh, previous });
+/// The same key under another number pushes nothing out.
+fn turn<K>(
+    slot: &mut Option<Epochs<K>>,
+    fresh: K,
+    epoch: u32,
+    until_us: u64,
+    check_value: fn(&K) -> [u8; 3],
+) {
+    let previous = match slot.take() {
+        Some(held) if check_value(&held.current) == check_value(&fresh) => held.previous,
+        Some(held) => Some(Previous { key: held.current, epoch: held.epoch, until_us }),
+        None => None,
+    };
+    *slot = Some(Epochs { current: fresh, epoch, previous });
 }

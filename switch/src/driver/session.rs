@@ -4,13 +4,13 @@
 
 use super::buffer::{InBuf, OutBuf};
 use super::facts::facts;
-use super::messages::{Messages, NotHeld};
-use super::rim::{Keys, ListenerRim, Rim};
+use super::messages::{Messages, NotHeld, Proof};
+use super::rim::{Epochs, Keys, ListenerRim, Rim};
 use super::wire::{Scratch, Towards, write_refusal};
 use crate::core::effect::{Event, Request};
 use crate::core::ids::{ListenerNo, MsgHandle, Now, Peer, SessionId};
 use yika_codec::{Code, Kind, Message, Mti};
-use yika_keystore::{Authentic, Tokenizer, Waiver, waive};
+use yika_keystore::{Authentic, MacKey, Tokenizer, Waiver, waive};
 
 pub struct Session {
     pub id: SessionId,
@@ -159,6 +159,7 @@ impl Session {
             return Err(None);
         }
         let codes = listener.dialect.codes();
+        let mut verified_under = None;
         let keyed = around.keys.of(listener.participant).and_then(|keys| keys.mac.as_ref());
         let proof = match keyed {
             None => waive(Waiver::LoopbackListenerWithoutMac, ()),
@@ -167,7 +168,10 @@ impl Session {
                 waive(Waiver::BeforeKeys, ())
             }
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
-                Some(proof) => proof,
+                Some((proof, epoch)) => {
+                    verified_under = Some(epoch);
+                    proof
+                }
                 None => {
                     around.counts.bad_mac += 1;
                     return Err(Some(codes.mac));
@@ -182,6 +186,7 @@ impl Session {
             around.rim.zone_minutes,
             around.tokens,
         );
+        around.messages.note(msg, Proof { epoch: verified_under, attempt: 0 });
         let (facts, custody) = read.map_err(|unfit| {
             around.counts.unfit += 1;
             tracing::debug!(session = self.id.slot, code = %unfit.code, what = unfit.what, "request refused");
@@ -202,7 +207,8 @@ impl Session {
 
     fn refuse(&mut self, msg: MsgHandle, code: Code, listener: &ListenerRim, around: &mut Around<'_>) {
         let Some(message) = around.messages.view(msg) else { return };
-        let to = towards(listener, around);
+        let epoch = around.messages.proof(msg).and_then(|proof| proof.epoch);
+        let to = Towards::listener(listener, around.rim, around.keys, around.now).answering(epoch);
         write_refusal(&message, code, &to, around.scratch, self.out.tail());
     }
 
@@ -220,34 +226,19 @@ impl Session {
             payload.get(header..header + 4).and_then(|text| text.try_into().ok()).and_then(Mti::from_digits);
         if let Some(mti) = mti.filter(|mti| mti.is_request()) {
             let code = listener.dialect.codes().format;
-            let to = towards(listener, around);
+            let to = Towards::listener(listener, around.rim, around.keys, around.now);
             super::wire::write_format_error(mti, code, &to, self.out.tail());
         }
         if self.garbage >= GARBAGE_MAX { Err(Closed::Garbage) } else { Ok(()) }
     }
 }
 
-fn towards<'a>(listener: &'a ListenerRim, around: &Around<'a>) -> Towards<'a> {
-    Towards {
-        dialect: &listener.dialect,
-        framing: listener.framing,
-        keys: around.keys.of(listener.participant),
-        institution: &around.rim.institution,
-        zone_minutes: around.rim.zone_minutes,
-        wall_ms: around.now.wall_ms,
-    }
-}
-
-/// The MAC under the current key, or under the one before while both are good.
-pub fn verified(
-    message: &Message<'_>,
-    epochs: &super::rim::Epochs<yika_keystore::MacKey>,
-    now_us: u64,
-) -> Option<Authentic<()>> {
+/// The MAC under the current key, or under the one before while both are good; and the number of that key.
+pub fn verified(message: &Message<'_>, epochs: &Epochs<MacKey>, now_us: u64) -> Option<(Authentic<()>, u32)> {
     let (input, mac) = (message.mac_input()?, message.mac()?);
     if let Ok(proof) = epochs.current.verify(input, &mac, ()) {
-        return Some(proof);
+        return Some((proof, epochs.epoch));
     }
-    let (previous, _) = epochs.previous.as_ref().filter(|(_, until)| now_us < *until)?;
-    previous.verify(input, &mac, ()).ok()
+    let previous = epochs.before(now_us)?;
+    previous.key.verify(input, &mac, ()).ok().map(|proof| (proof, previous.epoch))
 }

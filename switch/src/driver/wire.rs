@@ -1,12 +1,14 @@
 //! Writes messages: requests to participants in their dialect, with the identity the core assigned, and
-//! answers to originators. MAC and PIN are made here, at write time, with the current keys (rule 15).
+//! answers to originators. MAC and PIN are made here, at write time: requests with the current keys, an answer
+//! with the one its request verified under (rule 15).
 
-use super::rim::ParticipantKeys;
-use crate::core::clock::month_to_second;
+use super::rim::{Keys, LineRim, ListenerRim, ParticipantKeys, Rim};
+use crate::core::clock::{month_to_second, nearest_moment};
 use crate::core::effect::{Body, Reply, Send, Unsent};
 use crate::core::entry::OwedKind;
+use crate::core::ids::Now;
 use yika_codec::{Dialect, Draft, FieldMask, FieldSet, Framing, Kind, Message, Mti, ReversalStyle};
-use yika_keystore::{EncryptedPin, PinFormat, translate_pin};
+use yika_keystore::{EncryptedPin, MacKey, PinFormat, translate_pin};
 use zeroize::Zeroize;
 
 /// What a request carries over as it is, when both sides speak the same dialect: all but what the switch sets.
@@ -34,9 +36,42 @@ pub struct Towards<'a> {
     pub dialect: &'a Dialect,
     pub framing: Framing,
     pub keys: Option<&'a ParticipantKeys>,
+    /// What the message is MACed under.
+    pub mac: Option<&'a MacKey>,
     pub institution: &'a str,
     pub zone_minutes: i32,
-    pub wall_ms: u64,
+    pub now: Now,
+}
+
+impl<'a> Towards<'a> {
+    /// Towards a participant's host.
+    pub fn line(line: &'a LineRim, rim: &'a Rim, keys: &'a Keys, now: Now) -> Towards<'a> {
+        let keys = keys.of(line.participant);
+        Towards::with(&line.link.dialect, line.link.framing, keys, rim, now)
+    }
+
+    /// Towards a terminal.
+    pub fn listener(at: &'a ListenerRim, rim: &'a Rim, keys: &'a Keys, now: Now) -> Towards<'a> {
+        Towards::with(&at.dialect, at.framing, keys.of(at.participant), rim, now)
+    }
+
+    fn with(
+        dialect: &'a Dialect,
+        framing: Framing,
+        keys: Option<&'a ParticipantKeys>,
+        rim: &'a Rim,
+        now: Now,
+    ) -> Towards<'a> {
+        let mac = keys.and_then(|keys| keys.mac.as_ref()).map(|epochs| &epochs.current);
+        let (institution, zone_minutes) = (rim.institution.as_str(), rim.zone_minutes);
+        Towards { dialect, framing, keys, mac, institution, zone_minutes, now }
+    }
+
+    /// For an answer: under the epoch its request verified under, while that is good.
+    pub fn answering(self, epoch: Option<u32>) -> Towards<'a> {
+        let epochs = self.keys.and_then(|keys| keys.mac.as_ref());
+        Towards { mac: epochs.map(|epochs| epochs.for_answer(epoch, self.now.mono_us)), ..self }
+    }
 }
 
 /// Appends one framed request to `out`.
@@ -55,7 +90,7 @@ pub fn write_request(
     let mut pin = None;
     scratch.fields = FieldSet::new();
     if let (Body::Live(_), Some(message)) = (&send.body, &live) {
-        pin = translated_pin(message, from, to.keys)?;
+        pin = translated_pin(message, from, to)?;
         if message.dialect().name() != to.dialect.name() {
             message.collect(&COMMON, &mut scratch.fields);
         }
@@ -130,7 +165,7 @@ pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>)
     let Some(row) = to.dialect.kind_row(kind) else { return false };
     let (mut sent_at, mut trace) = ([0; 10], [0; 6]);
     let minutes = i32::from(to.dialect.f7_offset_minutes());
-    digits(&mut sent_at, u64::from(month_to_second(to.wall_ms, minutes)));
+    digits(&mut sent_at, u64::from(month_to_second(to.now.wall_ms, minutes)));
     digits(&mut trace, u64::from(stan));
     let mut draft = Draft::new(row.mti);
     draft.header(to.dialect.default_header());
@@ -180,7 +215,10 @@ impl Texts {
         digits(&mut text.sent_at, u64::from(send.identity.sent_at));
         digits(&mut text.stan, u64::from(send.identity.stan));
         digits(&mut text.currency, u64::from(send.money.currency.0));
-        let local = month_to_second(to.wall_ms, to.zone_minutes);
+        // Of the identity, not of the clock: a repeat must not differ from what it repeats.
+        let f7_minutes = i32::from(to.dialect.f7_offset_minutes());
+        let made_ms = nearest_moment(send.identity.sent_at, f7_minutes, to.now.wall_ms);
+        let local = month_to_second(made_ms.unwrap_or(to.now.wall_ms), to.zone_minutes);
         digits(&mut text.local_time, u64::from(local % 1_000_000));
         digits(&mut text.local_date, u64::from(local / 1_000_000));
         if let Some(original) = &send.original {
@@ -241,11 +279,12 @@ impl Texts {
 }
 
 /// F52 under the participant's key. Without keys on either side it passes as it is; with a key on one side
-/// only, nothing can vouch for it and the payment is refused (99).
+/// only, nothing can vouch for it and the payment is refused (99). A terminal whose key just changed may have used
+/// the one before: a block that is none under the current key is tried under that.
 fn translated_pin(
     message: &Message<'_>,
     from: Option<&ParticipantKeys>,
-    to: Option<&ParticipantKeys>,
+    to: &Towards<'_>,
 ) -> Result<Option<EncryptedPin>, Unsent> {
     if !message.has(52) {
         return Ok(None);
@@ -254,15 +293,17 @@ fn translated_pin(
     let len = message.text(52, &mut block).ok_or(Unsent::Pin)?;
     let pin = EncryptedPin::from_bytes(&block[..len]).map_err(|_| Unsent::Pin)?;
     let from = from.and_then(|keys| keys.pin.as_ref());
-    let to = to.and_then(|keys| keys.pin.as_ref());
-    let (from, to) = match (from, to) {
+    let now_us = to.now.mono_us;
+    let (from, to) = match (from, to.keys.and_then(|keys| keys.pin.as_ref())) {
         (None, None) => return Ok(Some(pin)),
-        (Some(from), Some(to)) => (&from.current, &to.current),
+        (Some(from), Some(to)) => (from, &to.current),
         _ => return Err(Unsent::Pin),
     };
     let pan = message.pan().ok_or(Unsent::Pin)?;
     let format = if len == 16 { PinFormat::Iso4 } else { PinFormat::Iso0 };
-    translate_pin(from, format, to, PinFormat::Iso0, pan.digits(), &pin).map(Some).map_err(|_| Unsent::Pin)
+    let under = |from| translate_pin(from, format, to, PinFormat::Iso0, pan.digits(), &pin).ok();
+    let translated = under(&from.current).or_else(|| under(&from.before(now_us)?.key));
+    translated.map(Some).ok_or(Unsent::Pin)
 }
 
 /// Custody, less what only the originator's dialect could read.
@@ -291,13 +332,12 @@ fn frame(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Result<(
 }
 
 fn frame_inner(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Result<(), ()> {
-    let mac = to.keys.and_then(|keys| keys.mac.as_ref()).map(|epochs| &epochs.current);
     let mark = to.framing.begin(out);
-    if mac.is_some() {
+    if to.mac.is_some() {
         draft.set(to.dialect.mac_field(), &[0; 8]);
     }
     let encoded = to.dialect.encode(draft, out).map_err(|_| ())?;
-    if let (Some(key), Some(place)) = (mac, &encoded.mac) {
+    if let (Some(key), Some(place)) = (to.mac, &encoded.mac) {
         let mac = key.generate(&out[encoded.message.start..place.start]);
         to.dialect.set_mac(out, &encoded, &mac);
     }

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum End {
     Session(SessionId),
-    Line(LineId),
+    /// A line, and the attempt that this is the connection of.
+    Line(LineId, u32),
 }
 
 pub(super) struct Connection {
@@ -53,7 +54,7 @@ impl Connection {
             let wants_write = !self.pending_is_empty(&shared);
             let wants_read = match self.end {
                 End::Session(id) => shared.driver.borrow().session_wants_read(id),
-                End::Line(_) => true,
+                End::Line(..) => true,
             };
             self.paused.set(!wants_read);
             let changed = self.changed.notified();
@@ -88,7 +89,7 @@ impl Connection {
                 let mut driver = shared.driver.borrow_mut();
                 match self.end {
                     End::Session(id) => driver.session_bytes(id, bytes, shared.now()),
-                    End::Line(id) => driver.line_bytes(id, bytes, shared.now()),
+                    End::Line(id, _) => driver.line_bytes(id, bytes, shared.now()),
                 }
                 drop(driver);
                 shared.work.notify_one();
@@ -100,11 +101,15 @@ impl Connection {
 
     /// Writes what is pending as far as the kernel takes it.
     pub(super) fn flush(&self, shared: &Shared) {
+        if self.closing.get() && matches!(self.end, End::Line(..)) {
+            // What is pending by now belongs to the line's next connection.
+            return;
+        }
         let mut driver = shared.driver.borrow_mut();
         loop {
             let pending = match self.end {
                 End::Session(id) => driver.session_pending(id),
-                End::Line(id) => driver.line_pending(id),
+                End::Line(id, _) => driver.line_pending(id),
             };
             if pending.is_empty() {
                 return;
@@ -112,7 +117,7 @@ impl Connection {
             match self.stream.try_write(pending) {
                 Ok(count) => match self.end {
                     End::Session(id) => driver.session_wrote(id, count),
-                    End::Line(id) => {
+                    End::Line(id, _) => {
                         driver.line_wrote(id, count);
                         shared.work.notify_one();
                     }
@@ -130,7 +135,7 @@ impl Connection {
         let driver = shared.driver.borrow();
         match self.end {
             End::Session(id) => driver.session_pending(id).is_empty(),
-            End::Line(id) => driver.line_pending(id).is_empty(),
+            End::Line(id, _) => driver.line_pending(id).is_empty(),
         }
     }
 }

@@ -89,7 +89,7 @@ impl Shared {
                 self.sessions.borrow_mut().remove(&id);
                 self.driver.borrow_mut().session_closed(id);
             }
-            End::Line(id) => {
+            End::Line(id, attempt) => {
                 // A line that the driver already let go may be connecting again.
                 let own = self
                     .lines
@@ -98,7 +98,7 @@ impl Shared {
                     .is_some_and(|held| std::ptr::eq(Rc::as_ptr(held), connection));
                 if own {
                     self.lines.borrow_mut().remove(&id);
-                    self.driver.borrow_mut().line_lost(id, now, now.mono_us);
+                    self.driver.borrow_mut().line_lost(id, attempt, now, now.mono_us);
                 }
             }
         }
@@ -184,7 +184,7 @@ fn open(
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
     let ids = name_participants(&mut durable, &mut batch, participant_names(config));
     let settings = Arc::new(core_settings(config, &ids));
-    let keys = Keys::open(keystore.clone(), config, &ids, &durable)?;
+    let keys = Keys::open(keystore.clone(), config, &ids, &durable, now)?;
     let (in_doubt, obligations) = (durable.open.len(), durable.obligations.len());
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
@@ -375,8 +375,8 @@ fn turn(shared: &Rc<Shared>, outputs: &mut Vec<Output>, desk: &mut admin::Desk) 
                 let held = shared.lines.borrow_mut().remove(&id);
                 close(held.as_ref());
             }
-            Output::Connect(id, address) => {
-                tokio::task::spawn_local(connect(shared.clone(), id, address));
+            Output::Connect(id, attempt, address) => {
+                tokio::task::spawn_local(connect(shared.clone(), id, attempt, address));
             }
             Output::Fetch(seq) => {
                 // The bound of fetches under way is the core's; the channel holds as many.
@@ -432,7 +432,7 @@ async fn accept(shared: Rc<Shared>, socket: TcpListener, listener: ListenerNo) {
     }
 }
 
-async fn connect(shared: Rc<Shared>, id: LineId, address: SocketAddr) {
+async fn connect(shared: Rc<Shared>, id: LineId, attempt: u32, address: SocketAddr) {
     // The line's own timer ends an attempt that hangs.
     let stream =
         TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
@@ -440,15 +440,15 @@ async fn connect(shared: Rc<Shared>, id: LineId, address: SocketAddr) {
     match stream {
         Ok(stream) => {
             // The line may have given up on this attempt meanwhile.
-            if shared.driver.borrow_mut().line_connected(id, now) {
-                let connection = Connection::new(stream, End::Line(id));
+            if shared.driver.borrow_mut().line_connected(id, attempt, now) {
+                let connection = Connection::new(stream, End::Line(id, attempt));
                 shared.lines.borrow_mut().insert(id, connection.clone());
                 tokio::task::spawn_local(connection.drive(shared.clone()));
             }
         }
         Err(error) => {
             tracing::debug!(%address, %error, "cannot connect");
-            shared.driver.borrow_mut().line_lost(id, now, now.mono_us);
+            shared.driver.borrow_mut().line_lost(id, attempt, now, now.mono_us);
         }
     }
     shared.work.notify_one();

@@ -1,0 +1,76 @@
+//! The other side of a key change: keys that a participant shares with the switch, and new ones on their way
+//! under a key-encryption key. Every key follows from its name; none of them ever guarded anything.
+
+use yika_keystore::{Algorithm, Export, Keystore, Lmk, MacKey, Mode, PinKey, Usage, WrapForm, Wrapped};
+
+/// What a participant holds.
+pub struct KeyRing(Keystore);
+
+/// Carries keys as X9.143 blocks.
+pub const KEK_AES: &str = "kek-aes";
+/// Carries keys as bare cryptograms with a check value.
+pub const KEK_DES: &str = "kek-des";
+
+impl KeyRing {
+    /// A participant's keys, and a keystore for the switch that holds the key-encryption keys and `shared`.
+    /// Names tell the kind: `mac-..` is AES-CMAC, `retail-..` a retail MAC, `pin-..` TDES.
+    pub fn agreed(shared: &[&str]) -> (KeyRing, Keystore) {
+        let (ring, switch) = (Keystore::in_memory(Lmk::test()), Keystore::in_memory(Lmk::test()));
+        for store in [&ring, &switch] {
+            add(store, KEK_AES);
+            add(store, KEK_DES);
+        }
+        shared.iter().for_each(|name| add(&switch, name));
+        (KeyRing(ring), switch)
+    }
+
+    pub fn mac(&self, name: &str) -> MacKey {
+        self.has(name);
+        self.0.mac_key(name).unwrap()
+    }
+
+    pub fn pin(&self, name: &str) -> PinKey {
+        self.has(name);
+        self.0.pin_key(name).unwrap()
+    }
+
+    /// The key as F48 carries it: `NK`, length, and what the form makes of it.
+    pub fn carried(&self, name: &str, form: WrapForm) -> String {
+        self.has(name);
+        let kek = match form {
+            WrapForm::KeyBlock => KEK_AES,
+            WrapForm::TdesEcb => KEK_DES,
+        };
+        let text = match self.0.export_wrapped(name, kek, form).unwrap() {
+            Wrapped::KeyBlock(block) => block,
+            Wrapped::TdesEcb { cryptogram, check_value } => hex(&cryptogram) + &hex(&check_value[..3]),
+        };
+        format!("NK{:03}{text}", text.len())
+    }
+
+    fn has(&self, name: &str) {
+        if self.0.info(name).is_none() {
+            add(&self.0, name);
+        }
+    }
+}
+
+fn add(store: &Keystore, name: &str) {
+    let kind = name.split('-').next().unwrap_or(name);
+    let (usage, algorithm, bytes) = match (kind, name) {
+        ("mac", _) => (Usage::MacCmac, Algorithm::Aes, 16),
+        ("retail", _) => (Usage::MacRetail, Algorithm::Tdes, 16),
+        ("pin", _) => (Usage::Pin, Algorithm::Tdes, 16),
+        (_, KEK_DES) => (Usage::Kek, Algorithm::Tdes, 16),
+        _ => (Usage::Kek, Algorithm::Aes, 32),
+    };
+    let letters = name.bytes().cycle().zip(0u8..bytes);
+    let first: Vec<u8> =
+        letters.map(|(letter, at)| letter.wrapping_mul(31).wrapping_add(at.wrapping_mul(73))).collect();
+    let second: Vec<u8> = (0..bytes).map(|at| at.wrapping_mul(57).wrapping_add(91)).collect();
+    store.import_components(name, usage, algorithm, Mode::Both, Export::S, &[first, second]).unwrap();
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
