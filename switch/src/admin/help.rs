@@ -27,6 +27,8 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_unmatched_answers_total", "Answers that match no request, by the first field that differs"),
     ("yika_invalid_answers_total", "Answers that were none, by the field that was wrong"),
     ("yika_line_connects_total", "Attempts to connect to participants"),
+    ("yika_lines_closed_total", "Lines that were closed from here, by why"),
+    ("yika_lines_unkeyed_total", "Lines that stopped carrying requests after three wrong MACs in a row"),
     ("yika_line_echoes_lost_total", "Echo requests that a participant did not answer"),
     ("yika_sessions_accepted_total", "Connections of terminals accepted"),
     ("yika_sessions_refused_total", "Connections of terminals refused: too many, or draining"),
