@@ -25,6 +25,7 @@ use reader::Index;
 use recovery::{RecoveryError, Scan, scan};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use writer::{Body, SPARES_MIN, Spares, WriteError, Writer};
@@ -49,17 +50,70 @@ pub struct Opened {
     pub scan: Scan,
 }
 
-/// Replays the journal on `disk` into a fresh state.
+/// Replays the journal on `disk` into a fresh state. Two threads share the work: one reads, checks and decodes, this
+/// one absorbs.
 ///
 /// # Errors
 /// Damage, a wrong key, or an entry that does not fit; nothing was changed.
 pub fn replay(disk: &dyn Disk, keys: &Keystore) -> Result<Opened, RecoveryError> {
     let mut durable = Durable::new(keys.hash_seed());
+    let (give, pieces) = sync_channel(PIECES_AHEAD);
+    let (scan, misfit) = std::thread::scope(|scope| {
+        let reading = scope.spawn(move || read_pieces(disk, keys, &give));
+        let misfit = absorb_pieces(&mut durable, pieces);
+        (reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), misfit)
+    });
+    match misfit {
+        Some(misfit) => Err(entry_error(disk, keys, &misfit)),
+        None => Ok(Opened { durable, scan: scan? }),
+    }
+}
+
+/// An entry on its way from the thread that opens and decodes to the one that absorbs.
+struct Decoded {
+    seq: Seq,
+    wall_ms: u64,
+    entry: Entry,
+}
+
+/// Entries that change threads at once: few enough to stay in the cache, many enough to make the change cheap.
+const PIECE: usize = 256;
+/// Pieces that may wait to be absorbed: bounds the memory.
+const PIECES_AHEAD: usize = 16;
+
+fn read_pieces(
+    disk: &dyn Disk,
+    keys: &Keystore,
+    give: &SyncSender<Vec<Decoded>>,
+) -> Result<Scan, RecoveryError> {
+    let mut piece = Vec::with_capacity(PIECE);
     let scan = scan(disk, keys, |seq, record| {
         let entry = Entry::decode(record.entry).map_err(|e| e.to_string())?;
-        durable.absorb(Seq(seq), record.wall_ms, entry).map_err(|e: Misfit| e.to_string())
+        piece.push(Decoded { seq: Seq(seq), wall_ms: record.wall_ms, entry });
+        if piece.len() == PIECE {
+            let full = std::mem::replace(&mut piece, Vec::with_capacity(PIECE));
+            // Nobody takes more after a misfit, which is what will be told.
+            give.send(full).map_err(|_| "an entry before it does not fit".to_owned())?;
+        }
+        Ok(())
     })?;
-    Ok(Opened { durable, scan })
+    let _ = give.send(piece);
+    Ok(scan)
+}
+
+fn absorb_pieces(durable: &mut Durable, pieces: Receiver<Vec<Decoded>>) -> Option<Misfit> {
+    pieces.into_iter().flatten().find_map(|one| durable.absorb(one.seq, one.wall_ms, one.entry).err())
+}
+
+/// Reads again to tell in which file the entry stands.
+fn entry_error(disk: &dyn Disk, keys: &Keystore, misfit: &Misfit) -> RecoveryError {
+    let there = |seq| if Seq(seq) == misfit.seq { Err(misfit.to_string()) } else { Ok(()) };
+    match scan(disk, keys, |seq, _| there(seq)) {
+        Err(error) => error,
+        Ok(_) => {
+            RecoveryError::Entry { file: "the journal".into(), seq: misfit.seq.0, what: misfit.to_string() }
+        }
+    }
 }
 
 /// What the driver's side and the writer's side share.
