@@ -2,7 +2,7 @@
 
 use crate::{approved, balanced};
 use yika_tests::setup::{BANK_A, config};
-use yika_tests::{World, purchase};
+use yika_tests::{Wire, World, purchase};
 
 #[test]
 fn rule_03_a_copy_in_flight_waits_for_the_one_answer() {
@@ -130,5 +130,46 @@ fn rule_20_a_reply_to_a_dead_session_is_dropped_and_the_outcome_stands() {
     let again = world.terminal();
     world.sends_raw(again, &sent.repeated());
     assert_eq!(world.answer(again).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn rule_03_a_kept_payment_is_not_forgotten_inside_the_window_either() {
+    let mut settings = config();
+    settings.limits.originals_max = 2;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let (first, _) = approved(&mut world, terminal, &purchase(100));
+    approved(&mut world, terminal, &purchase(200));
+    world.sends(terminal, &purchase(300));
+    assert_eq!(world.answer(terminal).unwrap().code(), "96", "it would push out the first");
+    world.sends_raw(terminal, &first.reversal("000051"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "what gives back needs no place");
+    let reversal = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&reversal, "00");
+    world.now.wall_ms += world.config.limits.dedupe_window_ms;
+    approved(&mut world, terminal, &purchase(300));
+    balanced(&world);
+}
+
+#[test]
+fn rule_02_a_copy_beyond_the_bound_of_cold_reads_gets_no_answer_and_never_a_decline() {
+    let mut settings = config();
+    settings.bounds.fetches_max = 1;
+    let mut world = World::with(settings);
+    let (one, other) = (world.terminal(), world.terminal());
+    let (first, _) = approved(&mut world, one, &purchase(100));
+    let (second, _) = approved(&mut world, other, &purchase(200));
+    let bytes = |wire: &Wire| {
+        let dialect = yika_tests::setup::dialect("iso87-ascii");
+        wire.repeated().encode(&dialect, dialect.default_header())
+    };
+    world.driver.session_bytes(one.0, &bytes(&first), world.now);
+    world.driver.session_bytes(other.0, &bytes(&second), world.now);
+    world.step();
+    assert_eq!(world.answer(one).unwrap().code(), "00");
+    assert!(world.answer(other).is_none());
+    world.sends_raw(other, &second.repeated());
+    assert_eq!(world.answer(other).unwrap().code(), "00");
     balanced(&world);
 }

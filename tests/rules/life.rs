@@ -132,6 +132,38 @@ fn rule_06_a_cancelled_hold_cannot_be_completed() {
 }
 
 #[test]
+fn rule_06_a_completion_is_cancelled_whole_and_not_after_a_refund() {
+    for refunded in [false, true] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let (held, _) = approved(&mut world, terminal, &pre_auth(1000));
+        let (completed, _) = approved(&mut world, terminal, &completion(&held, 1000));
+        if refunded {
+            assert_eq!(code(&mut world, terminal, &refund(&completed, 1000)), "00");
+        }
+        let cancel = naming(&completed, 1000, "200000").with(25, "06");
+        let told = code(&mut world, terminal, &cancel);
+        assert_eq!(told, if refunded { "12" } else { "00" }, "the money goes back once");
+        let books: i64 = world.driver.core.durable.books.books().map(|(_, book)| book.told).sum();
+        assert_eq!(books, 0);
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_06_a_refund_finds_its_payment_by_f37_after_its_f11_was_used_again() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let payment = |rrn: &str| purchase(1000).with(11, "000005").with(37, rrn);
+    let (first, _) = approved(&mut world, terminal, &payment("000000000001"));
+    world.advance(2_000);
+    approved(&mut world, terminal, &payment("000000000002"));
+    let refund = refund(&first, 300).with(37, "000000000001");
+    assert_eq!(code(&mut world, terminal, &refund), "00");
+    balanced(&world);
+}
+
+#[test]
 fn rule_06_refunds_sum_to_at_most_the_original() {
     let mut world = World::new();
     let terminal = world.terminal();

@@ -166,6 +166,53 @@ fn rule_08_live_requests_pass_the_queue_but_a_void_waits_for_its_original() {
 }
 
 #[test]
+fn rule_08_a_second_void_waits_for_the_reversal_of_the_first() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, answer) = crate::approved(&mut world, terminal, &purchase(100));
+    let void = || {
+        purchase(100)
+            .with(3, "200000")
+            .with(37, answer.text(37))
+            .with(90, format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0))
+    };
+    world.sends(terminal, &void());
+    world.at_bank(BANK_A).expect("the first void, which the bank does and does not answer");
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    let reversal = world.at_bank(BANK_A).unwrap();
+    assert_eq!(reversal.wire.mti, mti(0x0420));
+    world.sends(terminal, &void());
+    assert!(world.at_bank(BANK_A).is_none(), "the second void queues behind it");
+    world.bank_answers(&reversal, "00");
+    let second = world.at_bank(BANK_A).unwrap();
+    assert_eq!(second.wire.text(3), "200000");
+    world.bank_answers(&second, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn rule_07_25_for_what_the_bank_had_approved_becomes_a_named_exception() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = crate::approved(&mut world, terminal, &purchase(700));
+    world.sends_raw(terminal, &sent.reversal("000051"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    for _ in 0..20 {
+        while let Some(request) = world.at_bank(BANK_A) {
+            world.bank_answers(&request, "25");
+        }
+        world.advance(TIMEOUT_MS);
+    }
+    assert_eq!(world.open_obligations(), 0);
+    let exceptions = &world.driver.core.durable.exceptions;
+    assert_eq!(exceptions.values().map(|one| one.books).sum::<i64>(), -700, "not taken for undone");
+    assert!(world.alarms.iter().any(|alarm| matches!(alarm, Alarm::Exception { .. })));
+    balanced(&world);
+}
+
+#[test]
 fn p9_voids_that_time_out_behind_an_obligation_leave_nothing_waiting() {
     let mut world = World::new();
     let terminal = world.terminal();

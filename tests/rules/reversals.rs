@@ -161,5 +161,52 @@ fn rule_05_the_same_f11_of_another_moment_is_another_payment() {
     world.sends_raw(terminal, &lost.reversal("000050"));
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     assert!(world.at_bank(BANK_A).is_none(), "the payment that was made stands");
+    world.sends_raw(terminal, &sent.reversal("000051"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420), "and is found by its own reversal");
+    world.sends_raw(terminal, &lost);
+    assert_ne!(world.answer(terminal).unwrap().code(), "00", "the lost one is declined when it comes");
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_two_merchants_may_use_one_terminal_number_and_f11() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let payment = |merchant: &str| purchase(100).with(11, "000005").with(42, merchant);
+    let (one, _) = approved(&mut world, terminal, &payment("MERCHANT0000001"));
+    world.advance(2_000);
+    let (other, _) = approved(&mut world, terminal, &payment("MERCHANT0000002"));
+    for sent in [one, other] {
+        world.sends_raw(terminal, &sent.reversal("000051"));
+        assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        let reversal = world.at_bank(BANK_A).expect("each is found");
+        assert_eq!(reversal.wire.text(42), sent.text(42));
+        world.bank_answers(&reversal, "00");
+    }
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_a_reversal_finds_its_payment_whether_or_not_it_names_the_merchant() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends_raw(terminal, &sent.reversal("000051").without(42));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420));
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_a_repeated_reversal_is_answered_00_however_old() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.now.wall_ms += 3 * world.config.limits.dedupe_window_ms;
+    world.sends_raw(terminal, &sent.reversal("000051").repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420), "its payment is still held");
     balanced(&world);
 }

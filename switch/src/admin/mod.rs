@@ -209,7 +209,7 @@ pub fn log_alarm(alarm: &Alarm) {
         ),
         Alarm::Exception { id, participant, money, code } => tracing::error!(
             %id, %participant, amount = money.minor, currency = money.currency.0, %code,
-            "an advice was refused for good and is now a named exception: settle the amount with the participant"
+            "an advice, or the reversal of what stood, was refused for good and is now a named exception: settle the amount with the participant"
         ),
         Alarm::LateApproval { of, participant, late_ms } => tracing::warn!(
             transaction = %of.tx, leg = of.leg, %participant, late_ms,

@@ -121,7 +121,7 @@ fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds) {
             seconds(3600, 400 * day),
             Duration::from_secs(180 * day),
         )),
-        originals_max: count("originals_max", 1..=100_000_000, 5_000_000) as u64,
+        originals_max: count("originals_max", 1..=100_000_000, 20_000_000) as u64,
     };
     let bounds = Bounds {
         open_max: count("open_max", 1..=10_000_000, 200_000),

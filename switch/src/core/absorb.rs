@@ -119,8 +119,8 @@ impl Durable {
         self.absorb_outcome(seq, taken.outcome)?;
         match reversal {
             Some(ReversalOf::Kept(no)) => self.undo_original(no),
-            Some(ReversalOf::Unknown { handle, sent_at }) => {
-                self.handles.put(handle, Handle::ReversedBefore { sent_at });
+            Some(ReversalOf::Unknown { handle, .. }) => {
+                self.reversed_before.put(handle, ());
                 self.remember(handle);
             }
             Some(ReversalOf::WithoutEffect | ReversalOf::InFlight(_)) | None => {}
@@ -168,11 +168,16 @@ impl Durable {
             (outcome.code.is_approved() || outcome.approved > 0) && first_life(intent.kind).is_some();
         if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
             target.busy = None;
+            target.last_on_it = Some(intent.tx);
             if stands {
                 apply_to_target(target, intent.kind, outcome.approved);
             }
         }
-        let becomes = if stands { Handle::Kept(self.keep(tx, outcome)) } else { Handle::Ended(intent.tx) };
+        let becomes = if stands {
+            Handle::Kept(self.keep(tx, outcome))
+        } else {
+            Handle::Ended { sent_at: intent.sent_at }
+        };
         for handle in tx.handles.iter() {
             // A newer transaction of the same terminal and F11 keeps its place.
             let own = |held: &&mut Handle| **held == Handle::Open(intent.tx);
@@ -225,6 +230,9 @@ impl Durable {
             date: intent.date,
             expires_ms: self.wall_ms.saturating_add(self.limits.original_window_ms),
             target: intent.target,
+            last_on_it: None,
+            origin: intent.origin,
+            handles: tx.handles,
             legs: legs.collect(),
         };
         if self.originals.len() >= self.limits.originals_max.max(1) {
@@ -374,11 +382,14 @@ impl Durable {
         if intent.kind == Kind::Reversal {
             return Handles::default();
         }
-        let by_rrn = || self.handle_by_rrn(intent.acquirer, &intent.terminal, &intent.rrn);
-        Handles {
-            by_stan: Some(self.handle_by_stan(intent.acquirer, &intent.terminal, intent.stan)),
-            by_rrn: (!names_an_original(intent.kind)).then(by_rrn),
+        let (acquirer, terminal) = (intent.acquirer, &intent.terminal);
+        let mut by_stan = self.handle_by_stan(acquirer, terminal, intent.stan);
+        if self.handles.get(&by_stan).is_some_and(|held| apart(self.origin_of(held), intent.origin)) {
+            by_stan = self.handle_by_origin(acquirer, terminal, intent.stan, intent.origin);
         }
+        let by_rrn = || self.handle_by_rrn(acquirer, terminal, &intent.rrn);
+        let by_rrn = if names_an_original(intent.kind) { KeyedHash(0) } else { by_rrn() };
+        Handles { by_stan, by_rrn }
     }
 
     fn remember(&mut self, handle: KeyedHash) {
@@ -393,8 +404,11 @@ impl Durable {
             self.dedupe_ring.drop_oldest();
         }
         while let Some(oldest) = self.handle_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
-            let gone = |held: &Handle| matches!(held, Handle::Ended(_) | Handle::ReversedBefore { .. });
-            self.handles.take_if(&oldest.hash(), gone);
+            let handle = oldest.hash();
+            let gone = |held: &Handle| matches!(held, Handle::Ended { .. });
+            if self.handles.take_if(&handle, gone).is_none() {
+                self.reversed_before.take(&handle);
+            }
             self.handle_ring.drop_oldest();
         }
         while self.originals.oldest().is_some_and(|oldest| oldest.expires_ms <= self.wall_ms) {
@@ -417,14 +431,15 @@ impl Durable {
 
     fn drop_oldest_original(&mut self) {
         let Some(oldest) = self.originals.oldest() else { return };
-        let handles = [
-            self.handle_by_stan(oldest.acquirer, &oldest.terminal, oldest.stan),
-            self.handle_by_rrn(oldest.acquirer, &oldest.terminal, &oldest.rrn),
-        ];
         let kept = Handle::Kept(OriginalNo(self.originals.first()));
-        for handle in handles {
+        for handle in oldest.handles.iter() {
             self.handles.take_if(&handle, |held| *held == kept);
         }
         self.originals.drop_oldest();
     }
+}
+
+/// Both say where they come from, and it is not the same place.
+pub(super) fn apart(one: u64, other: u64) -> bool {
+    one != 0 && other != 0 && one != other
 }

@@ -13,6 +13,7 @@ use super::entry::{
 use super::facts::Facts;
 use super::finish::code_for;
 use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
+use super::original::first_life;
 use super::volatile::{Copy, Live, Waiter};
 use siphasher::sip::SipHasher24;
 use smallvec::smallvec;
@@ -46,7 +47,7 @@ impl Core {
     fn copy(&mut self, batch: &mut Batch, waiter: Waiter, facts: Facts, held: Dedupe) {
         self.counters.copies += 1;
         let Some(listener) = self.settings.listener(facts.listener) else { return };
-        let (clash, overload) = (listener.codes.duplicate, listener.codes.overload);
+        let clash = listener.codes.duplicate;
         if held.fingerprint != self.fingerprint(&facts) {
             return self.refuse(batch, waiter, facts.kind, clash);
         }
@@ -59,8 +60,12 @@ impl Core {
                 }
             }
             DedupeState::Done(seq) => {
-                if self.live.fetching.len() >= self.settings.bounds.fetches_max {
-                    return self.refuse(batch, waiter, facts.kind, overload);
+                let bounds = &self.settings.bounds;
+                let many = self.live.fetching.len() >= bounds.fetches_max;
+                let waiting = self.live.fetching.get(&seq).map(Vec::len);
+                if waiting.map_or(many, |count| count >= bounds.copies_max) {
+                    // Only a new key is refused (rule 2): a finished one is not told a decline that it did not get.
+                    return batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg });
                 }
                 let waiting = self.live.fetching.entry_or(seq, Vec::new);
                 waiting.push(Copy { waiter, facts: Box::new(facts) });
@@ -97,13 +102,18 @@ impl Core {
         }
     }
 
+    /// Whether a reversal of this payment came before it (P6).
+    fn reversed_before(&self, facts: &Facts) -> bool {
+        let before = &self.durable.reversed_before;
+        let key = |sent_at| self.durable.reversed_key(facts.acquirer, &facts.terminal, facts.stan, sent_at);
+        !before.is_empty() && (before.has(&key(0)) || facts.sent_at.is_some_and(|at| before.has(&key(at))))
+    }
+
     /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5).
     fn undone_since(&self, facts: &Facts, outcome: &Outcome) -> bool {
-        let handle = self.durable.handle_by_stan(facts.acquirer, &facts.terminal, facts.stan);
-        let Some(Handle::Kept(no)) = self.durable.handles.get(&handle) else { return false };
-        self.durable
-            .original(*no)
-            .is_some_and(|held| held.tx == outcome.tx && held.life == super::original::Life::Reversed)
+        let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
+        let Some(Handle::Kept(no)) = self.by_stan(facts, facts.stan, own) else { return false };
+        self.durable.original(*no).is_some_and(|held| held.life == super::original::Life::Reversed)
     }
 
     fn fresh(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
@@ -113,10 +123,11 @@ impl Core {
         let Some(listener) = self.settings.listener(facts.listener) else { return };
         let codes = listener.codes;
         let custodial = takes_custody(kind);
-        if facts.mti.is_repeat() && !self.inside_window(now, facts) {
+        // A reversal is answered 00 whatever it finds (rule 5), however old: it undoes once.
+        if facts.mti.is_repeat() && kind != Kind::Reversal && !self.inside_window(now, facts) {
             return self.refuse(batch, waiter, kind, codes.duplicate);
         }
-        if self.full() {
+        if self.full() || first_life(kind).is_some() && self.originals_full(now) {
             if custodial {
                 self.counters.advices_dropped += 1;
                 return batch.effect(Effect::Forget { peer: request.peer, msg: request.msg });
@@ -129,10 +140,7 @@ impl Core {
         if facts.card.is_none() {
             return self.refuse(batch, waiter, kind, codes.format);
         }
-        let handle = self.durable.handle_by_stan(facts.acquirer, &facts.terminal, facts.stan);
-        if let Some(Handle::ReversedBefore { sent_at }) = self.durable.handles.get(&handle)
-            && (*sent_at == 0 || facts.sent_at.is_none_or(|at| at == *sent_at))
-        {
+        if self.reversed_before(facts) {
             return self.decline(now, batch, request, key, Reason::Reversed);
         }
         if facts.amount == 0 && kind != Kind::Balance {
@@ -338,7 +346,19 @@ impl Core {
             legs: Few::new(),
             later: Vec::new(),
             custody,
+            origin: self.durable.origin(facts.acquirer, &facts.merchant, facts.batch),
         }
+    }
+
+    /// Another kept payment would push out one that may still be repeated or reversed by its terminal.
+    fn originals_full(&self, now: Now) -> bool {
+        let limits = &self.settings.limits;
+        let kept = self.durable.originals.len() + self.durable.open.len() as u64;
+        let young = |oldest: &super::original::Original| {
+            let kept_ms = oldest.expires_ms.saturating_sub(limits.original_window_ms);
+            kept_ms.saturating_add(limits.dedupe_window_ms) > now.wall_ms
+        };
+        kept >= limits.originals_max && self.durable.originals.oldest().is_none_or(young)
     }
 
     fn full(&self) -> bool {
@@ -433,8 +453,9 @@ impl Core {
         self.identity(now, participant, sends_as, rrn).unwrap_or_else(|| {
             // Its dialect has no such message any more: the obligation stays, refused at each attempt, until settled.
             let sent_at = month_to_second(now.wall_ms, 0);
-            let stan = self.durable.participants.get(&participant).map_or(1, |p| p.last_stan + 1);
-            Identity { mti: yika_codec::Mti::new(0x0420), stan, sent_at, rrn }
+            let last = self.durable.participants.get(&participant).map_or(0, |p| p.last_stan);
+            let mti = yika_codec::Mti::new(if kind == OwedKind::Reverse { 0x0420 } else { 0x0220 });
+            Identity { mti, stan: super::finish::next_stan(last), sent_at, rrn }
         })
     }
 }

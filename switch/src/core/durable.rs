@@ -31,6 +31,9 @@ pub struct Durable {
     pub dedupe_ring: Ring<Expiry>,
     /// Where a reversal, void, completion or refund finds what it names.
     pub handles: Table<KeyedHash, Handle>,
+    /// Payments whose reversal came first (P6), by terminal, F11 and F7 (0 where it did not say).
+    pub reversed_before: Table<KeyedHash, ()>,
+    /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
     pub handle_ring: Ring<Expiry>,
     pub originals: Ring<Original>,
     pub obligations: BTreeMap<ObligationId, Obligation>,
@@ -74,16 +77,17 @@ pub struct OpenTx {
     pub handles: Handles,
 }
 
-/// The places of one transaction in `Durable::handles`: by its F11, and by its F37 unless that is another's.
+/// The places of one transaction in `Durable::handles`: by its F11, and by its F37 unless that is another's. A
+/// place that it does not have is 0, which no keyed hash will be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Handles {
-    pub by_stan: Option<KeyedHash>,
-    pub by_rrn: Option<KeyedHash>,
+    pub by_stan: KeyedHash,
+    pub by_rrn: KeyedHash,
 }
 
 impl Handles {
     pub fn iter(&self) -> impl Iterator<Item = KeyedHash> + use<> {
-        [self.by_stan, self.by_rrn].into_iter().flatten()
+        [self.by_stan, self.by_rrn].into_iter().filter(|handle| *handle != KeyedHash(0))
     }
 }
 
@@ -127,10 +131,8 @@ pub enum DedupeState {
 pub enum Handle {
     Open(TxId),
     Kept(OriginalNo),
-    /// Ended without effect.
-    Ended(TxId),
-    /// A reversal came first (P6); F7 of the original it named, 0 when it did not say.
-    ReversedBefore {
+    /// Ended without effect; its F7 as sent.
+    Ended {
         sent_at: u32,
     },
 }
@@ -204,6 +206,7 @@ impl Durable {
             dedupe: Table::new(),
             dedupe_ring: Ring::new(),
             handles: Table::new(),
+            reversed_before: Table::new(),
             handle_ring: Ring::new(),
             originals: Ring::new(),
             obligations: BTreeMap::new(),
@@ -238,6 +241,45 @@ impl Durable {
     /// Handle of a message by its terminal and F11.
     pub fn handle_by_stan(&self, acquirer: ParticipantId, terminal: &[u8; 8], stan: u32) -> KeyedHash {
         self.keyed(b'S', acquirer, &[terminal, &stan.to_le_bytes()])
+    }
+
+    /// Handle of a message whose F41 and F11 are in use by a payment of another origin.
+    pub fn handle_by_origin(
+        &self,
+        acquirer: ParticipantId,
+        terminal: &[u8; 8],
+        stan: u32,
+        origin: u64,
+    ) -> KeyedHash {
+        self.keyed(b'M', acquirer, &[terminal, &stan.to_le_bytes(), &origin.to_le_bytes()])
+    }
+
+    /// Where a reversal that came before its original is remembered.
+    pub fn reversed_key(
+        &self,
+        acquirer: ParticipantId,
+        terminal: &[u8; 8],
+        stan: u32,
+        sent_at: u32,
+    ) -> KeyedHash {
+        self.keyed(b'B', acquirer, &[terminal, &stan.to_le_bytes(), &sent_at.to_le_bytes()])
+    }
+
+    /// F42 and batch as one number; 0 without F42: such a message fits any origin.
+    pub fn origin(&self, acquirer: ParticipantId, merchant: &[u8; 15], batch: Option<u32>) -> u64 {
+        if merchant.iter().all(|c| *c == b' ') {
+            return 0;
+        }
+        self.keyed(b'O', acquirer, &[merchant, &batch.unwrap_or(0).to_le_bytes()]).0 as u64 | 1
+    }
+
+    /// The origin of what holds a place, where it still matters.
+    pub fn origin_of(&self, held: &Handle) -> u64 {
+        match held {
+            Handle::Open(tx) => self.open.get(tx).map_or(0, |open| open.intent.origin),
+            Handle::Kept(no) => self.original(*no).map_or(0, |original| original.origin),
+            Handle::Ended { .. } => 0,
+        }
     }
 
     /// Handle of a message by its terminal and F37.

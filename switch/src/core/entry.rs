@@ -43,7 +43,7 @@ pub enum Entry {
         id: ObligationId,
         how: Discharge,
     },
-    /// An obligation was refused thirty ways and waits for an operator.
+    /// An obligation was refused three times for good and waits for an operator.
     Parked {
         id: ObligationId,
         code: Code,
@@ -107,6 +107,8 @@ pub struct Intent {
     pub later: Vec<LaterLeg>,
     /// The whitelisted fields that a reversal, repeat or deferred send needs; at most 1 KiB.
     pub custody: FieldSet,
+    /// Keyed hash of F42 and F60.2, which tell payments with the same F41 and F11 apart; 0 when there is no F42.
+    pub origin: u64,
 }
 
 /// One request to one participant, as it will be sent.
@@ -282,7 +284,8 @@ pub struct Owed {
     pub date: BusinessDate,
     /// What a reversal undoes at the participant's books; None while it is not known to have agreed.
     pub stood: Option<u64>,
-    /// When the original was sent, wall milliseconds (rule 7: an early 25 proves nothing).
+    /// Wall milliseconds from which the time-out counts that makes a 25 believable (rule 7): when the leg was
+    /// sent, or when its reversal came for a payment that stood.
     pub original_ms: u64,
     pub custody: FieldSet,
 }
@@ -465,6 +468,7 @@ mod tests {
             }],
             later: Vec::new(),
             custody: custody(),
+            origin: 77,
         }
     }
 

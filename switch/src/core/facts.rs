@@ -66,6 +66,8 @@ pub struct OriginalRef {
     pub stan: Option<u32>,
     pub sent_at: Option<u32>,
     pub rrn: Option<[u8; 12]>,
+    /// F61.1, the batch it was made in.
+    pub batch: Option<u32>,
 }
 
 /// F48 tag `CP`: the coupon and how much of the amount the terminal asks it to pay (rule 18).

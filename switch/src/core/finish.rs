@@ -4,7 +4,7 @@
 use super::Core;
 use super::batch::Batch;
 use super::durable::OpenTx;
-use super::effect::{Body, Effect, Reply, Send, SendOf};
+use super::effect::{Body, Effect, Reply, Send, SendOf, Unsent};
 use super::entry::{
     Entry, Identity, Intent, LegEnd, LegIntent, LegRole, LegState, Outcome, Owed, OwedKind, Reason, Silence,
     Step, Taken,
@@ -44,7 +44,8 @@ impl Core {
         self.leave_flight(to);
         match verdict {
             Next::Start { agreed, amount } => self.start_next(now, batch, leg, agreed, amount),
-            Next::End(end) if end.reason == Reason::IssuerDown && self.stands_in(leg.tx) => {
+            // Only when no line could take it: what cannot be written, or came too late, is not for us to decide.
+            Next::End(_) if result == LegResult::Unsent(Unsent::NoLine) && self.stands_in(leg.tx) => {
                 self.stand_in(now, batch, leg.tx);
             }
             Next::End(end) => self.end(now, batch, leg.tx, end, record),
@@ -179,11 +180,19 @@ impl Core {
         let due = now.mono_us + participant.timeout_us;
         let key = self.answer_key(sent.participant, &sent.identity);
         let to = sent.participant;
-        let original = open.intent.target.and_then(|no| self.durable.original(no)).map(|held| held.tx);
         self.live.awaiting.put(key, Awaiting::Leg(leg));
         *self.live.inflight.entry(to).or_insert(0) += 1;
         self.live.deadlines.entry(to).or_default().push_back((due, leg));
-        match original.filter(|tx| self.durable.owing.has(tx)) {
+        self.emit_in_turn(now, batch, leg);
+    }
+
+    /// Lets a leg's request go, or queues it behind what is owed from the payment it builds on, or from the last
+    /// that did so before it (rule 8).
+    pub(super) fn emit_in_turn(&mut self, now: Now, batch: &mut Batch, leg: LegRef) {
+        let Some(open) = self.durable.open.get(&leg.tx) else { return };
+        let original = open.intent.target.and_then(|no| self.durable.original(no));
+        let before = original.map(|held| [Some(held.tx), held.last_on_it]).unwrap_or_default();
+        match before.into_iter().flatten().find(|tx| self.durable.owing.has(tx)) {
             Some(tx) => self.queue_behind(tx, leg),
             None => self.emit(now, batch, leg),
         }

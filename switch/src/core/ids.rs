@@ -80,7 +80,7 @@ pub struct LegRef {
 }
 
 /// A keyed 128-bit hash: the only thing from outside that may key a table (P11).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct KeyedHash(pub u128);
 
 /// A card as everything but the wire knows it: a keyed hash of its number (P10).

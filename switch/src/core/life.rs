@@ -2,6 +2,7 @@
 //! taken into custody. What each may do to the payment it names is decided here.
 
 use super::Core;
+use super::absorb::apart;
 use super::admit::{PlannedLeg, Verdict};
 use super::batch::Batch;
 use super::durable::Handle;
@@ -18,10 +19,10 @@ impl Core {
         let no = match self.named(facts) {
             Some(Handle::Kept(no)) => *no,
             Some(Handle::Open(_)) => return self.decline(now, batch, request, key, Reason::Busy),
-            Some(Handle::Ended(_)) => {
+            Some(Handle::Ended { .. }) => {
                 return self.decline(now, batch, request, key, Reason::OriginalNotFound);
             }
-            Some(Handle::ReversedBefore { .. }) | None => return self.unheld(now, batch, request, key),
+            None => return self.unheld(now, batch, request, key),
         };
         let Some(target) = self.durable.original(no) else { return self.unheld(now, batch, request, key) };
         if let Some(reason) = self.objection(now, facts, target) {
@@ -35,20 +36,33 @@ impl Core {
         self.begin(now, batch, request, key, legs, Some(no));
     }
 
-    /// The message that this one names: by F90 or F61 (terminal and F11); only where it gives none by F37, and
-    /// a reversal by its own F11 (rule 5).
+    /// The message that this one names: by F90 or F61 (F41 and F11, with F42 and F60.2 where both have them), then
+    /// by F37, and a reversal that gives neither by its own F11 (rule 5).
     pub(super) fn named(&self, facts: &Facts) -> Option<&Handle> {
-        let by_stan = |stan| {
-            self.durable.handles.get(&self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan))
-        };
-        if let Some(stan) = facts.original.stan {
-            return by_stan(stan).filter(|held| self.same_moment(facts, held));
-        }
         let by_rrn = || {
             let rrn = facts.original.rrn.or(facts.rrn)?;
             self.durable.handles.get(&self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn))
         };
+        let by_stan = |stan| self.by_stan(facts, stan, |held| self.same_moment(facts, held));
+        if let Some(stan) = facts.original.stan {
+            return by_stan(stan).or_else(|| by_rrn().filter(|held| self.same_moment(facts, held)));
+        }
         by_rrn().or_else(|| by_stan(facts.stan).filter(|_| facts.kind == Kind::Reversal))
+    }
+
+    /// What a message of this terminal calls by this F11 and `fits`.
+    pub(super) fn by_stan(
+        &self,
+        facts: &Facts,
+        stan: u32,
+        fits: impl Fn(&Handle) -> bool,
+    ) -> Option<&Handle> {
+        let durable = &self.durable;
+        let origin = durable.origin(facts.acquirer, &facts.merchant, facts.original.batch.or(facts.batch));
+        let held = |handle| durable.handles.get(&handle).filter(|held| fits(held));
+        held(durable.handle_by_stan(facts.acquirer, &facts.terminal, stan))
+            .filter(|held| !apart(durable.origin_of(held), origin))
+            .or_else(|| held(durable.handle_by_origin(facts.acquirer, &facts.terminal, stan, origin)))
     }
 
     /// F90 names the original's F7 too: the same F11 of another day is another payment.
@@ -56,7 +70,7 @@ impl Core {
         let sent_at = match held {
             Handle::Kept(no) => self.durable.original(*no).map(|original| original.sent_at),
             Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.sent_at),
-            Handle::Ended(_) | Handle::ReversedBefore { .. } => None,
+            Handle::Ended { sent_at } => Some(*sent_at),
         };
         match (facts.original.sent_at, sent_at) {
             (Some(named), Some(held)) => held == 0 || named == held,
@@ -79,7 +93,8 @@ impl Core {
                 (is_debit(target) && target.life == Life::Approved && target.used == 0 && same_day, whole)
             }
             Kind::CompletionCancel => {
-                (is_completion(target) && target.life == Life::Approved && same_day, whole)
+                let stands = target.life == Life::Approved && target.used == 0;
+                (is_completion(target) && stands && same_day, whole)
             }
             Kind::PreAuthCancel => (is_hold(target) && target.life == Life::Held, whole),
             Kind::Completion | Kind::CompletionAdvice => {

@@ -61,11 +61,6 @@ impl Core {
         &self.settings
     }
 
-    /// Swaps the configuration whole; ids in it were assigned by `recover::name_participants`.
-    pub fn configure(&mut self, settings: Arc<Settings>) {
-        self.settings = settings;
-    }
-
     /// Whether new transactions are refused because the journal cannot take them (rule 2: 96).
     pub fn set_journal_full(&mut self, full: bool) {
         self.live.journal_full = full;

@@ -1,6 +1,7 @@
 //! Kept payments: what a later void, completion, refund or reversal may still do to each (rule 6).
 //! A record lives for the original window and is changed only by absorbing entries.
 
+use super::durable::Handles;
 use super::entry::{Few, Identity, LegRole};
 use super::ids::{BusinessDate, CardToken, Money, OriginalNo, ParticipantId, TxId};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,10 @@ pub struct Original {
     pub expires_ms: u64,
     /// What this one voided, completed or refunded.
     pub target: Option<OriginalNo>,
+    /// The last that did so to this one: what is owed from it goes first (rule 8).
+    pub last_on_it: Option<TxId>,
+    pub origin: u64,
+    pub handles: Handles,
     pub legs: Few<KeptLeg>,
 }
 

@@ -78,6 +78,7 @@ pub fn next(tx: &OpenTx, result: LegResult, allowed: Allowed) -> Next {
         }
         LegResult::Silent => end(Reason::TimedOut, None, 0, LegState::Sent, 0),
         LegResult::Unsent(Unsent::Pin) => end(Reason::PinFault, None, 0, LegState::NotSent, 0),
+        LegResult::Unsent(Unsent::Unwritable) => end(Reason::Unsupported, None, 0, LegState::NotSent, 0),
         LegResult::Unsent(_) => end(Reason::IssuerDown, None, 0, LegState::NotSent, 0),
     }
 }

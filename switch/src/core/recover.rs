@@ -7,7 +7,6 @@ use super::batch::Batch;
 use super::durable::Durable;
 use super::effect::Event;
 use super::entry::{Entry, Owed, OwedKind, Reason};
-use super::finish::next_stan;
 use super::ids::{LegRef, Now, ParticipantId};
 use super::plan::{Allowed, End, LegResult, Next, next};
 use super::volatile::LateWatch;
@@ -91,10 +90,5 @@ impl Core {
         };
         let key = self.answer_key(owed.participant, &original);
         self.watch_late(now, (key, watch));
-    }
-
-    /// The next F11 that a participant's messages will take: for reports.
-    pub fn next_stan_of(&self, participant: ParticipantId) -> Option<u32> {
-        self.durable.participants.get(&participant).map(|held| next_stan(held.last_stan))
     }
 }

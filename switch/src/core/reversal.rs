@@ -26,7 +26,7 @@ impl Core {
         match self.named(facts).copied() {
             Some(Handle::Open(tx)) => self.reverse_in_flight(now, batch, request, key, tx),
             Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
-            Some(Handle::Ended(_)) => {
+            Some(Handle::Ended { .. }) => {
                 let of = Some(ReversalOf::WithoutEffect);
                 self.take(
                     now,
@@ -36,12 +36,11 @@ impl Core {
                     verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()),
                 );
             }
-            Some(Handle::ReversedBefore { .. }) | None => {
+            None => {
                 let stan = facts.original.stan.unwrap_or(facts.stan);
-                let of = Some(ReversalOf::Unknown {
-                    handle: self.durable.handle_by_stan(facts.acquirer, &facts.terminal, stan),
-                    sent_at: facts.original.sent_at.unwrap_or(0),
-                });
+                let sent_at = facts.original.sent_at.unwrap_or(0);
+                let handle = self.durable.reversed_key(facts.acquirer, &facts.terminal, stan, sent_at);
+                let of = Some(ReversalOf::Unknown { handle, sent_at });
                 self.take(
                     now,
                     batch,

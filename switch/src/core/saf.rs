@@ -136,10 +136,6 @@ impl Core {
             let Some(held) = self.durable.obligations.get(&id).filter(|held| held.parked.is_none()) else {
                 continue;
             };
-            let tries = queue.tries.entry(id).or_default();
-            let repeat = tries.sent > 0 || held.owed.kind == OwedKind::Repeat;
-            tries.sent = tries.sent.saturating_add(1);
-            queue.out.insert(id, now.mono_us + timeout_us);
             let owed = &held.owed;
             let by_time = settings.answer_match.sent_at;
             let key = super::table::AnswerKey {
@@ -148,6 +144,15 @@ impl Core {
                 stan: owed.identity.stan,
                 sent_at: if by_time { owed.identity.sent_at } else { 0 },
             };
+            if matches!(self.live.awaiting.get(&key), Some(Awaiting::Leg(_))) {
+                // F11 went round while this waited: one answer could not be told from the other.
+                queue.schedule(id, now.mono_us + timeout_us);
+                continue;
+            }
+            let tries = queue.tries.entry(id).or_default();
+            let repeat = tries.sent > 0 || held.owed.kind == OwedKind::Repeat;
+            tries.sent = tries.sent.saturating_add(1);
+            queue.out.insert(id, now.mono_us + timeout_us);
             self.live.awaiting.put(key, Awaiting::Obligation(id));
             self.counters.obligations_sent += 1;
             batch.effect(Effect::Send(Box::new(Send {
@@ -178,6 +183,10 @@ impl Core {
             (_, b"00" | b"94") => self.discharge(now, batch, id, Discharge::Acknowledged { code }),
             (_, b"68" | b"91" | b"96" | b"98") => self.back_off(now, id, participant),
             (_, b"A0") => self.wait_for_keys(now, id, participant),
+            // It agreed once and says now that it knows nothing: not undone, so the sum gets a name.
+            (OwedKind::Reverse, b"25") if settled && held.owed.stood.is_some() => {
+                self.discharge(now, batch, id, Discharge::Refused { code });
+            }
             (OwedKind::Reverse, b"25") if settled => self.discharge(now, batch, id, Discharge::Unknown),
             (OwedKind::Reverse, b"25") => self.back_off(now, id, participant),
             (OwedKind::Reverse, _) | (_, b"30") => self.refused(now, batch, id, participant, code),
@@ -309,7 +318,7 @@ impl Core {
         if !self.durable.owing.has(&tx) {
             for leg in self.live.behind.remove(&tx).unwrap_or_default() {
                 if self.under_way(leg) {
-                    self.emit(now, batch, leg);
+                    self.emit_in_turn(now, batch, leg);
                 }
             }
         }

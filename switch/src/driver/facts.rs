@@ -118,6 +118,7 @@ fn original(message: &Message<'_>) -> OriginalRef {
         });
         return OriginalRef {
             stan: named.and_then(|text| number(&text[6..12])),
+            batch: named.and_then(|text| number(&text[..6])).filter(|batch| *batch != 0),
             rrn,
             ..OriginalRef::default()
         };
@@ -128,6 +129,7 @@ fn original(message: &Message<'_>) -> OriginalRef {
         stan: number(&named[4..10]),
         sent_at: number(&named[10..20]).filter(|stamp| *stamp != 0),
         rrn,
+        batch: None,
     }
 }
 

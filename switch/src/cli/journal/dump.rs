@@ -241,6 +241,7 @@ mod tests {
             legs: Few::new(),
             later: Vec::new(),
             custody,
+            origin: 0,
         };
         let outcome = Outcome {
             tx: TxId(42),
