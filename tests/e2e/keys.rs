@@ -104,6 +104,23 @@ fn a_test_switch_is_loud_about_the_test_master_key_once() {
 }
 
 #[test]
+fn check_warns_of_whoever_is_believed_without_a_mac_beyond_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "test", TEST_KEY);
+    let path = folder.path().join("yika.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("[\"127.0.0.1:", "[\"192.0.2.1:");
+    std::fs::write(&path, &text).unwrap();
+    let (code, out, err) = yika(folder.path(), &["check"]);
+    assert!(code == 0 && !out.contains("warnings"), "{out}{err}");
+    std::fs::write(&path, text.replace("mac_key = \"mac\"\n", "")).unwrap();
+    let (code, out, err) = yika(folder.path(), &["check"]);
+    assert!(
+        code == 0 && out.contains("warnings") && out.contains("may be anybody's: no mac_key"),
+        "{out}{err}"
+    );
+}
+
+#[test]
 fn production_runs_on_a_master_key_of_its_own_and_shows_no_component() {
     let folder = tempfile::tempdir().unwrap();
     with_key_file(folder.path(), "production", &[0xC3; 32]);
