@@ -96,7 +96,7 @@ impl Till {
                 card: self.facts.card.map(|card| card.token),
                 record: self.record.clone(),
             };
-            events.push(Event::Answer(waive(Waiver::LoopbackListenerWithoutMac, answer)));
+            events.push(Event::Answer(waive(Waiver::NoMacKey, answer)));
         }
         events
     }
@@ -134,7 +134,7 @@ impl Till {
         let peer = Peer::Session(SessionId { slot: slot % 64, generation: 0 });
         let msg = MsgHandle { slot, generation: self.made as u32 };
         let request = Request { peer, msg, facts, custody: self.custody.clone() };
-        Event::Request(waive(Waiver::LoopbackListenerWithoutMac, request))
+        Event::Request(waive(Waiver::NoMacKey, request))
     }
 }
 

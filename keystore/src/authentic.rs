@@ -11,8 +11,8 @@ pub struct Authentic<T> {
 /// Why a value is taken without a MAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Waiver {
-    /// The listener is bound to loopback and configured without MAC.
-    LoopbackListenerWithoutMac,
+    /// No MAC key is configured for the participant, whoever reaches the address; production refuses that.
+    NoMacKey,
     /// The peer was authenticated by mutual TLS and its dialect has no MAC.
     MutualTlsWithoutMac,
     /// A sign-on or key-exchange message, which travels before a MAC key exists.

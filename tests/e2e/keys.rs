@@ -5,7 +5,7 @@ use crate::peer::Bank;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
-use yika_keystore::{Keystore, Lmk};
+use yika_keystore::{Algorithm, Export, Keystore, Lmk, Mode, Usage};
 use yika_tests::process::{Yika, program};
 
 /// The test master key, as anybody may read it in the keystore's source.
@@ -23,11 +23,37 @@ fn with_key_file(folder: &Path, environment: &str, lmk: &[u8; 32]) {
     let path = folder.join("yika.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     let wanted = format!("environment = \"{environment}\"\nkey_file = \"keys\"");
+    // Production believes nobody without a MAC.
+    let text = text.replace("role = ", "mac_key = \"mac\"\nrole = ");
     std::fs::write(&path, text.replace("environment = \"test\"", &wanted)).unwrap();
     let mut two = *lmk;
     two.iter_mut().zip(ONE).for_each(|(byte, mask)| *byte ^= mask);
     std::fs::write(folder.join("components"), format!("{}\n{}\n", hex(&ONE), hex(&two))).unwrap();
-    Keystore::create(&folder.join("keys"), Lmk::from_components(&[ONE, two]).unwrap()).unwrap();
+    let store = Keystore::create(&folder.join("keys"), Lmk::from_components(&[ONE, two]).unwrap()).unwrap();
+    for (name, usage) in [("mac", Usage::MacCmac), ("aes-pin", Usage::Pin)] {
+        let components = [vec![0x11; 16], vec![0x2E; 16]];
+        store.import_components(name, usage, Algorithm::Aes, Mode::Both, Export::N, &components).unwrap();
+    }
+}
+
+/// Its blocks would have sixteen bytes, and F52 has eight: each PIN would be declined.
+#[test]
+fn an_aes_pin_key_of_a_key_file_is_refused_by_check_and_start() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "test", TEST_KEY);
+    let path = folder.path().join("yika.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for role in ["issuer", "acquirer"] {
+        let role = format!("role = \"{role}\"");
+        std::fs::write(&path, text.replace(&role, &format!("{role}\npin_key = \"aes-pin\""))).unwrap();
+        for command in ["check", "serve"] {
+            let (code, _, err) = yika(folder.path(), &[command]);
+            assert!(
+                code == 78 && err.contains("\"aes-pin\"") && err.contains("a TDES key"),
+                "{command}: {err}"
+            );
+        }
+    }
 }
 
 /// Runs a command with the components' file; exit code, stdout and stderr.
@@ -75,6 +101,23 @@ fn a_test_switch_is_loud_about_the_test_master_key_once() {
     let yika = started(folder.path());
     assert_eq!(yika.log().matches("TEST MASTER KEY").count(), 1, "{}", yika.log());
     assert!(yika.stop().success());
+}
+
+#[test]
+fn check_warns_of_whoever_is_believed_without_a_mac_beyond_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "test", TEST_KEY);
+    let path = folder.path().join("yika.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("[\"127.0.0.1:", "[\"192.0.2.1:");
+    std::fs::write(&path, &text).unwrap();
+    let (code, out, err) = yika(folder.path(), &["check"]);
+    assert!(code == 0 && !out.contains("warnings"), "{out}{err}");
+    std::fs::write(&path, text.replace("mac_key = \"mac\"\n", "")).unwrap();
+    let (code, out, err) = yika(folder.path(), &["check"]);
+    assert!(
+        code == 0 && out.contains("warnings") && out.contains("may be anybody's: no mac_key"),
+        "{out}{err}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Rules 17 and 18: the coupon purchase, the plan of two legs, with every failure of each.
 
-use crate::balanced;
+use crate::{approved, balanced};
 use yika_tests::setup::{BANK_A, BANK_B, COUPONS, TIMEOUT_MS};
 use yika_tests::world::mti;
 use yika_tests::{BankRequest, Terminal, Wire, World, purchase};
@@ -247,5 +247,40 @@ fn rule_18_a_coupon_that_grants_nothing_never_charges_the_whole_amount() {
     assert_eq!(world.answer(terminal).unwrap().code(), "51");
     assert!(world.at_bank(BANK_A).is_none());
     assert_eq!(reversals(&mut world), [COUPONS]);
+    balanced(&world);
+}
+
+/// Whoever asks for a coupon never pays the whole because the switch could not read how much the coupon is for.
+#[test]
+fn rule_18_a_coupon_that_cannot_be_read_is_a_format_error_and_no_plain_purchase() {
+    for f48 in [
+        "CP012COUPON000001",
+        "CP016COUPON0000010300",
+        "CP024COUPON00000100000000O300",
+        "CP024COUPON00000100000000030",
+        "CP025COUPON0000010000000003000",
+        "CPO24COUPON000001000000000300",
+        "CP02",
+        "AB003xyzCP",
+        "ABO02xyCP024COUPON000001000000000300",
+        "AB004xyCP024COUPON000001000000000300",
+        "CP024COUPON000001000000000300AB009xy",
+        "CP024COUPON000001000000000300CP024COUPON000002000000000100",
+    ] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        world.sends(terminal, &purchase(1000).with(48, f48));
+        assert_eq!(world.answer(terminal).unwrap().code(), "30", "{f48}");
+        assert!(world.banks_are_quiet(), "{f48}");
+    }
+}
+
+#[test]
+fn rule_18_a_private_f48_that_names_no_coupon_is_left_alone() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    for f48 in ["AB003xyz", "AB009xyz", "GATE B, COUPON DESK, CPU 7", "0123456789", "A", "AB002CP"] {
+        approved(&mut world, terminal, &purchase(1000).with(48, f48));
+    }
     balanced(&world);
 }

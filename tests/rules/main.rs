@@ -6,6 +6,7 @@
 mod coupons;
 mod crash;
 mod dedupe;
+mod dialects;
 mod identity;
 mod keys;
 mod life;

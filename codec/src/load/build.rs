@@ -131,9 +131,16 @@ fn build_match(rows: &Rows, known: FieldMask, top: &Place, errors: &mut Errors) 
     if fields.is_empty() {
         errors.push(place.error("an answer has to be matched by at least one field"));
     }
-    unknown_fields(&fields, known, place, errors);
-    fields
+    for n in fields.iter().filter(|n| !MATCHING.contains(n)) {
+        errors.push(place.error(format!("answers are matched by some of 7, 11, 37 and 41, not by {n}")));
+    }
+    let usable: Vec<u8> = fields.iter().copied().filter(|n| MATCHING.contains(n)).collect();
+    unknown_fields(&usable, known, place, errors);
+    usable
 }
+
+/// The fields that an answer can be matched by.
+const MATCHING: [u8; 4] = [7, 11, 37, 41];
 
 fn build_required(rows: &Rows, known: FieldMask, errors: &mut Errors) -> Vec<(crate::mti::Mti, FieldMask)> {
     let mut required = Vec::new();

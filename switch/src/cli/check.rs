@@ -3,6 +3,7 @@
 use super::CliError;
 use crate::config::units::{show_clock, show_duration, show_size, show_zone};
 use crate::config::{Config, Environment, LinkConfig, Sharing, SignOn};
+use crate::driver::rim::check_pin_key;
 use std::io::Write;
 use std::time::Duration;
 use yika_keystore::Keystore;
@@ -18,7 +19,23 @@ pub(super) fn print(out: &mut impl Write, config: &Config, keys: Option<&Keystor
         let prefix = if route.prefix.is_empty() { "all other cards" } else { &route.prefix };
         page.line(prefix, format!("to {}", route.to));
     }
+    let unprotected = config.unprotected();
+    if !unprotected.is_empty() {
+        page.heading("warnings");
+    }
+    for what in unprotected {
+        page.line("no MAC", what);
+    }
     Ok(out.write_all(page.0.as_bytes())?)
+}
+
+/// Refuses what a start would refuse.
+pub(super) fn pin_keys(config: &Config, keys: &Keystore) -> Result<(), CliError> {
+    for participant in &config.participants {
+        let Some(name) = &participant.pin_key else { continue };
+        check_pin_key(keys, config, participant, name).map_err(|e| CliError::Key(e.to_string()))?;
+    }
+    Ok(())
 }
 
 struct Page(String);

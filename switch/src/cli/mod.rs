@@ -233,6 +233,9 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Check { config } => {
             let config = load(&config)?;
             let keys = keys::open_if_at_hand(&config)?;
+            if let Some(keys) = &keys {
+                check::pin_keys(&config, keys)?;
+            }
             print(|out| check::print(out, &config, keys.as_ref()))
         }
         Command::Demo(args) => {
@@ -274,6 +277,9 @@ fn serve_until_stopped(config: &Config) -> Result<ExitCode, CliError> {
         tracing::warn!(
             "TEST MASTER KEY: anybody can read what this switch seals. Never use it with real cards"
         );
+    }
+    for what in config.unprotected() {
+        tracing::warn!("NO MAC: {what}; never with real money");
     }
     match serve(config, keystore)? {
         Stop::Drained => tracing::info!("drained and stopped; nothing was in flight"),

@@ -15,6 +15,9 @@ pub(super) fn cross_check(top: &Table<'_>, config: &Config, places: &Places) {
     deadlines(top, config, places);
     routes(top, config, places);
     keys(top, config, places);
+    macs(top, config, places);
+    pin_keys(top, config, places);
+    trace_numbers(top, config, places);
 }
 
 fn switch(top: &Table<'_>, config: &Config, places: &Places) {
@@ -153,6 +156,59 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
             let rule =
                 format!("\"{}\" wants the key \"{name}\", which no [[test_key]] gives", participant.name);
             top.doc().fault_like(place, rule, nearest(name, &known));
+        }
+    }
+}
+
+/// Production believes nobody without a MAC: a terminal's payment and a bank's approval are both money.
+fn macs(top: &Table<'_>, config: &Config, places: &Places) {
+    if config.environment != Environment::Production {
+        return;
+    }
+    for (participant, place) in config.participants.iter().zip(&places.participants) {
+        let what = if participant.link.is_some() {
+            "would believe answers that anybody may have made"
+        } else if config.listeners.iter().any(|listener| listener.participant == participant.name) {
+            "would take payments from anybody who reaches its listener"
+        } else {
+            continue;
+        };
+        if participant.mac_key.is_none() {
+            let rule = format!("\"{}\" needs a mac_key: without one, production {what}", participant.name);
+            top.fault(&place.keys[0], rule);
+        }
+    }
+}
+
+/// Of the keys that stand here; those of a key file are checked when they are opened.
+fn pin_keys(top: &Table<'_>, config: &Config, places: &Places) {
+    for (participant, place) in config.participants.iter().zip(&places.participants) {
+        let Some(name) = &participant.pin_key else { continue };
+        let Some(key) = config.test_keys.iter().find(|key| key.name == *name) else { continue };
+        if let Some(needs) = config.pin_key_misfit(participant, key.algorithm) {
+            top.fault(&place.keys[1], format!("\"{name}\" is an {} key; F52 needs {needs}", key.algorithm));
+        }
+    }
+}
+
+/// F11 counts to 999999 for each participant. Where answers do not tell by F7 which round they mean, a number must
+/// not come again while a request or a late answer may still hold it; the rest is room for what is asked next.
+const TRACE_NUMBERS_MAX: usize = 900_000;
+
+fn trace_numbers(top: &Table<'_>, config: &Config, places: &Places) {
+    for (participant, place) in config.participants.iter().zip(&places.participants) {
+        let Some(link) = participant.link.as_ref().filter(|link| !link.answer_match.sent_at) else {
+            continue;
+        };
+        let (late, live, owed) = (config.bounds.late_max, link.inflight_max, link.saf_window);
+        let held = late.saturating_add(live).saturating_add(owed);
+        if held > TRACE_NUMBERS_MAX {
+            let rule = format!(
+                "answers of \"{}\" are matched without F7, and late_max ({late}), inflight_max ({live}) and saf_window ({owed}) \
+                 together hold {held} trace numbers (F11) at a time: at most {TRACE_NUMBERS_MAX}, or put 7 into answer_match",
+                participant.name
+            );
+            top.fault(&place.inflight_max, rule);
         }
     }
 }

@@ -3,9 +3,11 @@
 
 mod build;
 mod check;
+mod dialects;
 mod doc;
 mod error;
 mod read;
+mod risk;
 mod rows;
 #[cfg(test)]
 mod tests;

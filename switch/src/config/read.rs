@@ -2,6 +2,7 @@
 //! are found in one run.
 
 use super::check::cross_check;
+use super::dialects::Dialects;
 use super::doc::{Doc, Table};
 use super::error::ConfigErrors;
 use super::rows::{Places, SwitchPlaces, address, listener, participant, route, seconds, test_key};
@@ -56,10 +57,14 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
     let limits = top.table("limits");
     let journal = top.table("journal");
     let test_keys = top.tables("test_key").iter().filter_map(|table| test_key(table, &mut places)).collect();
-    let participants =
-        top.tables("participant").iter().filter_map(|table| participant(table, base, &mut places)).collect();
+    let dialects = Dialects::new(base);
+    let participants = top
+        .tables("participant")
+        .iter()
+        .filter_map(|table| participant(table, &dialects, &mut places))
+        .collect();
     let listeners =
-        top.tables("listener").iter().filter_map(|table| listener(table, base, &mut places)).collect();
+        top.tables("listener").iter().filter_map(|table| listener(table, &dialects, &mut places)).collect();
     let routes = top.tables("route").iter().filter_map(|table| route(table, &mut places)).collect();
     top.finish();
     let (limits, bounds, rim) = read_limits(limits.as_ref());

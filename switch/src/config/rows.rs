@@ -1,12 +1,12 @@
 //! The rows of a configuration: participants, listeners, routes and test keys, each read from its own table,
 //! and where each stood, for the rules between them.
 
+use super::dialects::Dialects;
 use super::doc::{Place, Table};
 use super::{LinkConfig, ListenerConfig, ParticipantConfig, RouteConfig, Sharing, SignOn, TestKey};
 use crate::core::settings::{AnswerMatch, StandIn};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::{Dialect, Framing};
@@ -34,6 +34,7 @@ pub(super) struct ParticipantPlaces {
     pub(super) connect: Place,
     pub(super) reconnect_first: Place,
     pub(super) backoff_first: Place,
+    pub(super) inflight_max: Place,
     /// Of `mac_key`, `pin_key` and `kek`.
     pub(super) keys: [Place; 3],
 }
@@ -55,58 +56,17 @@ pub(super) fn address(table: &Table<'_>, key: &'static str) -> Option<SocketAddr
     table.parsed(key, "an address and port such as \"127.0.0.1:7100\"", |text| text.parse().ok())
 }
 
-/// A built-in dialect by name, or one from a `.toml` file.
-fn dialect(table: &Table<'_>, base: &Path) -> Option<Arc<Dialect>> {
-    let name = table.needed_text("dialect", "a built-in one by name, or a .toml file")?;
-    let place = table.place_of("dialect");
-    if !name.ends_with(".toml") {
-        let found = Dialect::builtin(name);
-        if found.is_none() {
-            let known: Vec<&str> = Dialect::builtin_names().collect();
-            let rule = format!(
-                "no dialect is named \"{name}\"; there are {}, or a path that ends with .toml",
-                known.join(", ")
-            );
-            table.doc().fault_like(&place, rule, super::doc::nearest(name, &known));
-        }
-        return found;
-    }
-    let path = base.join(name);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) => {
-            table.fault(&place, format!("cannot read {}: {error}", path.display()));
-            return None;
-        }
-    };
-    let folder: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
-    // A file beside it comes before a built-in dialect of the same name.
-    let resolve = |other: &str| {
-        let beside = std::fs::read_to_string(folder.join(format!("{other}.toml"))).ok();
-        beside.or_else(|| BUILTIN.iter().find(|row| row.0 == other).map(|row| row.1.to_owned()))
-    };
-    match Dialect::from_toml(&path.display().to_string(), &text, &resolve) {
-        Ok(dialect) => Some(Arc::new(dialect)),
-        Err(errors) => {
-            table.fault(&place, format!("the dialect is refused:\n{errors}"));
-            None
-        }
-    }
-}
-
-/// Texts of the built-in dialects, for files that extend one.
-const BUILTIN: [(&str, &str); 2] = [
-    ("iso87-ascii", include_str!("../../../configs/dialects/iso87-ascii.toml")),
-    ("pos-bcd", include_str!("../../../configs/dialects/pos-bcd.toml")),
-];
-
 fn framing(table: &Table<'_>, dialect: &Dialect) -> Framing {
     let names: Vec<&str> = Framing::names().collect();
     let rule = format!("a framing: {}", names.join(", "));
     table.parsed("framing", &rule, Framing::parse).unwrap_or(dialect.framing())
 }
 
-pub(super) fn participant(table: &Table<'_>, base: &Path, places: &mut Places) -> Option<ParticipantConfig> {
+pub(super) fn participant(
+    table: &Table<'_>,
+    dialects: &Dialects<'_>,
+    places: &mut Places,
+) -> Option<ParticipantConfig> {
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Part {
         Acquirer,
@@ -125,7 +85,7 @@ pub(super) fn participant(table: &Table<'_>, base: &Path, places: &mut Places) -
             no_link_keys(table);
             None
         }
-        Some(Part::Issuer | Part::CouponPlatform) => link(table, base),
+        Some(Part::Issuer | Part::CouponPlatform) => link(table, dialects),
         None => None,
     };
     // Without its part nobody knows which keys it may have.
@@ -142,6 +102,7 @@ pub(super) fn participant(table: &Table<'_>, base: &Path, places: &mut Places) -
         connect: place("connect"),
         reconnect_first: place("reconnect_first"),
         backoff_first: place("backoff_first"),
+        inflight_max: place("inflight_max"),
         keys: ["mac_key", "pin_key", "kek"].map(place),
     });
     Some(ParticipantConfig {
@@ -166,8 +127,8 @@ fn no_link_keys(table: &Table<'_>) {
     }
 }
 
-fn link(table: &Table<'_>, base: &Path) -> Option<LinkConfig> {
-    let dialect = dialect(table, base);
+fn link(table: &Table<'_>, dialects: &Dialects<'_>) -> Option<LinkConfig> {
+    let dialect = dialects.named(table);
     table.need("connect", "the addresses of its host");
     let connect: Vec<SocketAddr> = table
         .texts("connect")
@@ -230,11 +191,11 @@ fn answer_match(table: &Table<'_>, dialect: Option<&Dialect>) -> AnswerMatch {
             .map_or(Vec::new(), |dialect| dialect.answer_match().iter().map(|n| u64::from(*n)).collect()),
     };
     if table.has("answer_match")
-        && let Some(strange) = fields.iter().find(|n| ![7, 11, 37, 41, 42].contains(*n))
+        && let Some(strange) = fields.iter().find(|n| ![7, 11, 37, 41].contains(*n))
     {
         table.fault(
             &table.place_of("answer_match"),
-            format!("answers are matched by some of 7, 11, 37, 41, 42, not {strange}"),
+            format!("answers are matched by some of 7, 11, 37, 41, not {strange}"),
         );
     }
     AnswerMatch { sent_at: fields.contains(&7), terminal: fields.contains(&41), rrn: fields.contains(&37) }
@@ -255,11 +216,15 @@ fn stand_in(table: &Table<'_>) -> StandIn {
     limits
 }
 
-pub(super) fn listener(table: &Table<'_>, base: &Path, places: &mut Places) -> Option<ListenerConfig> {
+pub(super) fn listener(
+    table: &Table<'_>,
+    dialects: &Dialects<'_>,
+    places: &mut Places,
+) -> Option<ListenerConfig> {
     table.need("address", "where terminals connect");
     let address = address(table, "address");
     let participant = table.needed_text("participant", "the acquirer whose terminals connect");
-    let dialect = dialect(table, base);
+    let dialect = dialects.named(table);
     let framing = dialect.as_ref().map(|dialect| framing(table, dialect)).unwrap_or_default();
     let currency = table.number("currency", 1..=999).unwrap_or(156) as u16;
     let currencies = table.numbers("currencies", 1..=999).unwrap_or_default();

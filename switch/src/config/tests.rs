@@ -224,3 +224,105 @@ fn a_dialect_of_ones_own_may_extend_a_built_in_one() {
     let refused = parse("test.toml", &text, folder.path()).err().unwrap().to_string();
     assert!(refused.contains("own.toml:2:1: extend: unknown key; did you mean \"extends\"?"), "{refused}");
 }
+
+/// `GOOD` with both dialects replaced by these, in a folder with two files of the same name and of another.
+fn with_dialects(of_bank: &str, of_listener: &str) -> Result<super::Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, name) in [("a.toml", "own"), ("b.toml", "own"), ("c.toml", "iso87-ascii")] {
+        let text = format!("name = \"{name}\"\nextends = \"iso87-ascii\"\n");
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let text = GOOD.replacen("dialect = \"iso87-ascii\"", &format!("dialect = \"{of_bank}\""), 1);
+    let text = text.replacen(
+        "dialect = \"iso87-ascii\"\n[[route]]",
+        &format!("dialect = \"{of_listener}\"\n[[route]]"),
+        1,
+    );
+    parse("test.toml", &text, folder.path()).map_err(|e| e.to_string())
+}
+
+#[test]
+fn a_dialect_file_is_read_once_and_its_name_is_its_own() {
+    let config = with_dialects("a.toml", "./a.toml").unwrap();
+    let link = config.participants[1].link.as_ref().unwrap();
+    assert!(std::sync::Arc::ptr_eq(&link.dialect, &config.listeners[0].dialect));
+    for (one, two, name) in [("a.toml", "b.toml", "own"), ("iso87-ascii", "c.toml", "iso87-ascii")] {
+        let refused = with_dialects(one, two).err().unwrap();
+        let says = format!("two dialects with the one name \"{name}\": give each a `name` of its own");
+        assert!(refused.contains("listener[1].dialect") && refused.contains(&says), "{refused}");
+        assert!(refused.ends_with("test.toml: 1 error"), "{refused}");
+    }
+}
+
+#[test]
+fn production_wants_a_mac_key_of_everybody_it_believes() {
+    let text = GOOD.replace("[switch]", "[switch]\nenvironment = \"production\"\nkey_file = \"keys\"");
+    let refused = parse("test.toml", &text, Path::new(".")).err().unwrap().to_string();
+    assert!(
+        refused.contains("\"city\" needs a mac_key: without one, production would take payments"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("\"bank-a\" needs a mac_key: without one, production would believe"),
+        "{refused}"
+    );
+    assert!(refused.ends_with("2 errors"), "{refused}");
+    let keyed = text.replace("role = ", "mac_key = \"zak\"\nrole = ");
+    assert!(parse("test.toml", &keyed, Path::new(".")).is_ok());
+}
+
+#[test]
+fn who_is_believed_without_a_mac_beyond_this_machine_is_named() {
+    let open = GOOD
+        .replace("\"127.0.0.1:7100\"", "\"0.0.0.0:7100\"\nallow_plaintext = true")
+        .replace("127.0.0.1:7200", "192.0.2.1:7200");
+    let said = |text: &str| parse("test.toml", text, Path::new(".")).unwrap().unprotected();
+    assert_eq!(
+        said(&open),
+        [
+            "0.0.0.0:7100 takes payments for \"city\" from anybody: no mac_key",
+            "answers of \"bank-a\" at 192.0.2.1:7200 may be anybody's: no mac_key"
+        ]
+    );
+    assert!(said(GOOD).is_empty(), "on this machine alone there is nothing to warn of");
+}
+
+#[test]
+fn a_pin_key_whose_blocks_f52_cannot_hold_is_refused() {
+    let key = "[[test_key]]\nname = \"pins\"\nusage = \"pin\"\nalgorithm = \"aes\"\n\
+        components = [\"00112233445566778899AABBCCDDEEFF\", \"0F0E0D0C0B0A09080706050403020100\"]\n";
+    for role in ["issuer", "acquirer"] {
+        let role = format!("role = \"{role}\"");
+        let text = format!("{}{key}", GOOD.replace(&role, &format!("{role}\npin_key = \"pins\"")));
+        let refused = parse("test.toml", &text, Path::new(".")).err().unwrap().to_string();
+        assert!(
+            refused.contains("pin_key: \"pins\" is an") && refused.contains("F52 needs a TDES key"),
+            "{refused}"
+        );
+        let tdes = text.replace("\"aes\"", "\"tdes\"");
+        assert!(parse("test.toml", &tdes, Path::new(".")).is_ok());
+    }
+}
+
+#[test]
+fn trace_numbers_cannot_run_out_on_a_link_that_is_matched_without_f7() {
+    let many = |matching: &str| {
+        let link = format!("timeout = \"3s\"\ninflight_max = 700000{matching}");
+        let text = GOOD.replace("timeout = \"3s\"", &link);
+        parse("test.toml", &text, Path::new(".")).map_err(|e| e.to_string())
+    };
+    let refused = many("\nanswer_match = [11, 41]").err().unwrap();
+    assert!(
+        refused.contains("participant[2].inflight_max: answers of \"bank-a\" are matched without F7"),
+        "{refused}"
+    );
+    assert!(refused.contains("together hold 900008 trace numbers (F11)"), "{refused}");
+    assert!(many("\nanswer_match = [7, 11, 41]").is_ok() && many("").is_ok());
+}
+
+/// What an answer is not matched by is not promised.
+#[test]
+fn answers_are_not_matched_by_the_merchant() {
+    let message = wrong("timeout = \"3s\"", "answer_match = [11, 41, 42]");
+    assert!(message.contains("answers are matched by some of 7, 11, 37, 41, not 42"), "{message}");
+}

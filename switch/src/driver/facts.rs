@@ -60,7 +60,7 @@ pub fn facts(
     let made_ms = sent_at
         .and_then(|stamp| nearest_moment(stamp, f7_zone, wall_ms))
         .or_else(|| nearest_moment(local_at?, zone_minutes, wall_ms));
-    let coupon = if kind == Kind::Purchase { coupon(message) } else { None };
+    let coupon = if kind == Kind::Purchase { coupon(message).map_err(format)? } else { None };
     let custody = custody(message);
     if custody.byte_len() > CUSTODY_BYTES_MAX {
         return Err(format("the fields to keep are longer than 1 KiB"));
@@ -133,24 +133,50 @@ fn original(message: &Message<'_>) -> OriginalRef {
     }
 }
 
-/// F48 is a row of fields, each a two-letter usage, three digits of length, and that many characters. `CP`
-/// holds the coupon's id (12) and the amount asked of it (12 digits).
-fn coupon(message: &Message<'_>) -> Option<Coupon> {
+/// F48 is a row of elements, each a two-letter usage, three digits of length, and that many characters. `CP`
+/// holds the coupon's id (12) and the amount asked of it (12 digits). None where it names no coupon: a private F48
+/// may have any other form.
+///
+/// # Errors
+/// It names a coupon that cannot be read: the whole amount must not be charged instead (rule 18).
+fn coupon(message: &Message<'_>) -> Result<Option<Coupon>, &'static str> {
     let mut text = [0; 999];
-    let len = message.text(48, &mut text)?;
-    let mut rest = &text[..len];
-    while let Some((head, tail)) = rest.split_at_checked(5) {
-        let wanted = number(&head[2..])? as usize;
-        let (value, after) = tail.split_at_checked(wanted)?;
-        if head.starts_with(b"CP") {
-            return Some(Coupon {
-                asked: u64::from(number(value.get(12..16)?)?) * 100_000_000
-                    + u64::from(number(value.get(16..24)?)?),
-            });
+    let Some(len) = message.text(48, &mut text) else { return Ok(None) };
+    let whole = &text[..len];
+    let (mut rest, mut found) = (whole, None);
+    while !rest.is_empty() {
+        let Some((usage, value, after)) = element(rest) else {
+            let named = found.is_some() || rest.starts_with(b"CP") || shows_coupon(whole);
+            return if named { Err("F48 names a coupon and its elements cannot be read") } else { Ok(None) };
+        };
+        if usage == b"CP" {
+            let asked = asked(value).ok_or("F48 CP is not a coupon's id (12) and an amount (12 digits)")?;
+            if found.replace(Coupon { asked }).is_some() {
+                return Err("F48 names more than one coupon");
+            }
         }
         rest = after;
     }
-    None
+    Ok(found)
+}
+
+/// The first element of F48: usage, value, and what follows it.
+fn element(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (head, tail) = text.split_at_checked(5)?;
+    let (value, after) = tail.split_at_checked(number(&head[2..])? as usize)?;
+    Some((&head[..2], value, after))
+}
+
+/// Whether what cannot be read may hold a coupon all the same: its usage, and the first digit of a length.
+fn shows_coupon(text: &[u8]) -> bool {
+    text.windows(3).any(|seen| seen.starts_with(b"CP") && seen[2].is_ascii_digit())
+}
+
+/// The amount of a `CP` of exactly its length.
+fn asked(value: &[u8]) -> Option<u64> {
+    let amount: &[u8; 12] = value.get(12..)?.try_into().ok()?;
+    let (high, low) = (number(&amount[..4])?, number(&amount[4..])?);
+    Some(u64::from(high) * 100_000_000 + u64::from(low))
 }
 
 fn pos_batch(message: &Message<'_>) -> Option<u32> {

@@ -254,7 +254,7 @@ impl Line {
         let keyed = around.keys.of(rim.participant).and_then(|keys| keys.mac.as_ref());
         let network = message.mti().class() == 0x08;
         let (proof, epoch) = match keyed {
-            None => (waive(Waiver::LoopbackListenerWithoutMac, ()), None),
+            None => (waive(Waiver::NoMacKey, ()), None),
             Some(_) if network && message.mac().is_none() => (waive(Waiver::BeforeKeys, ()), None),
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
                 Some((proof, epoch)) => {

@@ -1,7 +1,7 @@
 //! The running configuration as sessions, lines and codec need it, with ids in the place of names, and
 //! the keys in use. Built from a checked `Config` when the journal has given every name its id.
 
-use crate::config::{Config, LinkConfig, RimBounds};
+use crate::config::{Config, LinkConfig, ParticipantConfig, RimBounds};
 use crate::core::durable::Durable;
 use crate::core::entry::KeyUse;
 use crate::core::ids::{Currency, ListenerNo, Now, ParticipantId};
@@ -137,6 +137,22 @@ impl ParticipantKeys {
     }
 }
 
+/// Refuses a PIN key whose blocks no F52 of the participant could hold: every PIN would be declined.
+///
+/// # Errors
+/// What the key is, and what it should be.
+pub fn check_pin_key(
+    store: &Keystore,
+    config: &Config,
+    participant: &ParticipantConfig,
+    name: &str,
+) -> Result<(), KeyError> {
+    let Some(info) = store.info(name) else { return Ok(()) };
+    let Some(needs) = config.pin_key_misfit(participant, info.algorithm) else { return Ok(()) };
+    let has = format!("an {} key, and pin_key of \"{}\"", info.algorithm, participant.name);
+    Err(KeyError::NotAllowed { name: name.to_owned(), operation: "make PIN blocks for F52", has, needs })
+}
+
 /// How long the key before the current one is still accepted.
 const OVERLAP_MS: u64 = 60_000;
 
@@ -171,6 +187,7 @@ impl Keys {
             if let Some(name) = &participant.pin_key {
                 held.pin = Some(Epochs { current: store.pin_key(name)?, epoch: 0, previous: None });
                 held.pin_as = kind(name);
+                check_pin_key(&store, config, participant, name)?;
             }
             keys.held.insert(*id, held);
             let Some(state) = durable.participants.get(id) else { continue };

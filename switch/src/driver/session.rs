@@ -162,7 +162,7 @@ impl Session {
         let mut verified_under = None;
         let keyed = around.keys.of(listener.participant).and_then(|keys| keys.mac.as_ref());
         let proof = match keyed {
-            None => waive(Waiver::LoopbackListenerWithoutMac, ()),
+            None => waive(Waiver::NoMacKey, ()),
             // Sign-on and echo come before and beside the keys.
             Some(_) if message.mti().class() == 0x08 && message.mac().is_none() => {
                 waive(Waiver::BeforeKeys, ())

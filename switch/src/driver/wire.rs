@@ -7,7 +7,9 @@ use crate::core::clock::{month_to_second, nearest_moment};
 use crate::core::effect::{Body, Reply, Send, Unsent};
 use crate::core::entry::OwedKind;
 use crate::core::ids::Now;
-use yika_codec::{Dialect, Draft, FieldMask, FieldSet, Framing, Kind, Message, Mti, ReversalStyle};
+use yika_codec::{
+    Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, Mti, ReversalStyle,
+};
 use yika_keystore::{EncryptedPin, MacKey, PinFormat, translate_pin};
 use zeroize::Zeroize;
 
@@ -16,6 +18,11 @@ const OURS: FieldMask = FieldMask::of(&[4, 7, 11, 32, 33, 37, 39, 52, 64, 90, 12
 /// What has the same meaning in every dialect. Private fields (F48, F60 to F63) stay at home.
 const COMMON: FieldMask =
     FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26, 35, 38, 41, 42, 43, 49, 53, 54, 55, 95]);
+/// Between two dialects with batches, the batch as well: a reversal will name it.
+const COMMON_POS: FieldMask = COMMON.with(60);
+/// What describes a shop or an answer to people and decides nothing: left out where the other side's dialect
+/// cannot hold it, such as a name in GBK in a field of ASCII. Any other such field makes a message unwritable.
+const DESCRIPTIVE: FieldMask = FieldMask::of(&[43, 44]);
 /// What an answer repeats of its request.
 const ECHO: FieldMask = FieldMask::of(&[2, 3, 4, 7, 11, 12, 13, 23, 25, 32, 33, 37, 41, 42, 49, 60, 70]);
 /// Answer fields that are no echo: the answer record (design.md, section 3).
@@ -86,14 +93,24 @@ pub fn write_request(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<(), Unsent> {
-    let text = Texts::new(send, to);
+    let mut text = Texts::new(send, to);
     let mut pin = None;
+    let mut same = false;
     scratch.fields = FieldSet::new();
-    if let (Body::Live(_), Some(message)) = (&send.body, &live) {
-        pin = translated_pin(message, from, to)?;
-        if message.dialect().name() != to.dialect.name() {
-            message.collect(&COMMON, &mut scratch.fields);
+    match (&send.body, &live) {
+        (Body::Live(_), Some(message)) => {
+            pin = translated_pin(message, from, to)?;
+            // Two files may give one name to different dialects; only a dialect itself can be spliced.
+            same = std::ptr::eq(message.dialect(), to.dialect);
+            if !same {
+                let pos = [message.dialect(), to.dialect].map(Dialect::reversal);
+                let batches = pos == [ReversalStyle::F61Request; 2];
+                message.collect(if batches { &COMMON_POS } else { &COMMON }, &mut scratch.fields);
+            }
+            text.name_batch(named_by_terminal(message));
         }
+        (Body::Kept(kept), _) => text.name_batch(batch_of_original(send, kept)),
+        (Body::Live(_), None) => return Err(Unsent::Unwritable),
     }
     let repeats = send.repeat && to.dialect.reversal() == ReversalStyle::F90Advice;
     let mti = if repeats { send.identity.mti.with_repeat() } else { send.identity.mti };
@@ -101,13 +118,12 @@ pub fn write_request(
     draft.header(to.dialect.default_header());
     match (&send.body, &live) {
         (Body::Kept(kept), _) => set_kept(&mut draft, to.dialect, kept),
-        (Body::Live(_), Some(message)) if message.dialect().name() == to.dialect.name() => {
+        (Body::Live(_), Some(message)) if same => {
             for n in message.fields().filter(|n| !OURS.has(*n)) {
                 draft.splice(message, n);
             }
         }
-        (Body::Live(_), Some(_)) => set_known(&mut draft, to.dialect, &scratch.fields),
-        (Body::Live(_), None) => return Err(Unsent::Unwritable),
+        (Body::Live(_), _) => set_known(&mut draft, to.dialect, &scratch.fields),
     }
     text.set(&mut draft, send, to);
     if let Some(pin) = &pin {
@@ -237,6 +253,13 @@ impl Texts {
         text
     }
 
+    /// The batch that the original was in; zeros where nobody named one.
+    fn name_batch(&mut self, batch: Option<[u8; 6]>) {
+        if let Some(batch) = batch {
+            self.original_pos[..6].copy_from_slice(&batch);
+        }
+    }
+
     fn set<'a>(&'a self, draft: &mut Draft<'a>, send: &'a Send, to: &Towards<'a>) {
         draft.set(4, &self.amount);
         if to.dialect.knows(7) {
@@ -276,6 +299,24 @@ impl Texts {
             }
         }
     }
+}
+
+/// The batch in the F61 of a terminal that has batches: that of the payment which its void or refund means.
+fn named_by_terminal(message: &Message<'_>) -> Option<[u8; 6]> {
+    if message.dialect().reversal() != ReversalStyle::F61Request {
+        return None;
+    }
+    let mut text = [0; 64];
+    let len = message.text(61, &mut text)?;
+    text[..len].first_chunk().copied()
+}
+
+/// A reversal means the kept request itself, whose batch stands in F60; a repeat means what the request named.
+fn batch_of_original(send: &Send, kept: &FieldSet) -> Option<[u8; 6]> {
+    if send.owed == Some(OwedKind::Reverse) {
+        return kept.get(60)?.get(2..8)?.try_into().ok();
+    }
+    kept.get(61)?.first_chunk().copied()
 }
 
 /// F52 under the participant's key. Without keys on either side it passes as it is; with a key on one side
@@ -320,28 +361,38 @@ fn set_known<'a>(draft: &mut Draft<'a>, dialect: &Dialect, fields: &'a FieldSet)
     }
 }
 
-/// Frame, encode, MAC. `out` is as before when it fails.
+/// Frame, encode, MAC; what only describes is left out where the dialect cannot hold it. `out` is as before when it
+/// fails.
 fn frame(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Result<(), ()> {
     let before = out.len();
-    let written = frame_inner(draft, to, out);
-    if written.is_err() {
+    // Each turn but the last takes a field out: there is one more turn than there are such fields.
+    for _ in 0..=DESCRIPTIVE.iter().count() {
+        let Err(fault) = frame_inner(draft, to, out) else { return Ok(()) };
         out[before..].zeroize();
         out.truncate(before);
+        match fault {
+            Some(n) if DESCRIPTIVE.has(n) => draft.unset(n),
+            _ => return Err(()),
+        }
     }
-    written
+    Err(())
 }
 
-fn frame_inner(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Result<(), ()> {
+/// Err: the field whose value the dialect cannot hold, if that is what is wrong.
+fn frame_inner(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Result<(), Option<u8>> {
     let mark = to.framing.begin(out);
     if to.mac.is_some() {
         draft.set(to.dialect.mac_field(), &[0; 8]);
     }
-    let encoded = to.dialect.encode(draft, out).map_err(|_| ())?;
+    let encoded = to.dialect.encode(draft, out).map_err(|error| match error {
+        EncodeError::Length { field, .. } | EncodeError::Content { field, .. } => Some(field),
+        _ => None,
+    })?;
     if let (Some(key), Some(place)) = (to.mac, &encoded.mac) {
         let mac = key.generate(&out[encoded.message.start..place.start]);
         to.dialect.set_mac(out, &encoded, &mac);
     }
-    to.framing.finish(out, mark).map_err(|_| ())
+    to.framing.finish(out, mark).map_err(|_| None)
 }
 
 /// Right-aligned decimal digits, zero filled; the highest digits are lost when it does not fit, which no
