@@ -34,11 +34,13 @@ pub(crate) struct Asked {
     pub(crate) currency: u16,
     pub(crate) pan: Option<Pan>,
     pub(crate) original: Named,
+    /// The second part of F60; zero without one.
+    pub(crate) batch: u32,
     /// The PIN block does not hold the test PIN.
     pub(crate) pin_wrong: bool,
 }
 
-/// The message that a reversal names.
+/// The message that a reversal names; of one that a void, completion, cancellation or refund names the batch alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Named {
     /// Without it (F61) any type is meant.
@@ -46,6 +48,8 @@ pub(crate) struct Named {
     pub(crate) stan: u32,
     /// Zero if it is not said.
     pub(crate) at: u32,
+    /// The batch in F61; zero if it is not said, and then any is meant.
+    pub(crate) batch: u32,
 }
 
 /// What to answer, and how it travels.
@@ -93,7 +97,7 @@ pub(crate) struct Books {
 /// F41 and F37.
 type Key = [u8; 20];
 
-/// One message, 88 bytes.
+/// One message, 96 bytes.
 struct Row {
     key: Key,
     before: u32,
@@ -101,6 +105,7 @@ struct Row {
     kind: Kind,
     stan: u32,
     at: u32,
+    batch: u32,
     asked: u64,
     booked: u64,
     /// Voided, completed or refunded so far.
@@ -263,7 +268,8 @@ impl Books {
             }
             _ => return Ok(NONE),
         };
-        let found = self.find(key, |row| wanted(row.kind) && row.state == RowState::Approved);
+        let named = |row: &Row| asked.original.is_in(row.batch);
+        let found = self.find(key, |row| wanted(row.kind) && row.state == RowState::Approved && named(row));
         let at = found.filter(|at| *at != own).ok_or(NOT_FOUND)?;
         let row = &self.rows[at];
         let left = row.booked.saturating_sub(row.used);
@@ -286,12 +292,13 @@ impl Books {
     }
 
     fn reverse(&mut self, asked: &Asked) -> Decided {
-        let Named { mti, stan, at } = asked.original;
+        let Named { mti, stan, at, .. } = asked.original;
         let key = key_of(asked, stan);
         let named = |row: &Row| {
             row.stan == stan
                 && mti.is_none_or(|mti| row.mti == mti.without_repeat().bcd() || row.mti == 0)
                 && (at == 0 || row.at == at || row.at == 0)
+                && asked.original.is_in(row.batch)
         };
         let held = self.find(&key, named).unwrap_or_else(|| {
             let mti = mti.map_or(0, |mti| mti.without_repeat().bcd());
@@ -343,6 +350,7 @@ impl Books {
             kind: Kind::Purchase,
             stan,
             at,
+            batch: 0,
             asked: 0,
             booked: 0,
             used: 0,
@@ -362,7 +370,11 @@ impl Books {
         let row = &mut self.rows[at];
         row.asked = asked.amount;
         row.currency = asked.currency;
-        if asked.kind != Kind::Reversal {
+        row.batch = asked.batch;
+        if asked.kind == Kind::Reversal {
+            // Its original has not come: it is known as it was named.
+            row.batch = asked.original.batch;
+        } else {
             row.kind = asked.kind;
         }
         if let Some(pan) = &asked.pan {
@@ -422,6 +434,13 @@ fn key_of(asked: &Asked, stan: u32) -> Key {
         None => key[14..].copy_from_slice(&digits::<6>(u64::from(stan))),
     }
     key
+}
+
+impl Named {
+    /// Whether a message of this batch can be meant.
+    fn is_in(self, batch: u32) -> bool {
+        self.batch == 0 || self.batch == batch
+    }
 }
 
 impl Decided {

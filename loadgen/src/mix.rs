@@ -1,7 +1,8 @@
 //! The mix: which kinds of payment terminals make, by weight.
 //!
-//! Some kinds need an earlier payment of the same terminal (a void, a refund, a completion, a reversal); without
-//! one a purchase or pre-authorization is made instead, so the shares made can differ from those asked for.
+//! Some kinds need an earlier payment of the same terminal (a void, a refund, a completion, a cancellation, a
+//! reversal); without one a purchase or pre-authorization is made instead, so the shares made can differ from those
+//! asked for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +23,10 @@ pub enum Act {
     PreAuth,
     /// A completion of the terminal's last pre-authorization.
     Completion,
+    /// A cancellation of the terminal's last pre-authorization.
+    PreAuthCancel,
+    /// A cancellation of the terminal's last completion.
+    CompletionCancel,
     /// A balance inquiry.
     Balance,
     /// A reversal of the terminal's last purchase, as when a customer walks away.
@@ -30,13 +35,15 @@ pub enum Act {
     Advice,
 }
 
-const NAMES: [(&str, Act); 9] = [
+const NAMES: [(&str, Act); 11] = [
     ("purchase", Act::Purchase),
     ("coupon", Act::Coupon),
     ("void", Act::Void),
     ("refund", Act::Refund),
     ("pre-auth", Act::PreAuth),
     ("completion", Act::Completion),
+    ("pre-auth-cancel", Act::PreAuthCancel),
+    ("completion-cancel", Act::CompletionCancel),
     ("balance", Act::Balance),
     ("reversal", Act::Reversal),
     ("advice", Act::Advice),
@@ -140,6 +147,8 @@ impl Act {
             Act::Refund => Kind::Refund,
             Act::PreAuth => Kind::PreAuthorization,
             Act::Completion => Kind::Completion,
+            Act::PreAuthCancel => Kind::PreAuthCancel,
+            Act::CompletionCancel => Kind::CompletionCancel,
             Act::Balance => Kind::Balance,
             Act::Reversal => Kind::Reversal,
             Act::Advice => Kind::PurchaseAdvice,

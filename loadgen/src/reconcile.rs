@@ -1,6 +1,6 @@
 //! Reconciliation: do terminals and issuers agree, to the fen?
 //!
-//! A payment is known by F41 and F37. Under it, sales, completions, voids, refunds and holds are compared
+//! A payment is known by F41 and F37. Under it, sales, completions, voids, refunds, holds and releases are compared
 //! class by class, so that a missing sale and a missing void cannot hide each other. Pure; never corrects anything.
 
 use crate::ledger::{Card, Entry, Ledger, Side, State};
@@ -26,6 +26,8 @@ pub enum Class {
     Refund,
     /// An amount held; no money.
     Hold,
+    /// A held amount given free; no money.
+    Release,
 }
 
 /// What is wrong with a payment.
@@ -166,7 +168,7 @@ impl Reconciliation {
         let Some(reason) = judge(movement, told, booked, attempts, known_to_terminals) else { return };
         let difference = told.amount.abs_diff(booked.amount);
         match first.class {
-            Class::Hold => self.unaccounted_holds_fen += difference,
+            Class::Hold | Class::Release => self.unaccounted_holds_fen += difference,
             _ => self.unaccounted_fen += difference,
         }
         self.duplicates += u64::from(reason == Reason::BookedTwice);
@@ -226,7 +228,7 @@ impl Class {
         match self {
             Class::Sale | Class::Completion => 1,
             Class::Void | Class::Refund => -1,
-            Class::Hold => 0,
+            Class::Hold | Class::Release => 0,
         }
     }
 }
@@ -239,6 +241,7 @@ pub(crate) fn class_of(kind: Kind) -> Option<Class> {
         Kind::Void | Kind::CompletionCancel => Some(Class::Void),
         Kind::Refund => Some(Class::Refund),
         Kind::Authorization | Kind::PreAuthorization | Kind::AuthorizationAdvice => Some(Class::Hold),
+        Kind::PreAuthCancel => Some(Class::Release),
         _ => None,
     }
 }

@@ -97,9 +97,10 @@ struct Terminal {
     reversal_reason: [u8; 2],
     due_ns: u64,
     sent_ns: u64,
-    /// The last purchase that still stands, and the last pre-authorization.
+    /// The last purchase that still stands, the last pre-authorization, and the last completion of one.
     sale: u32,
     hold: u32,
+    completion: u32,
 }
 
 /// ```text
@@ -116,6 +117,9 @@ enum Phase {
 }
 
 const NONE: u32 = u32::MAX;
+
+/// Idle terminals that are looked at for one that has what an act builds on.
+const RECENT_MAX: usize = 64;
 
 /// Trace numbers have six digits; 0 is not used.
 const STAN_MAX: u32 = 999_999;
@@ -140,6 +144,7 @@ impl Terminals {
             sent_ns: 0,
             sale: NONE,
             hold: NONE,
+            completion: NONE,
         };
         Terminals {
             random: StdRng::seed_from_u64(plan.seed),
@@ -189,11 +194,12 @@ impl Terminals {
         if !self.accepting {
             return true;
         }
-        let Some(terminal) = self.idle.pop_front() else {
+        let act = self.draw();
+        let Some(terminal) = self.idle_for(act) else {
             self.metrics.skipped += 1;
             return false;
         };
-        self.begin(terminal, due_ns, now_ns);
+        self.begin(terminal, act, due_ns, now_ns);
         true
     }
 
@@ -287,15 +293,32 @@ impl Terminals {
 
     fn begin_if_open(&mut self, terminal: u32, now_ns: u64) {
         if self.accepting && now_ns < self.plan.end_ns {
-            self.begin(terminal, now_ns, now_ns);
+            let act = self.draw();
+            self.begin(terminal, act, now_ns, now_ns);
         }
     }
 
-    fn begin(&mut self, at: u32, due_ns: u64, now_ns: u64) {
+    fn draw(&mut self) -> Act {
+        let draw = self.random.random();
+        self.plan.mix.pick(draw)
+    }
+
+    /// An idle terminal for this act: of those that were busy last one that has what it builds on, so that also many
+    /// terminals in a short run get so far; else the one that is idle longest.
+    fn idle_for(&mut self, act: Act) -> Option<u32> {
+        let recent = self.idle.len().saturating_sub(RECENT_MAX)..self.idle.len();
+        let mut ready =
+            recent.rev().filter(|at| builds_on_earlier(act) && self.possible(self.idle[*at], act) == act);
+        match ready.next() {
+            Some(at) => self.idle.remove(at),
+            None => self.idle.pop_front(),
+        }
+    }
+
+    fn begin(&mut self, at: u32, act: Act, due_ns: u64, now_ns: u64) {
         self.under_way += 1;
         self.metrics.begun += 1;
-        let draw = self.random.random();
-        let act = self.possible(at, self.plan.mix.pick(draw));
+        let act = self.possible(at, act);
         let terminal = &mut self.terminals[at as usize];
         terminal.due_ns = due_ns;
         terminal.sent = 0;
@@ -323,7 +346,8 @@ impl Terminals {
             // A void or refund leaves the sale; a purchase replaces it. An advice is voided at once, too.
             Act::Void | Act::Refund | Act::Reversal if sale.is_none() => Act::Purchase,
             Act::Refund if sale.is_some_and(|sale| sale.told < 2) => Act::Purchase,
-            Act::Completion if terminal.hold == NONE => Act::PreAuth,
+            Act::CompletionCancel if terminal.completion == NONE => self.possible(at, Act::Completion),
+            Act::Completion | Act::PreAuthCancel if terminal.hold == NONE => Act::PreAuth,
             act => act,
         }
     }
@@ -459,6 +483,19 @@ impl Terminal {
     }
 }
 
+/// Acts that need an earlier payment of the same terminal.
+fn builds_on_earlier(act: Act) -> bool {
+    matches!(
+        act,
+        Act::Void
+            | Act::Refund
+            | Act::Reversal
+            | Act::Completion
+            | Act::PreAuthCancel
+            | Act::CompletionCancel
+    )
+}
+
 /// Keeps or drops what later operations of the terminal may build on.
 fn remember(terminal: &mut Terminal, operation: &Operation) {
     let approved = operation.state == State::Approved;
@@ -467,7 +504,12 @@ fn remember(terminal: &mut Terminal, operation: &Operation) {
         Kind::PreAuthorization if approved => terminal.hold = terminal.operation,
         // Whether it stands or not, nothing more is done to that payment: what it builds on may be used up.
         Kind::Void | Kind::Refund => terminal.sale = NONE,
-        Kind::Completion => terminal.hold = NONE,
+        Kind::Completion => {
+            terminal.hold = NONE;
+            terminal.completion = if approved { terminal.operation } else { NONE };
+        }
+        Kind::PreAuthCancel => terminal.hold = NONE,
+        Kind::CompletionCancel => terminal.completion = NONE,
         _ => {}
     }
 }
@@ -475,7 +517,8 @@ fn remember(terminal: &mut Terminal, operation: &Operation) {
 fn earlier(terminal: &Terminal, act: Act) -> u32 {
     match act {
         Act::Void | Act::Refund => terminal.sale,
-        Act::Completion => terminal.hold,
+        Act::Completion | Act::PreAuthCancel => terminal.hold,
+        Act::CompletionCancel => terminal.completion,
         _ => NONE,
     }
 }
@@ -488,7 +531,8 @@ fn earlier_of<'a>(
 ) -> Option<&'a Operation> {
     let at = match operation.kind {
         Kind::Void | Kind::Refund => terminal.sale,
-        Kind::Completion => terminal.hold,
+        Kind::Completion | Kind::PreAuthCancel => terminal.hold,
+        Kind::CompletionCancel => terminal.completion,
         _ => NONE,
     };
     operations.get(at as usize)

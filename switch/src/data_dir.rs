@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -121,9 +121,9 @@ fn check_mode(folder: &Path, mode: u32, guard: Guard) -> Result<(), DataDirError
 /// Makes a folder, and those above it, for this user alone; one that is there stays as it is.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When it cannot be made, or its entry in the folder above not be made durable.
 pub fn make_folder(folder: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
+    crate::journal::disk::make_folder(folder, FOLDER_MODE)
 }
 
 fn write_private(path: &Path, text: &str) -> io::Result<()> {

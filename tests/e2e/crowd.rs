@@ -13,8 +13,9 @@ use yika_tests::setup::dialect;
 const CARD: &str = "4111111111111111";
 /// What an idle terminal may cost the switch: its machine and its task, and no buffer.
 const IDLE_BYTES_MAX: u64 = 6 * 1024;
-/// What one that never reads may cost: `session_out_max` is 4 MiB, and buffers grow by doubling.
-const SLOW_KIB_MAX: u64 = 32 * 1024;
+/// What one that never reads may cost: `session_out_max` is 4 MiB, buffers grow by doubling, and the allocator gives
+/// memory back in large parts and late. Far below what was sent.
+const SLOW_KIB_MAX: u64 = 48 * 1024;
 
 #[test]
 fn p9_ten_thousand_idle_terminals_cost_little() {

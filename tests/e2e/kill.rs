@@ -67,8 +67,13 @@ fn start(city: &City, dialect: &str) -> RunHandle {
     config.load = Load::Closed { outstanding: 4 };
     config.duration = Duration::from_secs(600);
     let mix = match dialect {
-        "pos-bcd" => "purchase=90,void=4,refund=3,reversal=3",
-        _ => "purchase=75,coupon=8,void=3,refund=3,pre-auth=3,completion=3,reversal=3,advice=2",
+        "pos-bcd" => {
+            "purchase=83,void=4,refund=3,pre-auth=3,completion=2,pre-auth-cancel=1,completion-cancel=1,reversal=3"
+        }
+        _ => {
+            "purchase=71,coupon=8,void=3,refund=3,pre-auth=4,completion=3,pre-auth-cancel=1,completion-cancel=2,\
+             reversal=3,advice=2"
+        }
     };
     config.mix = mix.parse().unwrap();
     let (answer_timeout, retry_pause) = (Duration::from_millis(1500), Duration::from_millis(200));

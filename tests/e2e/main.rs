@@ -15,4 +15,5 @@ mod operator;
 mod peer;
 mod running;
 mod secrets;
+mod start;
 mod tools;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use yika_codec::{Dialect, FieldSet, ReversalStyle};
@@ -52,6 +52,11 @@ impl Peer {
     pub(crate) fn sends_bytes(&mut self, bytes: &[u8]) {
         // A connection that is gone is noticed by whoever listens next.
         let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends nothing more; it still listens.
+    pub(crate) fn has_said_all(&mut self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// The next message.

@@ -35,6 +35,8 @@ pub struct World {
     pub config: Config,
     pub disk: FaultyDisk,
     pub now: Now,
+    /// How far the system clock was set back.
+    pub clock_back_ms: u64,
     pub alarms: Vec<Alarm>,
     /// The journal commits by itself on every step; switch off to hold a commit back.
     pub commits: bool,
@@ -80,6 +82,7 @@ impl World {
             config,
             disk,
             now,
+            clock_back_ms: 0,
             alarms: Vec::new(),
             commits: true,
             driver,
@@ -189,7 +192,7 @@ impl World {
         while self.now.mono_us < until {
             let step = (until - self.now.mono_us).min(5000);
             self.now.mono_us += step;
-            self.now.wall_ms = BEGINNING_MS + self.now.mono_us / 1000;
+            self.now.wall_ms = BEGINNING_MS + self.now.mono_us / 1000 - self.clock_back_ms;
             self.step();
         }
     }

@@ -18,6 +18,7 @@ fn purchase(stan: u32, amount: u64) -> Asked {
         currency: 156,
         pan: Pan::new(b"4111110000000018"),
         original: Named::default(),
+        batch: 0,
         pin_wrong: false,
     }
 }
@@ -27,7 +28,7 @@ fn repeat(of: &Asked) -> Asked {
 }
 
 fn reversal(of: &Asked) -> Asked {
-    let original = Named { mti: Some(of.mti), stan: of.stan, at: of.at };
+    let original = Named { mti: Some(of.mti), stan: of.stan, at: of.at, batch: 0 };
     Asked { kind: Kind::Reversal, mti: Mti::new(0x0420), stan: of.stan + 1, original, ..of.clone() }
 }
 
@@ -66,7 +67,7 @@ fn a_reversal_undoes_once_and_is_answered_again() {
     }
     assert!(standing(&books).is_empty());
     assert_eq!(books.counts.reversed, 1);
-    let by_f61 = Asked { original: Named { mti: None, stan: 1, at: 0 }, ..reversal(&asked) };
+    let by_f61 = Asked { original: Named { stan: 1, ..Named::default() }, ..reversal(&asked) };
     assert_eq!(books.handle(&by_f61).code, Code::APPROVED);
 }
 
@@ -80,7 +81,7 @@ fn a_reversal_that_comes_first_is_remembered() {
     assert_eq!(books.handle(&repeat(&asked)).code, INVALID);
     assert!(standing(&books).is_empty());
     assert_eq!(books.counts.reversed_before, 2);
-    let by_f61 = Asked { original: Named { mti: None, stan: 7, at: 0 }, ..reversal(&asked) };
+    let by_f61 = Asked { original: Named { stan: 7, ..Named::default() }, ..reversal(&asked) };
     books.handle(&by_f61);
     assert_eq!(books.handle(&purchase(7, 500)).code, INVALID);
 }
@@ -165,4 +166,38 @@ fn without_a_reference_a_reversal_finds_its_original_by_trace_number() {
     books.handle(&asked);
     assert_eq!(books.handle(&reversal(&asked)).code, Code::APPROVED);
     assert!(standing(&books).is_empty());
+}
+
+#[test]
+fn a_hold_is_cancelled_once_and_a_completion_too() {
+    let mut books = books("");
+    let hold = Asked { kind: Kind::PreAuthorization, mti: Mti::new(0x0100), ..purchase(1, 100) };
+    books.handle(&hold);
+    let cancel = |stan| Asked { stan, ..follow_up(&hold, Kind::PreAuthCancel, 0x0100, 100) };
+    assert_eq!(books.handle(&cancel(10)).code, Code::APPROVED);
+    assert_eq!(books.handle(&cancel(11)).code, OTHER_AMOUNT);
+    let completion = |stan| Asked { stan, ..follow_up(&hold, Kind::Completion, 0x0200, 100) };
+    assert_eq!(books.handle(&completion(12)).code, OTHER_AMOUNT, "nothing is held any more");
+    books.handle(&reversal(&cancel(10)));
+    assert_eq!(books.handle(&completion(13)).code, Code::APPROVED, "the cancellation did not stand");
+    let undo = |stan| Asked { stan, ..follow_up(&hold, Kind::CompletionCancel, 0x0200, 100) };
+    assert_eq!(books.handle(&undo(14)).code, Code::APPROVED);
+    assert_eq!(books.handle(&undo(15)).code, OTHER_AMOUNT);
+}
+
+#[test]
+fn an_original_named_in_another_batch_is_not_found() {
+    let mut books = books("");
+    let sale = Asked { batch: 7, ..purchase(1, 500) };
+    books.handle(&sale);
+    let named = |batch| Named { batch, ..Named::default() };
+    let void =
+        |stan, batch| Asked { stan, original: named(batch), ..follow_up(&sale, Kind::Void, 0x0200, 500) };
+    assert_eq!(books.handle(&void(10, 8)).code, NOT_FOUND);
+    assert_eq!(books.handle(&void(11, 7)).code, Code::APPROVED);
+    let reversal = |batch| Asked { original: Named { stan: 11, ..named(batch) }, ..reversal(&void(11, 7)) };
+    assert_eq!(books.handle(&reversal(8)).code, NOT_FOUND);
+    assert_eq!(standing(&books).len(), 2, "nothing was undone");
+    assert_eq!(books.handle(&reversal(7)).code, Code::APPROVED);
+    assert_eq!(books.handle(&void(12, 0)).code, Code::APPROVED, "no batch is said: any is meant");
 }

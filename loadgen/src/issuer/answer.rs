@@ -6,7 +6,7 @@ use crate::cards::TEST_PIN;
 use crate::clock::digits;
 use crate::script::Delivery;
 use crate::wire::Wire;
-use yika_codec::{Code, Draft, Kind, Message, Mti};
+use yika_codec::{Code, Draft, Kind, Message, Mti, ReversalStyle};
 use yika_keystore::{EncryptedPin, PinFormat, PinKey, matches_test_pin};
 
 /// What an answer takes over from its request, as it stands there.
@@ -34,7 +34,12 @@ pub(super) fn asked(message: &Message<'_>, kind: Kind, pin: PinFound) -> Option<
         amount: message.number(4).unwrap_or(0),
         currency: message.number(49).and_then(|code| u16::try_from(code).ok()).unwrap_or(156),
         pan: message.pan(),
-        original: if kind == Kind::Reversal { named(message, stan) } else { Named::default() },
+        original: if kind == Kind::Reversal {
+            named(message, stan)
+        } else {
+            Named { batch: named_batch(message), ..Named::default() }
+        },
+        batch: own_batch(message),
         pin_wrong: pin == PinFound::Wrong,
     })
 }
@@ -68,11 +73,32 @@ fn named(message: &Message<'_>, own_stan: u32) -> Named {
     if let Some(original) = message.digits::<42>(90) {
         let mti = original.first_chunk().and_then(|digits| Mti::from_digits(*digits));
         let stan = number(original.get(4..10)).unwrap_or(own_stan);
-        return Named { mti, stan, at: number(original.get(10..20)).unwrap_or(0) };
+        let at = number(original.get(10..20)).unwrap_or(0);
+        return Named { mti, stan, at, batch: named_batch(message) };
     }
     let mut text = [0; 29];
     let original = message.text(61, &mut text).and_then(|len| number(text.get(..len)?.get(6..12)));
-    Named { mti: None, stan: original.unwrap_or(own_stan), at: 0 }
+    Named { mti: None, stan: original.unwrap_or(own_stan), at: 0, batch: named_batch(message) }
+}
+
+/// The batch in F61 (batch 6, trace 6, date 4); zero without one.
+fn named_batch(message: &Message<'_>) -> u32 {
+    batch(message, 61, 0)
+}
+
+/// The batch in F60 (type 2, batch 6, network code 3); zero without one.
+fn own_batch(message: &Message<'_>) -> u32 {
+    batch(message, 60, 2)
+}
+
+/// Six digits at a place in a field of dialects whose reversals name their original by F61; zero without them.
+fn batch(message: &Message<'_>, field: u8, at: usize) -> u32 {
+    if message.dialect().reversal() != ReversalStyle::F61Request {
+        return 0;
+    }
+    let mut text = [0; 29];
+    let digits = message.text(field, &mut text).and_then(|len| text.get(..len)?.get(at..at + 6));
+    digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()).unwrap_or(0)
 }
 
 /// Appends the answer, in whatever state the script wants it to arrive.

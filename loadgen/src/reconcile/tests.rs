@@ -119,6 +119,18 @@ fn a_hold_is_compared_and_is_no_money() {
 }
 
 #[test]
+fn a_bank_that_ignores_a_cancelled_hold_is_found() {
+    let hold = || entry("R1", Kind::PreAuthorization, 300, State::Approved);
+    let told = || vec![hold(), entry("R1", Kind::PreAuthCancel, 300, State::Approved)];
+    let result = reconcile(&terminals(told()), &[bank(vec![hold()])]);
+    assert!(!result.balanced, "{result}");
+    let found = &result.mismatches[0];
+    assert_eq!((found.class, found.reason), (Class::Release, Reason::MissingAtIssuer));
+    assert_eq!((result.unaccounted_fen, result.unaccounted_holds_fen), (0, 300));
+    assert!(reconcile(&terminals(told()), &[bank(told())]).balanced);
+}
+
+#[test]
 fn the_same_reference_at_two_terminals_is_two_payments() {
     let mut other = sale("R1", 100, State::Approved);
     other.terminal = Text::new("LG000002");

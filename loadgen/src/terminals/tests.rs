@@ -29,6 +29,10 @@ impl Sent {
 
 impl Bench {
     fn new(dialect: &str, act: Act) -> Bench {
+        Bench::with(dialect, Mix::only(act), 1)
+    }
+
+    fn with(dialect: &str, mix: Mix, terminals: u32) -> Bench {
         let wire = Wire::named(dialect, None, None).unwrap();
         let composer = Composer {
             wire: wire.clone(),
@@ -38,14 +42,14 @@ impl Bench {
         };
         let terminals = Terminals::new(Plan {
             composer,
-            mix: Mix::only(act),
+            mix,
             policy: Policy {
                 answer_timeout: Duration::from_millis(100),
                 repeats: 2,
                 retry_pause: Duration::from_millis(30),
             },
             connections: 1,
-            terminals: 1,
+            terminals,
             closed: false,
             sign_on: false,
             amount_min: 1000,
@@ -233,4 +237,42 @@ fn answers_that_belong_to_nothing_are_told_apart() {
     bench.answer(&sent, "00", &[]);
     assert_eq!(bench.terminals.metrics.late_or_second, 1);
     assert_eq!(bench.last_entry().state, State::Approved);
+}
+
+#[test]
+fn a_cancellation_builds_on_its_hold_or_its_completion() {
+    for dialect in ["iso87-ascii", "pos-bcd"] {
+        let mut bench = Bench::new(dialect, Act::PreAuthCancel);
+        let hold = bench.begin();
+        assert_eq!(hold.mti, Mti::new(0x0100), "nothing is held yet");
+        bench.answer(&hold, "00", &[(38, "A00001")]);
+        let cancel = bench.begin();
+        assert_eq!((cancel.mti, cancel.field(3), cancel.field(38)), (Mti::new(0x0100), "200000", "A00001"));
+        assert_eq!((cancel.field(37), cancel.field(4)), (hold.field(37), hold.field(4)));
+        bench.answer(&cancel, "00", &[]);
+        assert_eq!(bench.last_entry().kind, Kind::PreAuthCancel);
+        assert_eq!(bench.begin().field(3), hold.field(3), "it is cancelled once");
+
+        let mut bench = Bench::new(dialect, Act::CompletionCancel);
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            let one = bench.begin();
+            bench.answer(&one, "00", &[(38, "A00002")]);
+            sent.push((one.mti.bcd(), one.field(3).starts_with("20")));
+        }
+        assert_eq!(sent, [(0x0100, false), (0x0200, false), (0x0200, true)], "{dialect}");
+        assert_eq!(bench.last_entry().kind, Kind::CompletionCancel);
+    }
+}
+
+#[test]
+fn many_terminals_in_a_short_run_get_as_far_as_follow_ups() {
+    let mut bench = Bench::with("iso87-ascii", "purchase=50,void=50".parse().unwrap(), 1000);
+    for _ in 0..100 {
+        let sent = bench.begin();
+        bench.answer(&sent, "00", &[]);
+    }
+    let entries = bench.terminals.ledger("").entries;
+    let voids = entries.iter().filter(|entry| entry.kind == Kind::Void).count();
+    assert!(voids > 30, "{voids} of a hundred are voids");
 }

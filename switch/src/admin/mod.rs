@@ -219,7 +219,7 @@ pub fn log_alarm(alarm: &Alarm) {
         Alarm::DateClosed { date } => tracing::info!(%date, "business date closed"),
         Alarm::ClockBack { by_ms } => tracing::warn!(
             by_ms,
-            "the system clock was set back; time stands still here until it catches up. Check time synchronisation"
+            "the system clock was set back; time runs at half speed here until it catches up. Check time synchronisation"
         ),
         Alarm::ClockAhead { by_ms } => tracing::warn!(
             by_ms,

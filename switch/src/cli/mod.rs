@@ -11,7 +11,7 @@ mod saf;
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
-use crate::net::{ServeError, Stop, serve};
+use crate::net::{ClockJudge, ServeError, Stop, serve};
 use clap::{Args, Parser, Subcommand};
 use out::{Out, complain};
 use panics::OnPanic;
@@ -44,6 +44,9 @@ enum Command {
         /// Use this data folder instead of the one in the configuration
         #[arg(long)]
         data: Option<PathBuf>,
+        /// Start although the system clock is more than a year ahead of the journal
+        #[arg(long)]
+        accept_clock: bool,
     },
     /// Read a configuration, say what it means, or everything that is wrong with it
     Check {
@@ -187,6 +190,7 @@ impl CliError {
             CliError::Serve(
                 ServeError::Key(_)
                 | ServeError::Debts { .. }
+                | ServeError::Clock { .. }
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,
             CliError::Demo(DemoError::Tmpfs { .. }) => 2,
@@ -223,12 +227,13 @@ pub fn run() -> ExitCode {
 
 fn carry_out(command: Command) -> Result<ExitCode, CliError> {
     match command {
-        Command::Serve { config, data } => {
+        Command::Serve { config, data, accept_clock } => {
             let mut config = load(&config)?;
             if let Some(data) = data {
                 config.data_dir = data;
             }
-            serve_until_stopped(&config)
+            let clock = if accept_clock { ClockJudge::Accept } else { ClockJudge::Refuse };
+            serve_until_stopped(&config, clock)
         }
         Command::Check { config } => {
             let config = load(&config)?;
@@ -269,7 +274,8 @@ fn print(command: impl FnOnce(&mut Out) -> Result<(), CliError>) -> Result<ExitC
     done.and(finished).map(|()| ExitCode::SUCCESS)
 }
 
-fn serve_until_stopped(config: &Config) -> Result<ExitCode, CliError> {
+fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, CliError> {
+    leave_no_dump();
     // Whatever is made from here on belongs to this user alone, also before its own mode is set.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let keystore = Arc::new(keys::open(config)?);
@@ -281,13 +287,24 @@ fn serve_until_stopped(config: &Config) -> Result<ExitCode, CliError> {
     for what in config.unprotected() {
         tracing::warn!("NO MAC: {what}; never with real money");
     }
-    match serve(config, keystore)? {
+    match serve(config, keystore, clock)? {
         Stop::Drained => tracing::info!("drained and stopped; nothing was in flight"),
         Stop::AtOnce { in_flight } => {
             tracing::warn!(in_flight, "stopped at once; what was in flight is reversed at the next start");
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Keys and cards are in this process's memory: no core dump of it is made, and no other process of its user may look
+/// into it.
+fn leave_no_dump() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let refused = setrlimit(Resource::Core, none).and(set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = refused {
+        tracing::warn!(%error, "core dumps cannot be switched off: a crash may write keys and cards to disk");
+    }
 }
 
 impl Place {

@@ -75,8 +75,8 @@ impl City {
         let wire = Wire::named("iso87-ascii", None, Some(mac(ACQUIRER_MAC)?))
             .map_err(|e| DemoError::Config(e.to_string()))?;
         let mut config = RunConfig::new(self.listener, wire);
-        let mix =
-            "purchase=80,coupon=5,void=2,refund=2,pre-auth=3,completion=3,balance=2,reversal=2,advice=1";
+        let mix = "purchase=76,coupon=5,void=2,refund=2,pre-auth=4,completion=3,pre-auth-cancel=1,completion-cancel=2,balance=2,\
+             reversal=2,advice=1";
         config.mix = mix.parse::<Mix>().map_err(|e| DemoError::Config(e.to_string()))?;
         // As many terminals as are busy while the switch restarts: each waits for its own answer.
         let terminals = options.rate.saturating_mul(8).clamp(100, 500_000);

@@ -3,7 +3,13 @@
 
 use crate::core::effect::SendOf;
 use std::collections::VecDeque;
-use zeroize::Zeroize;
+
+/// Overwrites what a buffer held of cards and tracks, at the speed of a plain fill: these bytes are many.
+pub fn wipe(bytes: &mut [u8]) {
+    bytes.fill(0);
+    // Whoever optimises must take the zeros for read, or the fill would be dropped.
+    std::hint::black_box(bytes);
+}
 
 /// The beginning of a frame whose end has not come. Empty, and without memory, most of the time.
 #[derive(Default)]
@@ -28,9 +34,15 @@ impl InBuf {
         } else if used > 0 {
             // A fresh copy of what is left: no memory of a long frame stays, and nothing of it unwiped.
             let left = self.rest[used..].to_vec();
-            self.rest.zeroize();
+            wipe(&mut self.rest);
             self.rest = left;
         }
+    }
+}
+
+impl Drop for InBuf {
+    fn drop(&mut self) {
+        wipe(&mut self.rest);
     }
 }
 
@@ -83,7 +95,7 @@ impl OutBuf {
         }
         if self.taken > KEPT_BYTES && self.taken > self.bytes.len() / 2 {
             // A peer that never lets the buffer run empty must not keep all that was ever sent.
-            self.bytes[..self.taken].zeroize();
+            wipe(&mut self.bytes[..self.taken]);
             self.bytes.drain(..self.taken);
             self.base = position;
             self.taken = 0;
@@ -91,6 +103,7 @@ impl OutBuf {
         if self.is_empty() {
             self.base = position;
             self.taken = 0;
+            wipe(&mut self.bytes);
             self.bytes.clear();
             if self.bytes.capacity() > KEPT_BYTES {
                 self.bytes = Vec::new();
@@ -105,6 +118,12 @@ impl OutBuf {
             fate(of, start < position);
         }
         *self = OutBuf::default();
+    }
+}
+
+impl Drop for OutBuf {
+    fn drop(&mut self) {
+        wipe(&mut self.bytes);
     }
 }
 
@@ -129,6 +148,13 @@ mod tests {
         assert!(input.rest.capacity() < 100);
         input.keep(b"x", 3);
         assert_eq!(input.rest.capacity(), 0, "an idle connection holds nothing");
+    }
+
+    #[test]
+    fn what_was_read_or_written_is_overwritten() {
+        let mut bytes = *b"4111111111111111=2912";
+        wipe(&mut bytes[..16]);
+        assert_eq!(&bytes, b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0=2912");
     }
 
     #[test]

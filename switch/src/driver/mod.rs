@@ -4,6 +4,7 @@
 //! same code runs under tokio, in the tests and in a simulator.
 
 pub mod buffer;
+mod clock;
 pub mod facts;
 pub mod line;
 pub mod messages;
@@ -18,6 +19,7 @@ use crate::core::effect::{Alarm, Effect, Event};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
 use crate::journal::{Journal, JournalSize, Released};
+use clock::WallClock;
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
 use messages::Messages;
 use rim::{Keys, Rim};
@@ -51,12 +53,8 @@ pub struct Driver {
     scratch: Scratch,
     last_tick_us: u64,
     last_idle_us: u64,
-    wall_ms: u64,
-    /// The monotonic clock when `wall_ms` last moved.
-    wall_moved_us: u64,
+    clock: WallClock,
     draining: bool,
-    /// The system clock is behind ours, and that was told.
-    clock_is_back: bool,
     pub counts: Counts,
     pub latency: Latency,
 }
@@ -122,8 +120,6 @@ pub const LATENCY_BOUNDS_US: [u64; 14] = [
 const TICK_US: u64 = 2_000;
 /// Idle sessions are looked for this often: there may be very many.
 const IDLE_CHECK_US: u64 = 1_000_000;
-/// A clock that is moved ahead by more than this at once is told of.
-const CLOCK_AHEAD_MS: u64 = 10_000;
 /// Events of one batch: bounds a turn, and with it the wait of whoever came in meanwhile.
 const EVENTS_MAX: usize = 1024;
 
@@ -147,7 +143,7 @@ impl Driver {
         let tokens = keys.store().tokenizer();
         let mut driver = Driver {
             messages: Messages::new(rim.bounds.message_bytes_max),
-            wall_ms: core.durable.wall_ms.max(now.wall_ms),
+            clock: WallClock::new(core.durable.wall_ms, now),
             core,
             journal,
             size,
@@ -167,9 +163,7 @@ impl Driver {
             scratch: Scratch::default(),
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
-            wall_moved_us: now.mono_us,
             draining: false,
-            clock_is_back: false,
             counts: Counts::default(),
             latency: Latency { counts: [0; LATENCY_BOUNDS_US.len() + 1], sum_us: 0 },
         };
@@ -278,6 +272,12 @@ impl Driver {
     pub fn session_wants_read(&self, id: SessionId) -> bool {
         let bound = self.rim.bounds.session_inflight_max;
         self.session(id).is_some_and(|session| !session.closing && session.inflight < bound)
+    }
+
+    /// Whether something is still to be said to the session: a request in flight, or bytes not written yet.
+    pub fn session_is_owed(&self, id: SessionId) -> bool {
+        self.session(id)
+            .is_some_and(|session| !session.closing && (session.inflight > 0 || !session.out.is_empty()))
     }
 
     pub fn session_pending(&self, id: SessionId) -> &[u8] {
@@ -397,22 +397,11 @@ impl Driver {
         self.sessions.get(id.slot as usize)?.as_ref().filter(|session| session.id == id)
     }
 
-    /// Batches carry wall time that never runs backwards; a clock set back is told, not followed. One that jumps
-    /// ahead is told and followed: nothing here could know better.
+    /// `now` with the wall time that batches carry.
     fn wall_forward(&mut self, now: Now) -> Now {
-        if now.wall_ms >= self.wall_ms {
-            let passed_ms = now.mono_us.saturating_sub(self.wall_moved_us) / 1000;
-            let ahead_ms = (now.wall_ms - self.wall_ms).saturating_sub(passed_ms);
-            if ahead_ms > CLOCK_AHEAD_MS {
-                self.outputs.push(Output::Alarm(Alarm::ClockAhead { by_ms: ahead_ms }));
-            }
-            (self.wall_ms, self.wall_moved_us) = (now.wall_ms, now.mono_us);
-            self.clock_is_back = false;
-        } else if self.wall_ms - now.wall_ms > 1000 && !self.clock_is_back {
-            self.clock_is_back = true;
-            self.outputs.push(Output::Alarm(Alarm::ClockBack { by_ms: self.wall_ms - now.wall_ms }));
-        }
-        Now { wall_ms: self.wall_ms, ..now }
+        let (now, alarm) = self.clock.forward(now);
+        self.outputs.extend(alarm.map(Output::Alarm));
+        now
     }
 
     fn with_line<R>(

@@ -43,9 +43,9 @@ impl FileDisk {
     /// Creates the folder when it is missing, for this user alone, as all files in it.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be made, or its entry in the folder above not be made durable.
     pub fn create_in(folder: &Path) -> io::Result<FileDisk> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_folder(folder, 0o700)?;
         Ok(FileDisk { folder: folder.to_owned(), open: RwLock::default(), writable: true })
     }
 
@@ -81,6 +81,40 @@ impl FileDisk {
     fn sync_folder(&self) -> io::Result<()> {
         File::open(&self.folder)?.sync_all()
     }
+}
+
+/// Makes a folder, and those above it, with this mode; one that is there stays as it is. Its entry in the folder above
+/// is durable when this returns: a synced file in a folder whose own name is lost would be lost with it.
+///
+/// # Errors
+/// When it cannot be made or synced.
+pub fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    let entries = entries_to_sync(folder);
+    std::fs::DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+    for (above, is_new) in entries {
+        match File::open(&above).and_then(|above| above.sync_all()) {
+            // The owner of a folder that was there has made it, and may keep us from reading beside it.
+            Err(e) if !is_new && e.kind() == io::ErrorKind::PermissionDenied => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// The folders whose entries name `folder` and each missing one above it, and whether that entry is to be made.
+fn entries_to_sync(folder: &Path) -> Vec<(PathBuf, bool)> {
+    let mut entries = Vec::new();
+    for own in folder.ancestors() {
+        let Some(above) = own.parent() else { break };
+        let is_new = !own.exists();
+        // One made by a start that died before its sync is there, too: the last step is always synced.
+        if !is_new && !entries.is_empty() {
+            break;
+        }
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        entries.push((above.to_owned(), is_new));
+    }
+    entries
 }
 
 /// `segment-00000007.yj`
@@ -166,6 +200,17 @@ impl Disk for FileDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_entry_of_each_folder_that_is_made_is_synced_and_of_one_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (top, a) = (folder.path(), folder.path().join("a"));
+        let wanted = [(a.clone(), true), (top.to_owned(), true)];
+        assert_eq!(entries_to_sync(&a.join("journal")), wanted);
+        make_folder(&a.join("journal"), 0o700).unwrap();
+        assert_eq!(entries_to_sync(&a.join("journal")), [(a, false)]);
+        assert_eq!(entries_to_sync(Path::new("missing-here")), [(PathBuf::from("."), true)]);
+    }
 
     #[test]
     fn many_segments_hold_few_files_open_and_all_are_read() {

@@ -2,6 +2,7 @@
 
 use super::serve::Shared;
 use crate::core::ids::{LineId, SessionId};
+use crate::driver::buffer::wipe;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -9,6 +10,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Which machine of the driver a socket feeds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Connection {
     pub(super) closing: Cell<bool>,
     /// Not read until some of its requests are answered.
     pub(super) paused: Cell<bool>,
+    /// The peer sends nothing more: a session stays until what it asked for is answered, and not beyond this.
+    leaves_at: Cell<Option<Instant>>,
 }
 
 thread_local! {
@@ -41,6 +45,7 @@ impl Connection {
             changed: Notify::new(),
             closing: Cell::new(false),
             paused: Cell::new(false),
+            leaves_at: Cell::new(None),
         })
     }
 
@@ -48,11 +53,12 @@ impl Connection {
     pub(super) async fn drive(self: Rc<Self>, shared: Rc<Shared>) {
         loop {
             self.flush(&shared);
-            if self.closing.get() {
+            if self.closing.get() || self.has_left(&shared) {
                 break;
             }
             let wants_write = !self.pending_is_empty(&shared);
             let wants_read = match self.end {
+                _ if self.leaves_at.get().is_some() => false,
                 End::Session(id) => shared.driver.borrow().session_wants_read(id),
                 End::Line(..) => true,
             };
@@ -71,7 +77,11 @@ impl Connection {
                 }
                 Poll::Pending
             });
-            match ready.await {
+            let ready = match self.leaves_at.get() {
+                None => ready.await,
+                Some(at) => tokio::time::timeout_at(at, ready).await.unwrap_or(Ok(false)),
+            };
+            match ready {
                 Ok(true) if self.read(&shared) => {}
                 Ok(false) => {}
                 Ok(true) | Err(_) => break,
@@ -80,18 +90,36 @@ impl Connection {
         shared.ended(&self);
     }
 
-    /// One read; false when the peer closed or the socket failed.
+    /// The peer sends nothing more, and there is nothing more to say to it, or it takes too long.
+    fn has_left(&self, shared: &Shared) -> bool {
+        let (Some(at), End::Session(id)) = (self.leaves_at.get(), self.end) else { return false };
+        !shared.driver.borrow().session_is_owed(id) || Instant::now() >= at
+    }
+
+    /// Nothing more comes: true when answers are still to be heard, by those who only ended their sending.
+    fn ends_sending(&self, shared: &Shared) -> bool {
+        if matches!(self.end, End::Line(..)) {
+            return false;
+        }
+        let idle = shared.driver.borrow().rim().bounds.idle;
+        self.leaves_at.set(Some(Instant::now() + idle));
+        true
+    }
+
+    /// One read; false when the connection is over.
     fn read(&self, shared: &Shared) -> bool {
         READ.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
-            Ok(0) => false,
+            Ok(0) => self.ends_sending(shared),
             Ok(count) => {
-                let bytes = &buffer[..count];
+                let bytes = &mut buffer[..count];
                 let mut driver = shared.driver.borrow_mut();
                 match self.end {
                     End::Session(id) => driver.session_bytes(id, bytes, shared.now()),
                     End::Line(id, _) => driver.line_bytes(id, bytes, shared.now()),
                 }
                 drop(driver);
+                // The buffer lives as long as the process; cards and tracks in it must not.
+                wipe(bytes);
                 shared.work.notify_one();
                 true
             }

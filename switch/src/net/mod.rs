@@ -2,7 +2,10 @@
 //! message or decides anything. A read fills the driver, the driver turns once everyone who is ready was
 //! read, and each connection it touched gets one write.
 
+mod clock;
 mod connection;
+mod listen;
 mod serve;
 
+pub use clock::ClockJudge;
 pub use serve::{ServeError, Stop, raise_open_files, serve};

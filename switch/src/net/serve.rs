@@ -1,6 +1,8 @@
-//! Start, run and stop of the switch: lock and journal first, recovery made durable, then listeners.
+//! Start, run and stop of the switch: lock and ports first, recovery made durable, then connections.
 
+use super::clock::{self, ClockJudge};
 use super::connection::{Connection, End};
+use super::listen::{Bound, bind_all};
 use crate::admin;
 use crate::config::{Config, Environment, core_settings, participant_names};
 use crate::core::Core;
@@ -23,7 +25,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use yika_keystore::{KeyError, Keystore};
 
@@ -51,6 +53,11 @@ pub enum ServeError {
          put it back until they are discharged or settled (`yika saf list`)"
     )]
     Debts { name: String, owed: usize },
+    #[error(
+        "the system clock is {days} days ahead of the journal's last entry, and all that the switch keeps would end at once: \
+         set the clock right, or, if it is right and the switch stood still for so long, start with --accept-clock"
+    )]
+    Clock { days: u64 },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
 }
@@ -119,7 +126,7 @@ fn now_since(started: Instant) -> Now {
 ///
 /// # Errors
 /// `ServeError`: before any listener opened, or because the journal failed.
-pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeError> {
+pub fn serve(config: &Config, keystore: Arc<Keystore>, clock: ClockJudge) -> Result<Stop, ServeError> {
     let production = config.environment == Environment::Production;
     let data = DataDir::lock(&config.data_dir, if production { Guard::Refuse } else { Guard::Warn })?;
     raise_open_files();
@@ -127,12 +134,14 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeErro
     let ready = admin::Readiness::default();
     let admin = admin::start(config, &data, admin::Handle::new(commands), ready.clone())
         .map_err(ServeError::Admin)?;
+    // A port in use ends the start here: once the journal is started, it has a segment more.
+    let ports = bind_all(config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let work = Arc::new(Notify::new());
     // One origin of monotonic time: what recovery scheduled must mean the same afterwards.
     let started = Instant::now();
-    let (driver, reader) = open(config, keystore, &data, started, work.clone())?;
+    let (driver, reader) = open(config, keystore, clock, &data, started, work.clone())?;
     let (fetch, fetched) = start_reader(reader, work.clone());
     let shared = Rc::new(Shared {
         driver: RefCell::new(driver),
@@ -145,7 +154,7 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>) -> Result<Stop, ServeErro
     });
     let office = Office { admin, inbox, ready };
     let local = tokio::task::LocalSet::new();
-    runtime.block_on(local.run_until(run(config, shared, fetched, office, &data)))
+    runtime.block_on(local.run_until(run(config, shared, fetched, office, ports, &data)))
 }
 
 /// Sessions, lines and segments each take a descriptor: asks for as many as the system allows this user, and gives
@@ -162,6 +171,7 @@ pub fn raise_open_files() -> u64 {
 fn open(
     config: &Config,
     keystore: Arc<Keystore>,
+    clock: ClockJudge,
     data: &DataDir,
     began: Instant,
     work: Arc<Notify>,
@@ -181,6 +191,7 @@ fn open(
         );
     }
     let mut durable = opened.durable;
+    clock::judge(durable.wall_ms, now.wall_ms, clock)?;
     let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
     let ids = name_participants(&mut durable, &mut batch, participant_names(config));
     let settings = Arc::new(core_settings(config, &ids));
@@ -244,33 +255,17 @@ async fn run(
     shared: Rc<Shared>,
     fetched: Fetched,
     office: Office,
+    ports: Bound,
     data: &DataDir,
 ) -> Result<Stop, ServeError> {
     let Office { admin, inbox, ready } = office;
     let signals = Signals::new().map_err(ServeError::Runtime)?;
-    let addresses = open_listeners(config, &shared)?;
+    let addresses = ports.open(config, &shared)?;
     data.write_addresses(&addresses, admin.address());
     ready.set_ready();
     let mut life =
         Life { shared, inbox, fetched, signals, ready, desk: admin::Desk::default(), deadline: None };
     life.live(config.drain).await
-}
-
-fn open_listeners(config: &Config, shared: &Rc<Shared>) -> Result<Vec<SocketAddr>, ServeError> {
-    let mut addresses = Vec::new();
-    let mut sockets = Vec::new();
-    // All are bound before any is served: a port in use must not leave half a switch.
-    for listener in &config.listeners {
-        let socket = listen(listener.address)?;
-        addresses.push(socket.local_addr().unwrap_or(listener.address));
-        sockets.push(socket);
-    }
-    for (at, socket) in sockets.into_iter().enumerate() {
-        let listener = &config.listeners[at];
-        tracing::info!(address = %addresses[at], participant = listener.participant, dialect = listener.dialect.name(), "listening");
-        tokio::task::spawn_local(accept(shared.clone(), socket, ListenerNo(at as u16)));
-    }
-    Ok(addresses)
 }
 
 /// A running switch: what its main loop listens to.
@@ -409,7 +404,7 @@ fn close(connection: Option<&Rc<Connection>>) {
     }
 }
 
-async fn accept(shared: Rc<Shared>, socket: TcpListener, listener: ListenerNo) {
+pub(super) async fn accept(shared: Rc<Shared>, socket: TcpListener, listener: ListenerNo) {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -452,14 +447,6 @@ async fn connect(shared: Rc<Shared>, id: LineId, attempt: u32, address: SocketAd
         }
     }
     shared.work.notify_one();
-}
-
-fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
-    let failed = |source| ServeError::Listen { address, source };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
-    socket.set_reuseaddr(true).map_err(failed)?;
-    socket.bind(address).map_err(failed)?;
-    socket.listen(4096).map_err(failed)
 }
 
 type Fetched = std::sync::mpsc::Receiver<(Seq, Option<Entry>)>;
