@@ -276,6 +276,18 @@ fn rule_18_a_coupon_that_cannot_be_read_is_a_format_error_and_no_plain_purchase(
 }
 
 #[test]
+fn rule_18_a_coupon_on_anything_but_a_purchase_is_refused() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let mut authorization = purchase(1000).with(48, "CP024000000000001000000000300");
+    authorization.mti = mti(0x0100);
+    world.sends(terminal, &authorization);
+    assert_eq!(world.answer(terminal).unwrap().code(), "40");
+    assert!(world.banks_are_quiet(), "the whole amount is never charged instead");
+    balanced(&world);
+}
+
+#[test]
 fn rule_18_a_private_f48_that_names_no_coupon_is_left_alone() {
     let mut world = World::new();
     let terminal = world.terminal();

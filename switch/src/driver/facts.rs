@@ -60,7 +60,10 @@ pub fn facts(
     let made_ms = sent_at
         .and_then(|stamp| nearest_moment(stamp, f7_zone, wall_ms))
         .or_else(|| nearest_moment(local_at?, zone_minutes, wall_ms));
-    let coupon = if kind == Kind::Purchase { coupon(message).map_err(format)? } else { None };
+    let coupon = if may_name_coupon(kind) { coupon(message).map_err(format)? } else { None };
+    if coupon.is_some() && kind != Kind::Purchase {
+        return Err(Unfit { code: codes.unsupported, what: "only a purchase can be paid with a coupon" });
+    }
     let custody = custody(message);
     if custody.byte_len() > CUSTODY_BYTES_MAX {
         return Err(format("the fields to keep are longer than 1 KiB"));
@@ -131,6 +134,11 @@ fn original(message: &Message<'_>) -> OriginalRef {
         rrn,
         batch: None,
     }
+}
+
+/// Kinds that ask for money now: with a coupon that is not heeded they would charge the whole (rule 18).
+fn may_name_coupon(kind: Kind) -> bool {
+    matches!(kind, Kind::Purchase | Kind::Authorization | Kind::PreAuthorization | Kind::Cash)
 }
 
 /// F48 is a row of elements, each a two-letter usage, three digits of length, and that many characters. `CP`
