@@ -1,8 +1,7 @@
 //! Counts allocations of the calling thread, so that "0 allocations in decode" is a figure and no claim.
-//! The only unsafe code of the workspace: it forwards to the allocator that `yika` has, and does nothing else.
+//! The only unsafe code of the workspace: it forwards to the system's allocator and does nothing else.
 
-use mimalloc::MiMalloc;
-use std::alloc::{GlobalAlloc, Layout};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 struct Counting;
@@ -16,26 +15,26 @@ static ALLOCATOR: Counting = Counting;
 
 #[expect(
     unsafe_code,
-    reason = "an allocator cannot be written otherwise; every call goes to another as it came"
+    reason = "an allocator cannot be written otherwise; every call goes to the system's as it came"
 )]
-// SAFETY: each method passes its arguments unchanged to `MiMalloc`, which upholds the contract of `GlobalAlloc`;
+// SAFETY: each method passes its arguments unchanged to `System`, which upholds the contract of `GlobalAlloc`;
 // the count is a thread's own cell, takes no lock and allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         tick();
         // SAFETY: the caller's promise about `layout` is passed on.
-        unsafe { MiMalloc.alloc(layout) }
+        unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: `at` came from `MiMalloc` through `alloc` or `realloc` with this layout.
-        unsafe { MiMalloc.dealloc(at, layout) }
+        // SAFETY: `at` came from `System` through `alloc` or `realloc` with this layout.
+        unsafe { System.dealloc(at, layout) }
     }
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         tick();
         // SAFETY: as `dealloc`; the new size is the caller's promise.
-        unsafe { MiMalloc.realloc(at, layout, bytes) }
+        unsafe { System.realloc(at, layout, bytes) }
     }
 }
 

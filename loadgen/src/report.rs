@@ -280,6 +280,9 @@ impl Report {
         let limits = &config.limits;
         let open = matches!(config.load, Load::Open { .. });
         let mut invalid = Vec::new();
+        if self.totals.ended == 0 {
+            invalid.push("no operation came to an end: nothing was measured".to_owned());
+        }
         if let Some(offered) = self.offered.filter(|offered| *offered < OFFERED_MIN) {
             invalid.push(format!("only {:.1} % of the rate was offered", offered * 100.0));
         }
@@ -303,8 +306,10 @@ impl Report {
                 missed.push(format!("{name} is {found_ms:.3} ms, the limit is {limit:?}"));
             }
         }
+        // What was still open when the run ended has failed as well.
+        let (failed, all) = (self.errors + self.totals.under_way, self.totals.ended + self.totals.under_way);
         let errors = Share::per_ten_thousand(
-            u32::try_from((self.errors * 10_000).div_ceil(self.totals.ended.max(1))).unwrap_or(u32::MAX),
+            u32::try_from((failed * 10_000).div_ceil(all.max(1))).unwrap_or(u32::MAX),
         );
         if let Some(limit) = limits.errors_max.filter(|limit| errors > *limit) {
             missed.push(format!("{errors} of the operations failed, the limit is {limit}"));

@@ -118,6 +118,23 @@ fn a_running_switch_is_asked_settled_cut_over_and_drained() {
 
 /// Bank A is silent; the switch is killed when something is owed to it, and started without it.
 #[test]
+fn a_hang_up_is_ignored_and_told_of_and_a_dead_host_is_no_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let city = City::build(folder.path(), "delay=1ms");
+    let yika = Yika::start(folder.path());
+    yika.signal("HUP");
+    wait_for("it to be told", Duration::from_secs(10), || yika.log().contains("SIGHUP"));
+    assert!(status(&yika.data()).is_ok(), "it goes on");
+    assert!(yika.stop().success());
+    let target = city.listener.to_string();
+    let arguments =
+        ["run", "--target", &target, "--duration", "1s", "--rate", "20", "--drain", "1s", "--quiet"];
+    let (code, out, err) = command("yika-loadgen", &arguments);
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(out.contains("nothing was measured"), "{out}{err}");
+}
+
+#[test]
 fn rule_19_a_participant_that_something_is_owed_to_cannot_be_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let city = City::build(folder.path(), "silence=100%");

@@ -189,6 +189,22 @@ fn rule_05_two_merchants_may_use_one_terminal_number_and_f11() {
 }
 
 #[test]
+fn rule_05_without_f90_a_reversal_goes_by_its_own_f11_and_f37_narrows_it() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let payment = |stan: &str| purchase(100).with(11, stan).with(37, "ABC000000001");
+    let payments = ["000001", "000002"].map(|stan| approved(&mut world, terminal, &payment(stan)).0);
+    for (sent, leg) in payments.iter().zip([1, 2]) {
+        world.sends_raw(terminal, &sent.reversal(&sent.stan()).without(90));
+        assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        let reversal = world.at_bank(BANK_A).expect("each finds its own, though both have one F37");
+        assert_eq!(&reversal.wire.text(90)[4..10], format!("{leg:06}"));
+        world.bank_answers(&reversal, "00");
+    }
+    balanced(&world);
+}
+
+#[test]
 fn rule_05_a_reversal_finds_its_payment_whether_or_not_it_names_the_merchant() {
     let mut world = World::new();
     let terminal = world.terminal();

@@ -37,7 +37,7 @@ impl Core {
     }
 
     /// The message that this one names: by F90 or F61 (F41 and F11, with F42 and F60.2 where both have them), then
-    /// by F37, and a reversal that gives neither by its own F11 (rule 5).
+    /// by F37; a reversal without F90 by its own F11, which F37 narrows where it has one (rule 5).
     pub(super) fn named(&self, facts: &Facts) -> Option<&Handle> {
         let by_rrn = || {
             let rrn = facts.original.rrn.or(facts.rrn)?;
@@ -47,7 +47,21 @@ impl Core {
         if let Some(stan) = facts.original.stan {
             return by_stan(stan).or_else(|| by_rrn().filter(|held| self.same_moment(facts, held)));
         }
-        by_rrn().or_else(|| by_stan(facts.stan).filter(|_| facts.kind == Kind::Reversal))
+        if facts.kind == Kind::Reversal {
+            let same_rrn =
+                |held: &&Handle| facts.rrn.is_none_or(|rrn| self.rrn_of(held).is_none_or(|own| own == rrn));
+            return by_stan(facts.stan).filter(same_rrn).or_else(by_rrn);
+        }
+        by_rrn()
+    }
+
+    /// F37 of what holds a place, where it still matters.
+    fn rrn_of(&self, held: &Handle) -> Option<[u8; 12]> {
+        match held {
+            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.rrn),
+            Handle::Kept(no) => self.durable.original(*no).map(|original| original.rrn),
+            Handle::Ended { .. } => None,
+        }
     }
 
     /// What a message of this terminal calls by this F11 and `fits`.

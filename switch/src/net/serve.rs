@@ -18,6 +18,7 @@ use crate::journal::disk::{Disk, FileDisk};
 use crate::journal::recovery::RecoveryError;
 use crate::journal::writer::WriteError;
 use crate::journal::{Journal, JournalSize, Reader, replay};
+use rustix::process::Signal as SignalName;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -26,6 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use yika_keystore::{KeyError, Keystore};
 
@@ -129,7 +131,7 @@ fn now_since(started: Instant) -> Now {
 pub fn serve(config: &Config, keystore: Arc<Keystore>, clock: ClockJudge) -> Result<Stop, ServeError> {
     let production = config.environment == Environment::Production;
     let data = DataDir::lock(&config.data_dir, if production { Guard::Refuse } else { Guard::Warn })?;
-    raise_open_files();
+    let config = &within_open_files(config, raise_open_files());
     let (commands, inbox) = mpsc::channel(64);
     let ready = admin::Readiness::default();
     let admin = admin::start(config, &data, admin::Handle::new(commands), ready.clone())
@@ -155,6 +157,25 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>, clock: ClockJudge) -> Res
     let office = Office { admin, inbox, ready };
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(run(config, shared, fetched, office, ports, &data)))
+}
+
+/// Descriptors for everything that is no session: lines, segments, the admin port, the control socket.
+const OPEN_FILES_KEPT: usize = 256;
+
+/// Terminals never take the last descriptors: fewer sessions are allowed when the system gives too few files.
+fn within_open_files(config: &Config, limit: u64) -> Config {
+    let mut config = config.clone();
+    let room = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(OPEN_FILES_KEPT).max(1);
+    if config.rim.sessions_max > room {
+        tracing::info!(
+            sessions_max = config.rim.sessions_max,
+            open_files = limit,
+            sessions = room,
+            "the limit of open files (ulimit -Hn) allows fewer sessions than sessions_max"
+        );
+        config.rim.sessions_max = room;
+    }
+    config
 }
 
 /// Sessions, lines and segments each take a descriptor: asks for as many as the system allows this user, and gives
@@ -466,25 +487,32 @@ fn start_reader(reader: Reader, work: Arc<Notify>) -> (std::sync::mpsc::SyncSend
     (ask, answers)
 }
 
-/// SIGTERM and SIGINT alike.
+/// SIGTERM and SIGINT alike. SIGHUP, which a closing terminal sends, is told of and ignored; SIGXFSZ is ignored, so
+/// that a write over the file-size limit fails like any other and stops the journal with its reason.
 struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    _file_size: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Signals> {
-        use tokio::signal::unix::{SignalKind, signal};
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(SignalName::XFSZ.as_raw()))?,
         })
     }
 
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => tracing::info!("SIGHUP: nothing is read anew while running; SIGTERM drains"),
+            }
         }
     }
 }
