@@ -216,6 +216,25 @@ fn rule_05_a_reversal_finds_its_payment_whether_or_not_it_names_the_merchant() {
 }
 
 #[test]
+fn rule_05_a_payment_reversed_after_its_void_does_not_come_back_with_the_voids_reversal() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, answer) = approved(&mut world, terminal, &purchase(100));
+    let void = purchase(100)
+        .with(3, "200000")
+        .with(37, answer.text(37))
+        .with(90, format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0));
+    let (voided, _) = approved(&mut world, terminal, &void);
+    for (wire, stan) in [(&sent, "000071"), (&voided, "000072")] {
+        world.sends_raw(terminal, &wire.reversal(stan));
+        assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        assert!(world.at_bank(BANK_A).is_none(), "the void stands, and with it both reversals");
+    }
+    world.crash();
+    balanced(&world);
+}
+
+#[test]
 fn rule_05_a_repeated_reversal_is_answered_00_however_old() {
     let mut world = World::new();
     let terminal = world.terminal();

@@ -123,6 +123,11 @@ impl Durable {
                 self.reversed_before.put(handle, ());
                 self.remember(handle);
             }
+            Some(ReversalOf::Undone(no)) => {
+                if let Some(original) = self.originals.get_mut(no.0) {
+                    original.reversed_while_undone = true;
+                }
+            }
             Some(ReversalOf::WithoutEffect | ReversalOf::InFlight(_)) | None => {}
         }
         Ok(())
@@ -230,6 +235,7 @@ impl Durable {
             date: intent.date,
             expires_ms: self.wall_ms.saturating_add(self.limits.original_window_ms),
             target: intent.target,
+            reversed_while_undone: false,
             last_on_it: None,
             origin: intent.origin,
             handles: tx.handles,

@@ -260,6 +260,8 @@ pub enum ReversalOf {
     InFlight(TxId),
     /// A kept payment, now undone.
     Kept(OriginalNo),
+    /// A kept payment that a void or cancel had undone already: it must not come to stand again.
+    Undone(OriginalNo),
 }
 
 /// Something the switch owes a participant until it is discharged (rule 7) or settled by name.

@@ -9,7 +9,7 @@ use super::durable::Handle;
 use super::effect::Request;
 use super::entry::{LegEnd, LegState, Owed, OwedKind, Reason, ReversalOf};
 use super::ids::{KeyedHash, LegRef, Now, OriginalNo, TxId};
-use super::original::Life;
+use super::original::{Life, Original};
 use super::plan::End;
 use yika_codec::{Code, FieldSet};
 
@@ -107,8 +107,10 @@ impl Core {
             // Part of it was refunded: what a whole reversal would undo is not there any more.
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
-        if !matches!(original.life, Life::Approved | Life::Held) {
-            let of = Some(ReversalOf::WithoutEffect);
+        let undone = matches!(original.life, Life::Voided | Life::Cancelled);
+        if !matches!(original.life, Life::Approved | Life::Held) || self.must_stay(original) {
+            let of = if undone { ReversalOf::Undone(no) } else { ReversalOf::WithoutEffect };
+            let of = Some(of);
             return self.take(
                 now,
                 batch,
@@ -147,6 +149,14 @@ impl Core {
             .collect();
         let of = Some(ReversalOf::Kept(no));
         self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, owed));
+    }
+}
+
+impl Core {
+    /// Undoing this void or cancel would bring back a payment whose terminal was told that it is reversed.
+    fn must_stay(&self, original: &Original) -> bool {
+        let target = original.target.and_then(|no| self.durable.original(no));
+        target.is_some_and(|target| target.reversed_while_undone)
     }
 }
 

@@ -164,7 +164,7 @@ fn taken(one: &Taken, names: &Names) -> Group {
     let told = told.text("reversal_of", words::reversal(found));
     match found {
         ReversalOf::InFlight(tx) => told.number("original_tx", tx.0),
-        ReversalOf::Kept(original) => told.number("target_kept", original.0),
+        ReversalOf::Kept(original) | ReversalOf::Undone(original) => told.number("target_kept", original.0),
         ReversalOf::Unknown { .. } | ReversalOf::WithoutEffect => told,
     }
 }

@@ -83,6 +83,7 @@ pub(super) fn reversal(found: ReversalOf) -> &'static str {
         ReversalOf::WithoutEffect => "without-effect",
         ReversalOf::InFlight(_) => "in-flight",
         ReversalOf::Kept(_) => "kept",
+        ReversalOf::Undone(_) => "undone",
     }
 }
 
