@@ -2,10 +2,12 @@
 
 use crate::city::{City, Settings, Town};
 use crate::peer::{Bank, Peer, purchase};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use yika_loadgen::{Load, run};
 use yika_switch::admin::control::status;
-use yika_tests::process::{Yika, run as command, wait_for};
+use yika_tests::process::{Held, Yika, program, run as command, wait_for};
 
 #[test]
 fn every_refusal_says_what_and_where_and_has_its_exit_code() {
@@ -178,6 +180,24 @@ fn rule_19_a_participant_with_a_request_in_flight_cannot_be_dropped_after_a_kill
     let (code, _, err) = command("yika", &["serve", "--config", path.to_str().unwrap()]);
     assert!(code == 78 && err.contains("participant \"bank-a\" is owed 1"), "{code}: {err}");
     assert_eq!(stats(), before, "a refused start changes nothing");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_leaves_no_process_and_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let mut demo = Command::new(program("yika"));
+    demo.args(["demo", "--rate", "50", "--allow-tmpfs", "--dir"]).arg(folder.path());
+    demo.stdin(Stdio::null()).stdout(out.reopen().unwrap()).stderr(Stdio::null());
+    let mut demo = Held(demo.spawn().unwrap());
+    let said = || std::fs::read_to_string(out.path()).unwrap();
+    wait_for("its switch", Duration::from_secs(30), || said().contains(" listens on "));
+    let switch = said().split("switch ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    assert!(Path::new("/proc").join(&switch).exists());
+    assert!(Command::new("kill").arg("-INT").arg(demo.0.id().to_string()).status().unwrap().success());
+    assert_eq!(demo.ends_within(Duration::from_secs(30)).code(), Some(130));
+    assert!(!Path::new("/proc").join(&switch).exists(), "its switch outlives it");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

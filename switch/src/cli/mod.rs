@@ -194,6 +194,8 @@ impl CliError {
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,
             CliError::Demo(DemoError::Tmpfs { .. }) => 2,
+            // 128 and the number of SIGINT, as shells say it.
+            CliError::Demo(DemoError::Interrupted) => 130,
             CliError::Demo(DemoError::Config(_)) => panics::INTERNAL,
             CliError::Serve(_)
             | CliError::Demo(_)

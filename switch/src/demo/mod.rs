@@ -6,6 +6,7 @@
 mod child;
 mod city;
 mod folder;
+mod interrupt;
 mod table;
 
 use crate::journal::disk::FileDisk;
@@ -13,6 +14,7 @@ use crate::journal::replay;
 use child::Switch;
 use city::City;
 use folder::Folder;
+use interrupt::Interrupt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -47,6 +49,8 @@ pub enum DemoError {
          --dir, or say --allow-tmpfs"
     )]
     Tmpfs { folder: String },
+    #[error("interrupted: the switch is stopped and the folder is removed")]
+    Interrupted,
     #[error("the switch did not come up within {limit_s} s; its log: {log}")]
     NotUp { limit_s: u64, log: String },
     #[error("the switch ended by itself ({status}); its log: {log}")]
@@ -71,6 +75,7 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// # Errors
 /// `DemoError` when it cannot be run at all.
 pub fn run(options: &DemoOptions) -> Result<bool, DemoError> {
+    let interrupt = Interrupt::watch()?;
     let folder = Folder::make(options)?;
     let say = |text: String| say(options.json, &text);
     say(format!("yika demo: folder {} on {}", folder.path().display(), folder.file_system()));
@@ -103,6 +108,7 @@ pub fn run(options: &DemoOptions) -> Result<bool, DemoError> {
             recovery_ms.push(took);
             say(format!("   switch {} is up again after {took} ms, its journal replayed", switch.pid()));
         }
+        interrupt.check()?;
         switch.check()?;
         let now = load.progress();
         if now.elapsed_s.floor() > before.elapsed_s.floor() {
@@ -112,7 +118,7 @@ pub fn run(options: &DemoOptions) -> Result<bool, DemoError> {
     }
     plan.end(&city)?;
     load.stop_new_traffic();
-    let open = settle(&load, &folder, &say)?;
+    let open = settle(&load, &folder, &interrupt, &say)?;
     let report = load.finish(Duration::from_secs(1))?;
     switch.stop()?;
     let issuers = city.stop()?;
@@ -165,10 +171,16 @@ fn live(now: &Progress, before: &Progress) -> String {
 }
 
 /// Waits until all are answered and no obligation is open; how many obligations were left.
-fn settle(load: &yika_loadgen::RunHandle, folder: &Folder, say: &impl Fn(String)) -> Result<u64, DemoError> {
+fn settle(
+    load: &yika_loadgen::RunHandle,
+    folder: &Folder,
+    interrupt: &Interrupt,
+    say: &impl Fn(String),
+) -> Result<u64, DemoError> {
     let began = Instant::now();
     say("no new payments; waiting until all are answered and nothing is owed".into());
     loop {
+        interrupt.check()?;
         let open = folder.open_obligations()?;
         if (load.is_done() && open == 0) || began.elapsed() > SETTLE {
             return Ok(open);
