@@ -13,6 +13,14 @@ fn advice(minor: u64) -> yika_tests::Wire {
     advice
 }
 
+/// The void of all of this.
+fn void_of(sent: &yika_tests::Wire, answer: &yika_tests::Wire) -> yika_tests::Wire {
+    purchase(sent.amount())
+        .with(3, "200000")
+        .with(37, answer.text(37))
+        .with(90, format!("{}{}{}{:022}", sent.mti, sent.stan(), sent.text(7), 0))
+}
+
 /// A silent purchase's reversal, as it reached the bank.
 fn reversal(world: &mut World) -> BankRequest {
     let terminal = world.terminal();
@@ -149,10 +157,7 @@ fn rule_08_live_requests_pass_the_queue_but_a_void_waits_for_its_original() {
     let answer = world.answer(terminal).unwrap();
     world.comes_up(BANK_A);
     let told = world.at_bank(BANK_A).unwrap();
-    let void = purchase(100)
-        .with(3, "200000")
-        .with(37, answer.text(37))
-        .with(90, format!("0220{}{}{:022}", sent.stan(), sent.text(7), 0));
+    let void = void_of(&sent, &answer);
     world.sends(terminal, &void);
     assert!(world.at_bank(BANK_A).is_none(), "the void queues behind the advice");
     world.sends(terminal, &purchase(900));
@@ -170,12 +175,7 @@ fn rule_08_a_second_void_waits_for_the_reversal_of_the_first() {
     let mut world = World::new();
     let terminal = world.terminal();
     let (sent, answer) = crate::approved(&mut world, terminal, &purchase(100));
-    let void = || {
-        purchase(100)
-            .with(3, "200000")
-            .with(37, answer.text(37))
-            .with(90, format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0))
-    };
+    let void = || void_of(&sent, &answer);
     world.sends(terminal, &void());
     world.at_bank(BANK_A).expect("the first void, which the bank does and does not answer");
     world.advance(TIMEOUT_MS + 10);
@@ -222,10 +222,7 @@ fn p9_voids_that_time_out_behind_an_obligation_leave_nothing_waiting() {
     world.comes_up(BANK_A);
     let told = world.at_bank(BANK_A).unwrap();
     for _ in 0..50 {
-        let void = purchase(100)
-            .with(3, "200000")
-            .with(37, answer.text(37))
-            .with(90, format!("0220{}{}{:022}", sent.stan(), sent.text(7), 0));
+        let void = void_of(&sent, &answer);
         world.sends(terminal, &void);
         world.advance(TIMEOUT_MS + 10);
         assert_ne!(world.answer(terminal).unwrap().code(), "00", "it never left");

@@ -173,12 +173,7 @@ impl Core {
     /// What an answer to a message with this identity is looked up by (rule 1).
     fn answer_key(&self, participant: ParticipantId, identity: &Identity) -> AnswerKey {
         let by_time = self.settings.participant(participant).is_none_or(|p| p.answer_match.sent_at);
-        AnswerKey {
-            participant,
-            class: identity.mti.class(),
-            stan: identity.stan,
-            sent_at: if by_time { identity.sent_at } else { 0 },
-        }
+        AnswerKey::of(participant, identity, by_time)
     }
 
     /// The identity of a new request of `kind`; None when its participant's dialect has no such message

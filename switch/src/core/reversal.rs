@@ -27,27 +27,15 @@ impl Core {
             Some(Handle::Open(tx)) => self.reverse_in_flight(now, batch, request, key, tx),
             Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
             Some(Handle::Ended { .. }) => {
-                let of = Some(ReversalOf::WithoutEffect);
-                self.take(
-                    now,
-                    batch,
-                    request,
-                    key,
-                    verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()),
-                );
+                let of = ReversalOf::WithoutEffect;
+                self.acknowledge(now, batch, request, key, of, Vec::new());
             }
             None => {
                 let stan = facts.original.stan.unwrap_or(facts.stan);
                 let sent_at = facts.original.sent_at.unwrap_or(0);
                 let handle = self.durable.reversed_key(facts.acquirer, &facts.terminal, stan, sent_at);
-                let of = Some(ReversalOf::Unknown { handle, sent_at });
-                self.take(
-                    now,
-                    batch,
-                    request,
-                    key,
-                    verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()),
-                );
+                let of = ReversalOf::Unknown { handle, sent_at };
+                self.acknowledge(now, batch, request, key, of, Vec::new());
             }
         }
     }
@@ -60,8 +48,8 @@ impl Core {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
         self.end_as_reversed(now, batch, tx);
-        let of = Some(ReversalOf::InFlight(tx));
-        self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()));
+        let of = ReversalOf::InFlight(tx);
+        self.acknowledge(now, batch, request, key, of, Vec::new());
     }
 
     /// Ends a transaction in flight as reversed: each leg that may stand is undone.
@@ -110,14 +98,7 @@ impl Core {
         let undone = matches!(original.life, Life::Voided | Life::Cancelled);
         if !matches!(original.life, Life::Approved | Life::Held) || self.must_stay(original) {
             let of = if undone { ReversalOf::Undone(no) } else { ReversalOf::WithoutEffect };
-            let of = Some(of);
-            return self.take(
-                now,
-                batch,
-                request,
-                key,
-                verdict(Reason::Accepted, Code::APPROVED, of, Vec::new()),
-            );
+            return self.acknowledge(now, batch, request, key, of, Vec::new());
         }
         if let Some(busy) = original.busy {
             // Its void or completion is in flight: that ends first, reversed; then the payment itself.
@@ -147,12 +128,23 @@ impl Core {
                 owed
             })
             .collect();
-        let of = Some(ReversalOf::Kept(no));
-        self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, of, owed));
+        let of = ReversalOf::Kept(no);
+        self.acknowledge(now, batch, request, key, of, owed);
     }
-}
 
-impl Core {
+    /// 00, once it is durable (rule 5).
+    fn acknowledge(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        request: Request,
+        key: KeyedHash,
+        of: ReversalOf,
+        owed: Vec<Owed>,
+    ) {
+        self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, Some(of), owed));
+    }
+
     /// Undoing this void or cancel would bring back a payment whose terminal was told that it is reversed.
     fn must_stay(&self, original: &Original) -> bool {
         let target = original.target.and_then(|no| self.durable.original(no));

@@ -8,6 +8,7 @@ use super::effect::{Alarm, Body, Effect, Send, SendOf, Unsent};
 use super::entry::{Discharge, Entry, OwedKind};
 use super::ids::{CardToken, LegRef, Now, ObligationId, ParticipantId, TxId};
 use super::settings::ParticipantSettings;
+use super::table::AnswerKey;
 use super::volatile::Awaiting;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use yika_codec::{Code, Kind};
@@ -137,13 +138,7 @@ impl Core {
                 continue;
             };
             let owed = &held.owed;
-            let by_time = settings.answer_match.sent_at;
-            let key = super::table::AnswerKey {
-                participant,
-                class: owed.identity.mti.class(),
-                stan: owed.identity.stan,
-                sent_at: if by_time { owed.identity.sent_at } else { 0 },
-            };
+            let key = AnswerKey::of(participant, &owed.identity, settings.answer_match.sent_at);
             if matches!(self.live.awaiting.get(&key), Some(Awaiting::Leg(_))) {
                 // F11 went round while this waited: one answer could not be told from the other.
                 queue.schedule(id, now.mono_us + timeout_us);

@@ -2,6 +2,7 @@
 //! hash table, so that the same journal always gives the same state (P8). Its ways out, keys and
 //! serialisation, sort by key and are therefore canonical.
 
+use super::entry::Identity;
 use super::ids::{CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, TxId};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -174,6 +175,14 @@ pub struct AnswerKey {
     pub class: u8,
     pub stan: u32,
     pub sent_at: u32,
+}
+
+impl AnswerKey {
+    /// What an answer to a message with this identity is looked up by; `by_time` where its dialect carries F7 in answers.
+    pub fn of(participant: ParticipantId, identity: &Identity, by_time: bool) -> AnswerKey {
+        let sent_at = if by_time { identity.sent_at } else { 0 };
+        AnswerKey { participant, class: identity.mti.class(), stan: identity.stan, sent_at }
+    }
 }
 
 impl TableKey for AnswerKey {

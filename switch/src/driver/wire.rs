@@ -404,11 +404,6 @@ fn digits(out: &mut [u8], mut number: u64) {
     }
 }
 
-/// Whether an MTI is one that a participant answers.
-pub fn is_answer(mti: Mti) -> bool {
-    mti.is_response()
-}
-
 /// Appends a format error for a request of which only the MTI could be read.
 pub fn write_format_error(mti: Mti, code: yika_codec::Code, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
     let mut draft = Draft::new(mti.response());
