@@ -11,7 +11,7 @@ use super::entry::{
     Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind,
     ReversalOf, Step, Taken,
 };
-use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq};
+use super::ids::{BusinessDate, Money, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash};
 use super::original::{
     KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
 };
@@ -36,8 +36,10 @@ impl Durable {
             return Err(misfit("its number does not follow the last one"));
         }
         self.next_seq = Seq(seq.0 + 1);
-        self.wall_ms = self.wall_ms.max(wall_ms);
-        self.expire();
+        if wall_ms > self.wall_ms {
+            self.wall_ms = wall_ms;
+            self.expire();
+        }
         match entry {
             Entry::Limits(limits) => self.limits = limits,
             Entry::Named { id, name } => {
@@ -86,10 +88,10 @@ impl Durable {
         self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, state));
         let handles = self.handles_of(&intent);
         for handle in handles.iter() {
-            self.handles.put(handle, Handle::Open(intent.tx));
+            self.set_handle(handle, Handle::Open(intent.tx));
         }
-        if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
-            target.busy = Some(intent.tx);
+        if let Some(target) = intent.target {
+            self.originals.change(target, |target| target.busy = Some(intent.tx));
         }
         *self.dates.open.entry(intent.date).or_insert(0) += 1;
         let ends = intent.legs.iter().map(|_| LegEnd { state: LegState::Sent, agreed: 0 }).collect();
@@ -124,9 +126,7 @@ impl Durable {
                 self.remember(handle);
             }
             Some(ReversalOf::Undone(no)) => {
-                if let Some(original) = self.originals.get_mut(no.0) {
-                    original.reversed_while_undone = true;
-                }
+                self.originals.change(no, |original| original.reversed_while_undone = true);
             }
             Some(ReversalOf::WithoutEffect | ReversalOf::InFlight(_)) | None => {}
         }
@@ -168,15 +168,17 @@ impl Durable {
         let intent = &tx.intent;
         self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, DedupeState::Done(seq)));
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
-        self.dedupe_ring.push(Expiry::new(at_ms, intent.key));
+        self.dedupe_ring.push(Expiry { at_ms, key: intent.key.short() });
         let stands =
             (outcome.code.is_approved() || outcome.approved > 0) && first_life(intent.kind).is_some();
-        if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
-            target.busy = None;
-            target.last_on_it = Some(intent.tx);
-            if stands {
-                apply_to_target(target, intent.kind, outcome.approved);
-            }
+        if let Some(target) = intent.target {
+            self.originals.change(target, |target| {
+                target.busy = None;
+                target.last_on_it = Some(intent.tx);
+                if stands {
+                    apply_to_target(target, intent.kind, outcome.approved);
+                }
+            });
         }
         let becomes = if stands {
             Handle::Kept(self.keep(tx, outcome))
@@ -185,12 +187,8 @@ impl Durable {
         };
         for handle in tx.handles.iter() {
             // A newer transaction of the same terminal and F11 keeps its place.
-            let own = |held: &&mut Handle| **held == Handle::Open(intent.tx);
-            if let Some(held) = self.handles.get_mut(&handle).filter(own) {
-                *held = becomes;
-                if !stands {
-                    self.remember(handle);
-                }
+            if self.move_handle(handle, Handle::Open(intent.tx), becomes) && !stands {
+                self.remember(handle);
             }
         }
     }
@@ -244,17 +242,16 @@ impl Durable {
         if self.originals.len() >= self.limits.originals_max.max(1) {
             self.drop_oldest_original();
         }
-        OriginalNo(self.originals.push(original))
+        self.originals.push(original)
     }
 
     /// A kept payment is reversed: told money goes back, and what it did to another is undone.
     fn undo_original(&mut self, no: OriginalNo) {
-        let Some(original) = self.originals.get_mut(no.0) else { return };
-        original.life = Life::Reversed;
-        let original = original.clone();
+        let Some(original) = self.originals.change(no, |held| held.life = Life::Reversed) else { return };
         self.book_told(original.acquirer, original.kind, original.date, original.money, true);
-        if let Some(target) = original.target.and_then(|no| self.originals.get_mut(no.0)) {
-            undo_on_target(target, original.kind, original.money.minor);
+        if let Some(target) = original.target {
+            self.originals
+                .change(target, |target| undo_on_target(target, original.kind, original.money.minor));
         }
         if original.stand_in && original.date == self.dates.current {
             self.give_back_stand_in(&original);
@@ -390,34 +387,34 @@ impl Durable {
         }
         let (acquirer, terminal) = (intent.acquirer, &intent.terminal);
         let mut by_stan = self.handle_by_stan(acquirer, terminal, intent.stan);
-        if self.handles.get(&by_stan).is_some_and(|held| apart(self.origin_of(held), intent.origin)) {
+        if self.handle(by_stan).is_some_and(|held| apart(self.origin_of(&held), intent.origin)) {
             by_stan = self.handle_by_origin(acquirer, terminal, intent.stan, intent.origin);
         }
         let by_rrn = || self.handle_by_rrn(acquirer, terminal, &intent.rrn);
-        let by_rrn = if names_an_original(intent.kind) { KeyedHash(0) } else { by_rrn() };
+        let by_rrn = if names_an_original(intent.kind) { ShortHash(0) } else { by_rrn() };
         Handles { by_stan, by_rrn }
     }
 
-    fn remember(&mut self, handle: KeyedHash) {
+    fn remember(&mut self, key: ShortHash) {
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
-        self.handle_ring.push(Expiry::new(at_ms, handle));
+        self.handle_ring.push(Expiry { at_ms, key });
     }
 
     /// Forgets what the wall time of this entry puts outside its window.
     fn expire(&mut self) {
         while let Some(oldest) = self.dedupe_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
-            self.dedupe.take_if(&oldest.hash(), |held| matches!(held.state(), DedupeState::Done(_)));
+            let hash = oldest.key.0;
+            self.dedupe.take_hashed_if(hash, |held| matches!(held.state(), DedupeState::Done(_)));
             self.dedupe_ring.drop_oldest();
         }
         while let Some(oldest) = self.handle_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
-            let handle = oldest.hash();
-            let gone = |held: &Handle| matches!(held, Handle::Ended { .. });
-            if self.handles.take_if(&handle, gone).is_none() {
-                self.reversed_before.take(&handle);
+            let key = oldest.key;
+            if !self.drop_handle_if(key, |held| matches!(held, Handle::Ended { .. })) {
+                self.reversed_before.take(&key);
             }
             self.handle_ring.drop_oldest();
         }
-        while self.originals.oldest().is_some_and(|oldest| oldest.expires_ms <= self.wall_ms) {
+        while self.originals.oldest_expires_ms().is_some_and(|expires_ms| expires_ms <= self.wall_ms) {
             self.drop_oldest_original();
         }
         while let Some(oldest) =
@@ -436,12 +433,10 @@ impl Durable {
     }
 
     fn drop_oldest_original(&mut self) {
-        let Some(oldest) = self.originals.oldest() else { return };
-        let kept = Handle::Kept(OriginalNo(self.originals.first()));
-        for handle in oldest.handles.iter() {
-            self.handles.take_if(&handle, |held| *held == kept);
+        let Some((no, handles)) = self.originals.drop_oldest() else { return };
+        for handle in handles.iter() {
+            self.drop_handle_if(handle, |held| held == Handle::Kept(no));
         }
-        self.originals.drop_oldest();
     }
 }
 

@@ -15,9 +15,8 @@ use super::finish::code_for;
 use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::first_life;
 use super::volatile::{Copy, Live, Waiter};
-use siphasher::sip::SipHasher24;
+use siphasher::sip::SipHasher13;
 use smallvec::smallvec;
-use std::hash::Hasher;
 use yika_codec::{Code, FieldSet, Kind};
 
 /// One leg of a plan before it has an identity.
@@ -113,7 +112,7 @@ impl Core {
     fn undone_since(&self, facts: &Facts, outcome: &Outcome) -> bool {
         let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
         let Some(Handle::Kept(no)) = self.by_stan(facts, facts.stan, own) else { return false };
-        self.durable.original(*no).is_some_and(|held| held.life == super::original::Life::Reversed)
+        self.durable.original(no).is_some_and(|held| held.life == super::original::Life::Reversed)
     }
 
     fn fresh(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
@@ -173,7 +172,7 @@ impl Core {
         };
         let leg = |role, participant, amount| PlannedLeg { role, participant, amount, original: None };
         let legs = match facts.coupon.filter(|_| facts.kind == Kind::Purchase) {
-            None => vec![leg(LegRole::Issuer, issuer, Some(facts.amount))],
+            None => smallvec![leg(LegRole::Issuer, issuer, Some(facts.amount))],
             Some(coupon) => {
                 let Some(platform) = self.settings.coupon_platform else {
                     return self.decline(now, batch, request, key, Reason::NoRoute);
@@ -181,7 +180,7 @@ impl Core {
                 if coupon.asked == 0 || coupon.asked > facts.amount {
                     return self.decline(now, batch, request, key, Reason::BadAmount);
                 }
-                vec![
+                smallvec![
                     leg(LegRole::CouponPlatform, platform, Some(coupon.asked)),
                     leg(LegRole::Issuer, issuer, None),
                 ]
@@ -198,7 +197,7 @@ impl Core {
         batch: &mut Batch,
         mut request: Request,
         key: KeyedHash,
-        legs: Vec<PlannedLeg>,
+        legs: Few<PlannedLeg>,
         target: Option<OriginalNo>,
     ) {
         let kind = request.facts.kind;
@@ -354,11 +353,11 @@ impl Core {
     fn originals_full(&self, now: Now) -> bool {
         let limits = &self.settings.limits;
         let kept = self.durable.originals.len() + self.durable.open.len() as u64;
-        let young = |oldest: &super::original::Original| {
-            let kept_ms = oldest.expires_ms.saturating_sub(limits.original_window_ms);
+        let young = |expires_ms: u64| {
+            let kept_ms = expires_ms.saturating_sub(limits.original_window_ms);
             kept_ms.saturating_add(limits.dedupe_window_ms) > now.wall_ms
         };
-        kept >= limits.originals_max && self.durable.originals.oldest().is_none_or(young)
+        kept >= limits.originals_max && self.durable.originals.oldest_expires_ms().is_none_or(young)
     }
 
     fn full(&self) -> bool {
@@ -395,9 +394,7 @@ impl Core {
         bytes[22..30].copy_from_slice(&facts.amount.to_le_bytes());
         bytes[30..32].copy_from_slice(&facts.currency.0.to_le_bytes());
         bytes[32..].copy_from_slice(facts.rrn.as_ref().unwrap_or(&[0; 12]));
-        let mut hash = SipHasher24::new_with_key(&self.durable.seed);
-        hash.write(&bytes);
-        hash.finish()
+        SipHasher13::new_with_key(&self.durable.seed).hash(&bytes)
     }
 
     /// The obligation that an advice, or the reversal of a kept leg, becomes; id and F11 are set by `take`.

@@ -4,14 +4,17 @@
 
 use super::books::Books;
 use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed};
-use super::ids::{BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
+use super::ids::{
+    BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash, TxId,
+    raw_number,
+};
+use super::kept::Originals;
 use super::original::Original;
 use super::ring::Ring;
-use super::table::Table;
+use super::table::{Table, WIDE};
 use serde::{Deserialize, Serialize};
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::{sip, sip128};
 use std::collections::BTreeMap;
-use std::hash::Hasher;
 use yika_codec::Code;
 
 #[derive(Serialize, Deserialize)]
@@ -26,16 +29,16 @@ pub struct Durable {
     pub next_obligation: u64,
     pub participants: BTreeMap<ParticipantId, Participant>,
     pub open: Table<TxId, OpenTx>,
-    pub dedupe: Table<KeyedHash, Dedupe>,
+    pub dedupe: Table<KeyedHash, Dedupe, WIDE>,
     /// Finished keys by the moment they expire, oldest first.
-    pub dedupe_ring: Ring<Expiry>,
+    pub dedupe_ring: Ring<Expiry<ShortHash>>,
     /// Where a reversal, void, completion or refund finds what it names.
-    pub handles: Table<KeyedHash, Handle>,
+    handles: Table<ShortHash, PackedHandle, WIDE>,
     /// Payments whose reversal came first (P6), by terminal, F11 and F7 (0 where it did not say).
-    pub reversed_before: Table<KeyedHash, ()>,
+    pub reversed_before: Table<ShortHash, ()>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
-    pub handle_ring: Ring<Expiry>,
-    pub originals: Ring<Original>,
+    pub handle_ring: Ring<Expiry<ShortHash>>,
+    pub originals: Originals,
     pub obligations: BTreeMap<ObligationId, Obligation>,
     /// How many obligations of a transaction are open (rule 8).
     pub owing: Table<TxId, u8>,
@@ -81,19 +84,20 @@ pub struct OpenTx {
 /// place that it does not have is 0, which no keyed hash will be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Handles {
-    pub by_stan: KeyedHash,
-    pub by_rrn: KeyedHash,
+    pub by_stan: ShortHash,
+    pub by_rrn: ShortHash,
 }
 
 impl Handles {
-    pub fn iter(&self) -> impl Iterator<Item = KeyedHash> + use<> {
-        [self.by_stan, self.by_rrn].into_iter().filter(|handle| *handle != KeyedHash(0))
+    pub fn iter(&self) -> impl Iterator<Item = ShortHash> + use<> {
+        [self.by_stan, self.by_rrn].into_iter().filter(|handle| *handle != ShortHash(0))
     }
 }
 
 /// One entry of the hot table of rule 3, in 16 bytes: there are as many as transactions in the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Dedupe {
+    #[serde(with = "raw_number")]
     pub fingerprint: u64,
     /// A `TxId` with the top bit of its count clear, or a `Seq` with that bit set.
     packed: u64,
@@ -127,7 +131,7 @@ pub enum DedupeState {
     Done(Seq),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Handle {
     Open(TxId),
     Kept(OriginalNo),
@@ -137,21 +141,39 @@ pub enum Handle {
     },
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub struct Expiry {
-    pub at_ms: u64,
-    /// A `KeyedHash` in two halves: keeps the record at 24 bytes.
-    pub key: [u64; 2],
+/// A `Handle` in eight bytes: there are two for each transaction in the window. The two bits below the shard say which;
+/// no count comes near them.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackedHandle(u64);
+
+const KEPT: u64 = 1 << 55;
+const ENDED: u64 = 1 << 54;
+
+impl PackedHandle {
+    fn handle(self) -> Handle {
+        match self.0 & (KEPT | ENDED) {
+            0 => Handle::Open(TxId(self.0)),
+            KEPT => Handle::Kept(OriginalNo(self.0 & !KEPT)),
+            _ => Handle::Ended { sent_at: self.0 as u32 },
+        }
+    }
 }
 
-impl Expiry {
-    pub fn new(at_ms: u64, key: KeyedHash) -> Self {
-        Expiry { at_ms, key: [(key.0 >> 64) as u64, key.0 as u64] }
+impl From<Handle> for PackedHandle {
+    fn from(handle: Handle) -> PackedHandle {
+        PackedHandle(match handle {
+            Handle::Open(tx) => tx.0,
+            Handle::Kept(no) => no.0 | KEPT,
+            Handle::Ended { sent_at } => u64::from(sent_at) | ENDED,
+        })
     }
+}
 
-    pub fn hash(&self) -> KeyedHash {
-        KeyedHash(u128::from(self.key[0]) << 64 | u128::from(self.key[1]))
-    }
+/// When a key is forgotten.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Expiry<K> {
+    pub at_ms: u64,
+    pub key: K,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -208,7 +230,7 @@ impl Durable {
             handles: Table::new(),
             reversed_before: Table::new(),
             handle_ring: Ring::new(),
-            originals: Ring::new(),
+            originals: Originals::default(),
             obligations: BTreeMap::new(),
             owing: Table::new(),
             lapsed: BTreeMap::new(),
@@ -229,8 +251,27 @@ impl Durable {
         self.participants.iter().find(|(_, p)| p.name == name).map(|(id, _)| *id)
     }
 
-    pub fn original(&self, no: OriginalNo) -> Option<&Original> {
-        self.originals.get(no.0)
+    pub fn original(&self, no: OriginalNo) -> Option<Original> {
+        self.originals.get(no)
+    }
+
+    /// What is found under this handle.
+    pub fn handle(&self, key: ShortHash) -> Option<Handle> {
+        self.handles.get(&key).map(|held| held.handle())
+    }
+
+    pub(super) fn set_handle(&mut self, key: ShortHash, to: Handle) {
+        self.handles.put(key, to.into());
+    }
+
+    /// Moves a handle on, unless another transaction has taken its place meanwhile.
+    pub(super) fn move_handle(&mut self, key: ShortHash, from: Handle, to: Handle) -> bool {
+        let own = self.handles.get_mut(&key).filter(|held| **held == from.into());
+        own.map(|held| *held = to.into()).is_some()
+    }
+
+    pub(super) fn drop_handle_if(&mut self, key: ShortHash, fits: impl FnOnce(Handle) -> bool) -> bool {
+        self.handles.take_if(&key, |held| fits(held.handle())).is_some()
     }
 
     /// The date that money of `date` books to: itself while open, afterwards the current one (rule 13).
@@ -239,8 +280,8 @@ impl Durable {
     }
 
     /// Handle of a message by its terminal and F11.
-    pub fn handle_by_stan(&self, acquirer: ParticipantId, terminal: &[u8; 8], stan: u32) -> KeyedHash {
-        self.keyed(b'S', acquirer, &[terminal, &stan.to_le_bytes()])
+    pub fn handle_by_stan(&self, acquirer: ParticipantId, terminal: &[u8; 8], stan: u32) -> ShortHash {
+        self.short(b'S', acquirer, &[terminal, &stan.to_le_bytes()])
     }
 
     /// Handle of a message whose F41 and F11 are in use by a payment of another origin.
@@ -250,8 +291,8 @@ impl Durable {
         terminal: &[u8; 8],
         stan: u32,
         origin: u64,
-    ) -> KeyedHash {
-        self.keyed(b'M', acquirer, &[terminal, &stan.to_le_bytes(), &origin.to_le_bytes()])
+    ) -> ShortHash {
+        self.short(b'M', acquirer, &[terminal, &stan.to_le_bytes(), &origin.to_le_bytes()])
     }
 
     /// Where a reversal that came before its original is remembered.
@@ -261,8 +302,8 @@ impl Durable {
         terminal: &[u8; 8],
         stan: u32,
         sent_at: u32,
-    ) -> KeyedHash {
-        self.keyed(b'B', acquirer, &[terminal, &stan.to_le_bytes(), &sent_at.to_le_bytes()])
+    ) -> ShortHash {
+        self.short(b'B', acquirer, &[terminal, &stan.to_le_bytes(), &sent_at.to_le_bytes()])
     }
 
     /// F42 and batch as one number; 0 without F42: such a message fits any origin.
@@ -270,7 +311,7 @@ impl Durable {
         if merchant.iter().all(|c| *c == b' ') {
             return 0;
         }
-        self.keyed(b'O', acquirer, &[merchant, &batch.unwrap_or(0).to_le_bytes()]).0 as u64 | 1
+        self.short(b'O', acquirer, &[merchant, &batch.unwrap_or(0).to_le_bytes()]).0 | 1
     }
 
     /// The origin of what holds a place, where it still matters.
@@ -283,26 +324,38 @@ impl Durable {
     }
 
     /// Handle of a message by its terminal and F37.
-    pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> KeyedHash {
-        self.keyed(b'R', acquirer, &[terminal, rrn])
+    pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> ShortHash {
+        self.short(b'R', acquirer, &[terminal, rrn])
     }
 
     /// A keyed hash over these parts one after another; `purpose` keeps the uses apart.
     ///
     /// # Panics
     /// If the parts are longer than 61 bytes together: each caller's have fixed lengths.
+    #[inline]
     pub fn keyed(&self, purpose: u8, acquirer: ParticipantId, parts: &[&[u8]]) -> KeyedHash {
-        // Joined first: the hash is fast at one piece and slow at many.
-        let mut bytes = [0; 64];
-        bytes[0] = purpose;
-        bytes[1..3].copy_from_slice(&acquirer.0.to_le_bytes());
-        let mut len = 3;
-        for part in parts {
-            bytes[len..len + part.len()].copy_from_slice(part);
-            len += part.len();
-        }
-        let mut hash = SipHasher24::new_with_key(&self.seed);
-        hash.write(&bytes[..len]);
-        KeyedHash(hash.finish128().as_u128())
+        let (bytes, len) = joined(purpose, acquirer, parts);
+        KeyedHash(sip128::SipHasher13::new_with_key(&self.seed).hash(&bytes[..len]).as_u128())
     }
+
+    /// The same in 64 bits, under the same limits.
+    #[inline]
+    fn short(&self, purpose: u8, acquirer: ParticipantId, parts: &[&[u8]]) -> ShortHash {
+        let (bytes, len) = joined(purpose, acquirer, parts);
+        ShortHash(sip::SipHasher13::new_with_key(&self.seed).hash(&bytes[..len]))
+    }
+}
+
+/// The parts in one piece: hashes are fast at one and slow at many. Inlined, it is a few moves.
+#[inline(always)]
+fn joined(purpose: u8, acquirer: ParticipantId, parts: &[&[u8]]) -> ([u8; 64], usize) {
+    let mut bytes = [0; 64];
+    bytes[0] = purpose;
+    bytes[1..3].copy_from_slice(&acquirer.0.to_le_bytes());
+    let mut len = 3;
+    for part in parts {
+        bytes[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    }
+    (bytes, len)
 }

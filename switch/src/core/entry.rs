@@ -5,7 +5,8 @@
 
 use super::books::signed;
 use super::ids::{
-    BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, TxId,
+    BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, ShortHash,
+    TxId, raw, raw_number,
 };
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
@@ -85,14 +86,17 @@ pub struct Limits {
 pub struct Intent {
     pub tx: TxId,
     pub key: KeyedHash,
+    #[serde(with = "raw_number")]
     pub fingerprint: u64,
     pub kind: Kind,
     pub acquirer: ParticipantId,
+    #[serde(with = "raw")]
     pub terminal: [u8; 8],
     pub stan: u32,
     /// F7 as the terminal sent it, 0 when it sent none.
     pub sent_at: u32,
     /// F37 as the terminal sent it, or as the core assigned it.
+    #[serde(with = "raw")]
     pub rrn: [u8; 12],
     pub card: Option<CardToken>,
     pub money: Money,
@@ -108,6 +112,7 @@ pub struct Intent {
     /// The whitelisted fields that a reversal, repeat or deferred send needs; at most 1 KiB.
     pub custody: FieldSet,
     /// Keyed hash of F42 and F60.2, which tell payments with the same F41 and F11 apart; 0 when there is no F42.
+    #[serde(with = "raw_number")]
     pub origin: u64,
 }
 
@@ -149,6 +154,7 @@ pub struct Identity {
     /// F7 as the number MMDDhhmmss.
     pub sent_at: u32,
     /// F37.
+    #[serde(with = "raw")]
     pub rrn: [u8; 12],
 }
 
@@ -253,7 +259,7 @@ pub struct Taken {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ReversalOf {
     /// Not held: remembered, so that an original that arrives later is declined.
-    Unknown { handle: KeyedHash, sent_at: u32 },
+    Unknown { handle: ShortHash, sent_at: u32 },
     /// It ended without effect, or is reversed already.
     WithoutEffect,
     /// In flight: its own outcome stands in the same batch.
@@ -279,6 +285,7 @@ pub struct Owed {
     /// F90 or F61: the message that is reversed.
     pub original: Option<Identity>,
     /// F41 of the originator.
+    #[serde(with = "raw")]
     pub terminal: [u8; 8],
     /// F4 as sent.
     pub money: Money,
@@ -512,7 +519,7 @@ mod tests {
             Entry::Taken(Box::new(Taken {
                 intent: intent(),
                 outcome: outcome(),
-                reversal: Some(ReversalOf::Unknown { handle: KeyedHash(1), sent_at: 2 }),
+                reversal: Some(ReversalOf::Unknown { handle: ShortHash(1), sent_at: 2 }),
             })),
             Entry::Discharged { id: ObligationId(3), how: Discharge::Acknowledged { code: Code::APPROVED } },
             Entry::Parked { id: ObligationId(3), code: Code::new(*b"30") },

@@ -100,9 +100,13 @@ impl Core {
             (None, None) => return,
         };
         self.counters.outcome(outcome.reason);
-        let (code, approved, record) = (outcome.code, outcome.approved, outcome.answer.clone());
+        let (code, approved) = (outcome.code, outcome.approved);
+        let amount = (approved > 0 && approved != asked).then_some(approved);
         let owed: Vec<_> = outcome.owed.iter().map(|owed| (owed.id, owed.participant, owed.of)).collect();
         let unwritten = self.unwritten_legs(tx);
+        for waiter in self.live.live.take(&tx).map(|live| live.waiters).into_iter().flatten() {
+            self.reply(batch, waiter, kind, code, amount, outcome.answer.clone());
+        }
         let entry = match fresh {
             Some(intent) => Entry::Taken(Box::new(Taken { intent, outcome, reversal: None })),
             None => Entry::Outcome(Box::new(outcome)),
@@ -114,12 +118,6 @@ impl Core {
         for (id, participant, of) in owed {
             let wait = unwritten.contains(&of.leg).then_some(of);
             self.enqueue(now, id, participant, wait, 0);
-        }
-        let amount = (approved > 0 && approved != asked).then_some(approved);
-        if let Some(live) = self.live.live.take(&tx) {
-            for waiter in live.waiters {
-                self.reply(batch, waiter, kind, code, amount, record.clone());
-            }
         }
         self.pump_all(now, batch);
     }

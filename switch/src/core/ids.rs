@@ -79,13 +79,82 @@ pub struct LegRef {
     pub leg: u8,
 }
 
-/// A keyed 128-bit hash: the only thing from outside that may key a table (P11).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+/// A keyed 128-bit hash: what comes from outside may key a table only like this (P11).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct KeyedHash(pub u128);
+
+impl KeyedHash {
+    /// Half of it, where that is enough.
+    pub fn short(self) -> ShortHash {
+        ShortHash(self.0 as u64)
+    }
+}
+
+impl Serialize for KeyedHash {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        raw::serialize(&self.0.to_le_bytes(), out)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyedHash {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<KeyedHash, D::Error> {
+        raw::deserialize(input).map(|bytes| KeyedHash(u128::from_le_bytes(bytes)))
+    }
+}
+
+/// A keyed 64-bit hash by which a reversal, void, completion or refund finds the payment it names. What is found is
+/// checked against the message, so that half the bits are enough.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct ShortHash(#[serde(with = "raw_number")] pub u64);
 
 /// A card as everything but the wire knows it: a keyed hash of its number (P10).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct CardToken(pub [u8; 16]);
+pub struct CardToken(#[serde(with = "raw")] pub [u8; 16]);
+
+/// Byte arrays as one run of bytes: postcard would write and read them one by one.
+pub(super) mod raw {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+    use std::fmt;
+
+    pub(crate) fn serialize<S: Serializer, const N: usize>(
+        bytes: &[u8; N],
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
+        out.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        input: D,
+    ) -> Result<[u8; N], D::Error> {
+        struct Exactly<const N: usize>;
+        impl<const N: usize> Visitor<'_> for Exactly<N> {
+            type Value = [u8; N];
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{N} bytes")
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<[u8; N], E> {
+                bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+            }
+        }
+        input.deserialize_bytes(Exactly)
+    }
+}
+
+/// A secret-keyed number as eight bytes: as a varint it would take ten, and ten steps.
+pub(super) mod raw_number {
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(number: &u64, out: S) -> Result<S::Ok, S::Error> {
+        super::raw::serialize(&number.to_le_bytes(), out)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<u64, D::Error> {
+        super::raw::deserialize(input).map(u64::from_le_bytes)
+    }
+}
 
 impl fmt::Debug for CardToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,17 +7,18 @@ use super::admit::{PlannedLeg, Verdict};
 use super::batch::Batch;
 use super::durable::Handle;
 use super::effect::{Effect, Request};
-use super::entry::{Identity, LegRole, OwedKind, Reason};
+use super::entry::{Few, Identity, LegRole, OwedKind, Reason};
 use super::facts::Facts;
 use super::ids::{KeyedHash, LegRef, Now, OriginalNo, ParticipantId, TxId};
 use super::original::{KeptLeg, Life, Original};
+use smallvec::smallvec;
 use yika_codec::{Code, Kind};
 
 impl Core {
     pub(super) fn follow_up(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
         let facts = &request.facts;
         let no = match self.named(facts) {
-            Some(Handle::Kept(no)) => *no,
+            Some(Handle::Kept(no)) => no,
             Some(Handle::Open(_)) => return self.decline(now, batch, request, key, Reason::Busy),
             Some(Handle::Ended { .. }) => {
                 return self.decline(now, batch, request, key, Reason::OriginalNotFound);
@@ -25,10 +26,10 @@ impl Core {
             None => return self.unheld(now, batch, request, key),
         };
         let Some(target) = self.durable.original(no) else { return self.unheld(now, batch, request, key) };
-        if let Some(reason) = self.objection(now, facts, target) {
+        if let Some(reason) = self.objection(now, facts, &target) {
             return self.decline(now, batch, request, key, reason);
         }
-        let legs = legs_on(target, facts);
+        let legs = legs_on(&target, facts);
         if facts.kind == Kind::CompletionAdvice {
             let first = target.legs.first().map(|leg| (leg.participant, leg.identity));
             return self.take_advice(now, batch, request, key, first.map(|first| (no, first)));
@@ -38,10 +39,10 @@ impl Core {
 
     /// The message that this one names: by F90 or F61 (F41 and F11, with F42 and F60.2 where both have them), then
     /// by F37; a reversal without F90 by its own F11, which F37 narrows where it has one (rule 5).
-    pub(super) fn named(&self, facts: &Facts) -> Option<&Handle> {
+    pub(super) fn named(&self, facts: &Facts) -> Option<Handle> {
         let by_rrn = || {
             let rrn = facts.original.rrn.or(facts.rrn)?;
-            self.durable.handles.get(&self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn))
+            self.durable.handle(self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn))
         };
         let by_stan = |stan| self.by_stan(facts, stan, |held| self.same_moment(facts, held));
         if let Some(stan) = facts.original.stan {
@@ -49,7 +50,7 @@ impl Core {
         }
         if facts.kind == Kind::Reversal {
             let same_rrn =
-                |held: &&Handle| facts.rrn.is_none_or(|rrn| self.rrn_of(held).is_none_or(|own| own == rrn));
+                |held: &Handle| facts.rrn.is_none_or(|rrn| self.rrn_of(held).is_none_or(|own| own == rrn));
             return by_stan(facts.stan).filter(same_rrn).or_else(by_rrn);
         }
         by_rrn()
@@ -65,15 +66,10 @@ impl Core {
     }
 
     /// What a message of this terminal calls by this F11 and `fits`.
-    pub(super) fn by_stan(
-        &self,
-        facts: &Facts,
-        stan: u32,
-        fits: impl Fn(&Handle) -> bool,
-    ) -> Option<&Handle> {
+    pub(super) fn by_stan(&self, facts: &Facts, stan: u32, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
         let durable = &self.durable;
         let origin = durable.origin(facts.acquirer, &facts.merchant, facts.original.batch.or(facts.batch));
-        let held = |handle| durable.handles.get(&handle).filter(|held| fits(held));
+        let held = |handle| durable.handle(handle).filter(|held| fits(held));
         held(durable.handle_by_stan(facts.acquirer, &facts.terminal, stan))
             .filter(|held| !apart(durable.origin_of(held), origin))
             .or_else(|| held(durable.handle_by_origin(facts.acquirer, &facts.terminal, stan, origin)))
@@ -149,7 +145,7 @@ impl Core {
         let amount = Some(facts.amount);
         let leg =
             PlannedLeg { role: LegRole::Issuer, participant, amount, original: original_as_told(facts) };
-        self.begin(now, batch, request, key, vec![leg], None);
+        self.begin(now, batch, request, key, smallvec![leg], None);
     }
 
     /// Stores an advice and answers 00: acknowledging is taking custody, not the issuer's word.
@@ -188,7 +184,7 @@ impl Core {
 
 /// The legs that undo or use what stands: all of them in order, but a partial refund the bank part only
 /// (rule 18).
-fn legs_on(target: &Original, facts: &Facts) -> Vec<PlannedLeg> {
+fn legs_on(target: &Original, facts: &Facts) -> Few<PlannedLeg> {
     let planned = |leg: &KeptLeg, amount| PlannedLeg {
         role: leg.role,
         participant: leg.participant,

@@ -15,6 +15,7 @@ pub mod entry;
 pub mod facts;
 mod finish;
 pub mod ids;
+pub mod kept;
 mod life;
 mod network;
 pub mod original;
@@ -105,7 +106,7 @@ impl Core {
 
     /// Expiry happens when an entry is absorbed; a quiet or full switch must forget too.
     fn let_time_pass(&mut self, now: Now, batch: &mut Batch) {
-        let overdue = |ring: &ring::Ring<durable::Expiry>| {
+        let overdue = |ring: &ring::Ring<durable::Expiry<ids::ShortHash>>| {
             ring.oldest().is_some_and(|oldest| oldest.at_ms.saturating_add(1000) <= now.wall_ms)
         };
         if overdue(&self.durable.dedupe_ring) || overdue(&self.durable.handle_ring) {

@@ -23,7 +23,7 @@ impl Core {
             let verdict = verdict(Reason::Unsupported, code, None, Vec::new());
             return self.take(now, batch, request, key, verdict);
         }
-        match self.named(facts).copied() {
+        match self.named(facts) {
             Some(Handle::Open(tx)) => self.reverse_in_flight(now, batch, request, key, tx),
             Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
             Some(Handle::Ended { .. }) => {
@@ -96,7 +96,7 @@ impl Core {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
         let undone = matches!(original.life, Life::Voided | Life::Cancelled);
-        if !matches!(original.life, Life::Approved | Life::Held) || self.must_stay(original) {
+        if !matches!(original.life, Life::Approved | Life::Held) || self.must_stay(&original) {
             let of = if undone { ReversalOf::Undone(no) } else { ReversalOf::WithoutEffect };
             return self.acknowledge(now, batch, request, key, of, Vec::new());
         }

@@ -3,7 +3,7 @@
 //! serialisation, sort by key and are therefore canonical.
 
 use super::entry::Identity;
-use super::ids::{CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, TxId};
+use super::ids::{CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, ShortHash, TxId};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use serde::de::{SeqAccess, Visitor};
@@ -16,30 +16,42 @@ pub trait TableKey: Copy + Eq + Ord {
     fn hash64(&self) -> u64;
 }
 
-/// A hash table without iteration. Lookups and changes are O(1); serialisation is O(n log n).
-pub struct Table<K, V> {
-    slots: HashTable<(K, V)>,
+/// A hash table without iteration. Lookups and changes are O(1); serialisation is O(n log n). A large one is made of
+/// `PARTS` that grow one after another, so that no single insert moves a million records.
+pub struct Table<K, V, const PARTS: usize = 1> {
+    parts: [HashTable<(K, V)>; PARTS],
+    len: usize,
 }
 
-impl<K: TableKey, V> Table<K, V> {
+/// `PARTS` of a table that may hold as many records as there are transactions in a window.
+pub const WIDE: usize = 256;
+
+/// Which part holds a hash: by bits that neither the place in a part nor its tag is made of.
+fn part<const PARTS: usize>(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
+}
+
+impl<K: TableKey, V, const PARTS: usize> Table<K, V, PARTS> {
     pub fn new() -> Self {
-        Table { slots: HashTable::new() }
+        Table { parts: std::array::from_fn(|_| HashTable::new()), len: 0 }
     }
 
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len == 0
     }
 
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.slots.find(key.hash64(), |(k, _)| k == key).map(|(_, v)| v)
+        let hash = key.hash64();
+        self.parts[part::<PARTS>(hash)].find(hash, |(k, _)| k == key).map(|(_, v)| v)
     }
 
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.slots.find_mut(key.hash64(), |(k, _)| k == key).map(|(_, v)| v)
+        let hash = key.hash64();
+        self.parts[part::<PARTS>(hash)].find_mut(hash, |(k, _)| k == key).map(|(_, v)| v)
     }
 
     pub fn has(&self, key: &K) -> bool {
@@ -48,67 +60,92 @@ impl<K: TableKey, V> Table<K, V> {
 
     /// Sets the value and returns the one it replaces.
     pub fn put(&mut self, key: K, value: V) -> Option<V> {
-        match self.slots.entry(key.hash64(), |(k, _)| *k == key, |(k, _)| k.hash64()) {
+        let hash = key.hash64();
+        match self.parts[part::<PARTS>(hash)].entry(hash, |(k, _)| *k == key, |(k, _)| k.hash64()) {
             Entry::Occupied(mut held) => Some(std::mem::replace(&mut held.get_mut().1, value)),
             Entry::Vacant(place) => {
                 place.insert((key, value));
+                self.len += 1;
                 None
             }
         }
     }
 
     pub fn take(&mut self, key: &K) -> Option<V> {
-        let entry = self.slots.find_entry(key.hash64(), |(k, _)| k == key).ok()?;
-        Some(entry.remove().0.1)
+        self.take_if(key, |_| true)
     }
 
     /// Takes the value out if there is one and `fits`.
     pub fn take_if(&mut self, key: &K, fits: impl FnOnce(&V) -> bool) -> Option<V> {
-        let entry = self.slots.find_entry(key.hash64(), |(k, _)| k == key).ok()?;
-        fits(&entry.get().1).then(|| entry.remove().0.1)
+        let hash = key.hash64();
+        let entry = self.parts[part::<PARTS>(hash)].find_entry(hash, |(k, _)| k == key).ok()?;
+        if !fits(&entry.get().1) {
+            return None;
+        }
+        self.len -= 1;
+        Some(entry.remove().0.1)
+    }
+
+    /// The same by the key's hash alone, where a hash stands for one key.
+    pub fn take_hashed_if(&mut self, hash: u64, fits: impl FnOnce(&V) -> bool) -> Option<V> {
+        let entry = self.parts[part::<PARTS>(hash)].find_entry(hash, |(k, _)| k.hash64() == hash).ok()?;
+        if !fits(&entry.get().1) {
+            return None;
+        }
+        self.len -= 1;
+        Some(entry.remove().0.1)
     }
 
     /// The value under `key`, made by `fresh` when there is none.
     pub fn entry_or(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
-        &mut self
-            .slots
-            .entry(key.hash64(), |(k, _)| *k == key, |(k, _)| k.hash64())
-            .or_insert_with(|| (key, fresh()))
-            .into_mut()
-            .1
+        let len = &mut self.len;
+        let hash = key.hash64();
+        let place = self.parts[part::<PARTS>(hash)].entry(hash, |(k, _)| *k == key, |(k, _)| k.hash64());
+        let held = place.or_insert_with(|| {
+            *len += 1;
+            (key, fresh())
+        });
+        &mut held.into_mut().1
     }
 
     /// All keys in order: for recovery, where each open transaction is met once.
     pub fn keys_sorted(&self) -> Vec<K> {
-        let mut keys: Vec<K> = self.slots.iter().map(|pair| pair.0).collect();
+        let mut keys: Vec<K> = self.parts.iter().flatten().map(|pair| pair.0).collect();
         keys.sort_unstable();
         keys
     }
 
     pub fn clear(&mut self) {
-        self.slots.clear();
+        self.parts.iter_mut().for_each(HashTable::clear);
+        self.len = 0;
     }
 }
 
-impl<K: TableKey, V> Default for Table<K, V> {
+impl<K: TableKey, V, const PARTS: usize> Default for Table<K, V, PARTS> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<K: TableKey + Serialize, V: Serialize> Serialize for Table<K, V> {
+impl<K: TableKey + Serialize, V: Serialize, const PARTS: usize> Serialize for Table<K, V, PARTS> {
     fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let mut sorted: Vec<&(K, V)> = self.slots.iter().collect();
+        let mut sorted: Vec<&(K, V)> = self.parts.iter().flatten().collect();
         sorted.sort_unstable_by_key(|pair| pair.0);
         out.collect_seq(sorted)
     }
 }
 
-impl<'de, K: TableKey + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> for Table<K, V> {
+impl<'de, K, V, const PARTS: usize> Deserialize<'de> for Table<K, V, PARTS>
+where
+    K: TableKey + Deserialize<'de>,
+    V: Deserialize<'de>,
+{
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct Pairs<K, V>(PhantomData<(K, V)>);
-        impl<'de, K: TableKey + Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Pairs<K, V> {
-            type Value = Table<K, V>;
+        struct Pairs<K, V, const PARTS: usize>(PhantomData<(K, V)>);
+        impl<'de, K: TableKey + Deserialize<'de>, V: Deserialize<'de>, const PARTS: usize> Visitor<'de>
+            for Pairs<K, V, PARTS>
+        {
+            type Value = Table<K, V, PARTS>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a sequence of key and value pairs")
             }
@@ -128,6 +165,12 @@ impl<'de, K: TableKey + Deserialize<'de>, V: Deserialize<'de>> Deserialize<'de> 
 fn spread(number: u64) -> u64 {
     let product = u128::from(number ^ 0x5bd1_e995_9d1b_54a5) * 0x9e37_79b9_7f4a_7c15;
     (product as u64) ^ ((product >> 64) as u64)
+}
+
+impl TableKey for ShortHash {
+    fn hash64(&self) -> u64 {
+        self.0
+    }
 }
 
 impl TableKey for KeyedHash {
@@ -198,19 +241,20 @@ mod tests {
 
     #[test]
     fn puts_takes_and_finds() {
-        let mut table = Table::new();
+        let mut table: Table<TxId, &str, 4> = Table::new();
         assert_eq!(table.put(TxId(7), "a"), None);
         assert_eq!(table.put(TxId(7), "b"), Some("a"));
         assert_eq!(table.get(&TxId(7)), Some(&"b"));
         assert_eq!(table.get(&TxId(8)), None);
         assert_eq!(*table.entry_or(TxId(8), || "c"), "c");
-        assert_eq!(table.take(&TxId(7)), Some("b"));
-        assert_eq!(table.len(), 1);
+        assert_eq!(table.take_if(&TxId(7), |held| *held == "a"), None);
+        assert_eq!((table.len(), table.take(&TxId(7)), table.take(&TxId(7))), (2, Some("b"), None));
+        assert_eq!((table.len(), table.is_empty()), (1, false));
     }
 
     #[test]
     fn serialises_the_same_whatever_the_order_of_insertion() {
-        let (mut up, mut down) = (Table::new(), Table::new());
+        let (mut up, mut down) = (Table::<TxId, u64>::new(), Table::<TxId, u64, WIDE>::new());
         for n in 0..1000u64 {
             up.put(TxId(n), n * 3);
             down.put(TxId(999 - n), (999 - n) * 3);
