@@ -192,6 +192,37 @@ pub(crate) fn run(quick: bool, report: &mut Report) -> Result<(), BenchError> {
     Ok(())
 }
 
+/// How many payments the budget of memory speaks of.
+const KEPT: usize = 1_000_000;
+
+/// What a core holds when that many payments lie in the dedupe window and are kept for voids and refunds.
+pub(crate) fn memory(quick: bool, report: &mut Report) -> Result<(), BenchError> {
+    let keys = Keystore::in_memory(yika_keystore::Lmk::test());
+    let before = resident_mb()?;
+    let (mut till, _) = Till::open(&keys, 3_600_000)?;
+    let wanted = if quick { KEPT / 10 } else { KEPT };
+    let (mut requested, mut ended) = (Batch::default(), Batch::default());
+    for _ in 0..wanted / BATCH {
+        let requests = till.requests(BATCH);
+        till.apply_to(&mut requested, requests);
+        let answers = till.answers(&requested);
+        till.apply_to(&mut ended, answers);
+    }
+    let held = till.dedupe_keys();
+    let row = Row::new("core", format!("memory with {held} payments kept"), resident_mb()? - before, "MB");
+    let row = if quick { row } else { row.budget(Budget::AtMost(300.0)) };
+    report.add(row.beside("all in the dedupe window, one leg each; without journal and connections"));
+    Ok(())
+}
+
+/// What this process holds in memory, in megabytes: the second number of `/proc/self/statm`, in pages of 4 KiB.
+fn resident_mb() -> Result<f64, BenchError> {
+    let path = "/proc/self/statm";
+    let text = std::fs::read_to_string(path).map_err(BenchError::io("read", path))?;
+    let pages: f64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
+    Ok(pages * 4096.0 / 1e6)
+}
+
 fn twelve_digits(number: u64) -> [u8; 12] {
     let mut digits = [b'0'; 12];
     let mut rest = number;

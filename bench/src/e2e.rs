@@ -1,7 +1,9 @@
 //! The whole switch as processes: terminals, the switch, two banks; and the same terminals and banks with a bare
 //! relay in the switch's place. The ratio of the two is what a budget can ask for on any machine.
 
-use crate::city::{ACQUIRER_MAC, ACQUIRER_PIN, BANK_MAC, BANK_PIN, DEDUPE_WINDOW, LINES, Mac, configuration};
+use crate::city::{
+    ACQUIRER_MAC, ACQUIRER_PIN, BANK_MAC, BANK_PIN, DEDUPE_MAX, DEDUPE_WINDOW, LINES, Mac, configuration,
+};
 use crate::error::BenchError;
 use crate::machine::Bare;
 use crate::measure::quantile_us;
@@ -212,7 +214,7 @@ impl Run {
         let commits = self.grew("yika_journal_commits_total").max(1.0);
         let records = self.grew("yika_journal_records_total");
         report.add(Row::new("end to end", format!("{what}: journal commits"), commits / seconds, "/s").beside(format!(
-            "{} records and {} ms each, {} bytes a record; resident {} MB, {} keys in a window of {DEDUPE_WINDOW}",
+            "{} records and {} ms each, {} bytes a record; resident {} MB, {} keys in a window of {DEDUPE_WINDOW}, {DEDUPE_MAX} at most",
             figure(records / commits),
             figure(self.grew("yika_journal_commit_seconds_sum") * 1e3 / commits),
             self.record_bytes(),

@@ -82,20 +82,27 @@ fn run(cli: &Cli) -> Result<(), BenchError> {
     }
     let place = Place::make(cli.dir.as_deref())?;
     let mut report = Report::new(machine::describe(&place)?, cli.quick);
+    // What was measured before something failed is still worth its minutes.
+    let measured = measure(cli, &place, &mut report);
+    report.print(cli.json)?;
+    measured
+}
+
+fn measure(cli: &Cli, place: &Place, report: &mut Report) -> Result<(), BenchError> {
     let wanted = |part: &Part| {
         cli.part.as_ref().is_none_or(|own| std::mem::discriminant(own) == std::mem::discriminant(part))
     };
-    machine::noise(&place, &mut report)?;
+    machine::noise(place, report)?;
     if wanted(&Part::Micro) {
-        micro::run(cli.quick, &mut report)?;
-        core_run::run(cli.quick, &mut report)?;
+        micro::run(cli.quick, report)?;
+        core_run::memory(cli.quick, report)?;
+        core_run::run(cli.quick, report)?;
     }
     if wanted(&Part::Journal) {
-        journal_run::run(&place, cli.quick, &mut report)?;
+        journal_run::run(place, cli.quick, report)?;
     }
     if wanted(&Part::E2e) {
-        e2e::run(&place, cli.quick, &mut report)?;
+        e2e::run(place, cli.quick, report)?;
     }
-    machine::noise(&place, &mut report)?;
-    report.print(cli.json)
+    machine::noise(place, report)
 }

@@ -8,7 +8,10 @@ use crate::report::{Budget, Report, Row};
 use std::hint::black_box;
 use std::sync::Arc;
 use yika_codec::{Dialect, Draft, EncodeError, FieldSet, Layout};
-use yika_keystore::{Keystore, Lmk, PinFormat, encrypt_test_pin, translate_pin};
+use yika_keystore::{
+    Algorithm, Export, KeyError, Keystore, Lmk, Mode, PinFormat, PinKey, Usage, encrypt_test_pin,
+    translate_pin,
+};
 use yika_loadgen::{TEST_PIN, test_mac_key, test_pin_key};
 
 /// The reference message: a purchase of eleven fields, iso87-ascii with a hexadecimal bitmap.
@@ -111,6 +114,7 @@ fn keystore(quick: bool, report: &mut Report) -> Result<(), BenchError> {
     for (what, key) in [
         ("AES-CMAC of the reference message", format!("cmac:{ACQUIRER_MAC}")),
         ("retail MAC of the same (TDES)", format!("retail:{ACQUIRER_MAC}")),
+        ("UnionPay ECB MAC of the same (TDES)", format!("unionpay:{ACQUIRER_MAC}")),
     ] {
         let key = test_mac_key(&key).map_err(|e| setup(&e))?;
         let mac = cost(quick, || {
@@ -127,12 +131,28 @@ fn keystore(quick: bool, report: &mut Report) -> Result<(), BenchError> {
         let _ = black_box(done);
     });
     report.add(Row::cost("keystore", "PIN translate, format 0 to 0 (TDES)", pin));
+    let from = aes_pin_key().map_err(|e| setup(&e))?;
+    let block = encrypt_test_pin(&from, PinFormat::Iso4, PAN, TEST_PIN).map_err(|e| setup(&e))?;
+    translate_pin(&from, PinFormat::Iso4, &to, PinFormat::Iso0, PAN, &block).map_err(|e| setup(&e))?;
+    let pin = cost(quick, || {
+        let done = translate_pin(&from, PinFormat::Iso4, &to, PinFormat::Iso0, PAN, black_box(&block));
+        let _ = black_box(done);
+    });
+    report.add(Row::cost("keystore", "PIN translate, format 4 (AES) to 0 (TDES)", pin));
     let tokens = Keystore::in_memory(Lmk::test()).tokenizer();
     let token = cost(quick, || {
         black_box(tokens.token(black_box(PAN)));
     });
     report.add(Row::cost("keystore", "card token (HMAC-SHA256)", token));
     Ok(())
+}
+
+/// A published test key in two components, for PIN blocks of format 4.
+fn aes_pin_key() -> Result<PinKey, KeyError> {
+    let store = Keystore::in_memory(Lmk::test());
+    let parts = [vec![0x5a; 16], (0..16).collect()];
+    store.import_components("aes-pin", Usage::Pin, Algorithm::Aes, Mode::Both, Export::N, &parts)?;
+    store.pin_key("aes-pin")
 }
 
 #[cfg(test)]

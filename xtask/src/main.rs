@@ -52,7 +52,10 @@ fn main() -> ExitCode {
     }
 }
 
+/// The end-to-end part runs the switch and the load tool from beside the bench program: all three are built first.
 fn bench(rest: &[String]) -> Result<(), Failed> {
+    let programs = ["build", "--release", "--package", "yika-switch", "--package", "yika-loadgen"];
+    Step::cargo("build", &programs).run()?;
     let mut step = Step::cargo("bench", &["run", "--release", "--package", "yika-bench", "--"]);
     step.arguments.extend_from_slice(rest);
     step.run()
