@@ -220,6 +220,7 @@ impl Durable {
         let original = Original {
             tx: intent.tx,
             kind: intent.kind,
+            mti: intent.mti,
             life: first_life(intent.kind).unwrap_or(Life::Approved),
             busy: None,
             stand_in: outcome.stand_in,
@@ -389,9 +390,9 @@ impl Durable {
             return Handles::default();
         }
         let (acquirer, terminal) = (intent.acquirer, &intent.terminal);
-        let mut by_stan = self.handle_by_stan(acquirer, terminal, intent.stan);
+        let mut by_stan = self.handle_by_stan(acquirer, terminal, intent.mti, intent.stan);
         if self.handles.get(&by_stan).is_some_and(|held| apart(self.origin_of(held), intent.origin)) {
-            by_stan = self.handle_by_origin(acquirer, terminal, intent.stan, intent.origin);
+            by_stan = self.handle_by_origin(acquirer, terminal, intent.mti, intent.stan, intent.origin);
         }
         let by_rrn = || self.handle_by_rrn(acquirer, terminal, &intent.rrn);
         let by_rrn = if names_an_original(intent.kind) { KeyedHash(0) } else { by_rrn() };

@@ -18,7 +18,7 @@ use super::volatile::{Copy, Live, Waiter};
 use siphasher::sip::SipHasher24;
 use smallvec::smallvec;
 use std::hash::Hasher;
-use yika_codec::{Code, FieldSet, Kind};
+use yika_codec::{Code, FieldSet, Kind, Mti};
 
 /// One leg of a plan before it has an identity.
 pub(super) struct PlannedLeg {
@@ -105,15 +105,20 @@ impl Core {
     /// Whether a reversal of this payment came before it (P6).
     fn reversed_before(&self, facts: &Facts) -> bool {
         let before = &self.durable.reversed_before;
-        let key = |sent_at| self.durable.reversed_key(facts.acquirer, &facts.terminal, facts.stan, sent_at);
-        !before.is_empty() && (before.has(&key(0)) || facts.sent_at.is_some_and(|at| before.has(&key(at))))
+        let has = |mti, sent_at| {
+            let (who, terminal) = (facts.acquirer, &facts.terminal);
+            before.has(&self.durable.reversed_key(who, terminal, mti, facts.stan, sent_at))
+        };
+        let at = |sent_at| has(None, sent_at) || has(Some(facts.mti.without_repeat()), sent_at);
+        !before.is_empty() && (at(0) || facts.sent_at.is_some_and(at))
     }
 
     /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5).
     fn undone_since(&self, facts: &Facts, outcome: &Outcome) -> bool {
         let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
-        let Some(Handle::Kept(no)) = self.by_stan(facts, facts.stan, own) else { return false };
-        self.durable.original(*no).is_some_and(|held| held.life == super::original::Life::Reversed)
+        let mti = facts.mti.without_repeat();
+        let Some(Handle::Kept(no)) = self.at_stan(facts, mti, facts.stan, own) else { return false };
+        self.durable.original(no).is_some_and(|held| held.life == super::original::Life::Reversed)
     }
 
     fn fresh(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
@@ -333,6 +338,7 @@ impl Core {
             key,
             fingerprint: self.fingerprint(facts),
             kind: facts.kind,
+            mti: facts.mti.without_repeat(),
             acquirer: facts.acquirer,
             terminal: facts.terminal,
             stan: facts.stan,
@@ -454,7 +460,7 @@ impl Core {
             // Its dialect has no such message any more: the obligation stays, refused at each attempt, until settled.
             let sent_at = month_to_second(now.wall_ms, 0);
             let last = self.durable.participants.get(&participant).map_or(0, |p| p.last_stan);
-            let mti = yika_codec::Mti::new(if kind == OwedKind::Reverse { 0x0420 } else { 0x0220 });
+            let mti = Mti::new(if kind == OwedKind::Reverse { 0x0420 } else { 0x0220 });
             Identity { mti, stan: super::finish::next_stan(last), sent_at, rrn }
         })
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher24};
 use std::collections::BTreeMap;
 use std::hash::Hasher;
-use yika_codec::Code;
+use yika_codec::{Code, Mti};
 
 #[derive(Serialize, Deserialize)]
 pub struct Durable {
@@ -31,7 +31,7 @@ pub struct Durable {
     pub dedupe_ring: Ring<Expiry>,
     /// Where a reversal, void, completion or refund finds what it names.
     pub handles: Table<KeyedHash, Handle>,
-    /// Payments whose reversal came first (P6), by terminal, F11 and F7 (0 where it did not say).
+    /// Payments whose reversal came first (P6), by terminal, message type, F11 and F7 (0 where it did not say).
     pub reversed_before: Table<KeyedHash, ()>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
     pub handle_ring: Ring<Expiry>,
@@ -238,20 +238,29 @@ impl Durable {
         if self.dates.open.contains_key(&date) { date } else { self.dates.current }
     }
 
-    /// Handle of a message by its terminal and F11.
-    pub fn handle_by_stan(&self, acquirer: ParticipantId, terminal: &[u8; 8], stan: u32) -> KeyedHash {
-        self.keyed(b'S', acquirer, &[terminal, &stan.to_le_bytes()])
+    /// Handle of a message by its terminal, type and F11.
+    pub fn handle_by_stan(
+        &self,
+        acquirer: ParticipantId,
+        terminal: &[u8; 8],
+        mti: Mti,
+        stan: u32,
+    ) -> KeyedHash {
+        self.keyed(b'S', acquirer, &[terminal, &mti.bcd().to_le_bytes(), &stan.to_le_bytes()])
     }
 
-    /// Handle of a message whose F41 and F11 are in use by a payment of another origin.
+    /// Handle of a message whose F41, type and F11 are in use by a payment of another origin.
     pub fn handle_by_origin(
         &self,
         acquirer: ParticipantId,
         terminal: &[u8; 8],
+        mti: Mti,
         stan: u32,
         origin: u64,
     ) -> KeyedHash {
-        self.keyed(b'M', acquirer, &[terminal, &stan.to_le_bytes(), &origin.to_le_bytes()])
+        let parts: [&[u8]; 4] =
+            [terminal, &mti.bcd().to_le_bytes(), &stan.to_le_bytes(), &origin.to_le_bytes()];
+        self.keyed(b'M', acquirer, &parts)
     }
 
     /// Where a reversal that came before its original is remembered.
@@ -259,10 +268,13 @@ impl Durable {
         &self,
         acquirer: ParticipantId,
         terminal: &[u8; 8],
+        mti: Option<Mti>,
         stan: u32,
         sent_at: u32,
     ) -> KeyedHash {
-        self.keyed(b'B', acquirer, &[terminal, &stan.to_le_bytes(), &sent_at.to_le_bytes()])
+        let mti = mti.map_or(0, Mti::bcd);
+        let parts: [&[u8]; 4] = [terminal, &mti.to_le_bytes(), &stan.to_le_bytes(), &sent_at.to_le_bytes()];
+        self.keyed(b'B', acquirer, &parts)
     }
 
     /// F42 and batch as one number; 0 without F42: such a message fits any origin.

@@ -87,6 +87,8 @@ pub struct Intent {
     pub key: KeyedHash,
     pub fingerprint: u64,
     pub kind: Kind,
+    /// As the terminal sent it, without repeat digit.
+    pub mti: Mti,
     pub acquirer: ParticipantId,
     pub terminal: [u8; 8],
     pub stan: u32,
@@ -450,6 +452,7 @@ mod tests {
             key: KeyedHash(7),
             fingerprint: 9,
             kind: Kind::Purchase,
+            mti: Mti::new(0x0200),
             acquirer: ParticipantId(1),
             terminal: *b"TERM0001",
             stan: 5,

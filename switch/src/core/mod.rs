@@ -16,6 +16,7 @@ pub mod facts;
 mod finish;
 pub mod ids;
 mod life;
+mod lookup;
 mod network;
 pub mod original;
 pub mod plan;

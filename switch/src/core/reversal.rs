@@ -23,7 +23,7 @@ impl Core {
             let verdict = verdict(Reason::Unsupported, code, None, Vec::new());
             return self.take(now, batch, request, key, verdict);
         }
-        match self.named(facts).copied() {
+        match self.named(facts) {
             Some(Handle::Open(tx)) => self.reverse_in_flight(now, batch, request, key, tx),
             Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
             Some(Handle::Ended { .. }) => {
@@ -33,7 +33,8 @@ impl Core {
             None => {
                 let stan = facts.original.stan.unwrap_or(facts.stan);
                 let sent_at = facts.original.sent_at.unwrap_or(0);
-                let handle = self.durable.reversed_key(facts.acquirer, &facts.terminal, stan, sent_at);
+                let (who, terminal, mti) = (facts.acquirer, &facts.terminal, facts.original.mti);
+                let handle = self.durable.reversed_key(who, terminal, mti, stan, sent_at);
                 let of = ReversalOf::Unknown { handle, sent_at };
                 self.acknowledge(now, batch, request, key, of, Vec::new());
             }

@@ -5,7 +5,7 @@ use super::entry::Limits;
 use super::facts::CardPrefix;
 use super::ids::{Currency, ListenerNo, ParticipantId};
 use std::sync::Arc;
-use yika_codec::{Codes, Dialect};
+use yika_codec::{Codes, Dialect, Mti};
 
 pub struct Settings {
     pub shard: u8,
@@ -83,6 +83,8 @@ pub struct StandIn {
 pub struct ListenerSettings {
     pub acquirer: ParticipantId,
     pub codes: Codes,
+    /// Message types of its dialect that a later message may name.
+    pub mtis: Vec<Mti>,
     /// Currencies taken; empty: all.
     pub currencies: Vec<Currency>,
     /// The whole transaction must end by then; below what the terminal waits (rule 17).

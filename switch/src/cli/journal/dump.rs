@@ -228,6 +228,7 @@ mod tests {
             key: KeyedHash(7),
             fingerprint: 9,
             kind: Kind::Purchase,
+            mti: yika_codec::Mti::new(0x0200),
             acquirer: ParticipantId(1),
             terminal: *b"TERM 001",
             stan: 5,
