@@ -330,3 +330,27 @@ fn rule_05_where_no_type_is_named_the_reversals_own_fields_card_and_amount_tell(
     }
     balanced(&world);
 }
+
+#[test]
+fn rule_05_an_f37_that_the_switch_gave_is_not_a_terminals_own_of_the_same_digits() {
+    for given_first in [true, false] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let number = if given_first { "000000000001" } else { "000000000002" };
+        let mut payments = [purchase(100), purchase(200).with(37, number)];
+        if !given_first {
+            payments.reverse();
+        }
+        let sent = payments.map(|wire| approved(&mut world, terminal, &wire));
+        assert!(sent.iter().all(|(_, answer)| answer.text(37) == number));
+        for (at, (wire, answer)) in sent.iter().enumerate() {
+            let reversal = wire.reversal(&format!("00005{at}")).without(90).with(37, answer.text(37));
+            world.sends_raw(terminal, &reversal);
+            assert_eq!(world.answer(terminal).unwrap().code(), "00");
+            let undone = world.at_bank(BANK_A).expect("each is found");
+            assert_eq!(undone.wire.amount(), wire.amount());
+            world.bank_answers(&undone, "00");
+        }
+        balanced(&world);
+    }
+}

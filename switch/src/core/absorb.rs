@@ -394,8 +394,11 @@ impl Durable {
         if self.handles.get(&by_stan).is_some_and(|held| apart(self.origin_of(held), intent.origin)) {
             by_stan = self.handle_by_origin(acquirer, terminal, intent.mti, intent.stan, intent.origin);
         }
-        let by_rrn = || self.handle_by_rrn(acquirer, terminal, &intent.rrn);
-        let by_rrn = if names_an_original(intent.kind) { KeyedHash(0) } else { by_rrn() };
+        let by_rrn = match (names_an_original(intent.kind), intent.rrn_given) {
+            (true, _) => KeyedHash(0),
+            (false, true) => self.handle_by_given_rrn(acquirer, terminal, &intent.rrn),
+            (false, false) => self.handle_by_rrn(acquirer, terminal, &intent.rrn),
+        };
         Handles { by_stan, by_rrn }
     }
 

@@ -344,6 +344,7 @@ impl Core {
             stan: facts.stan,
             sent_at: facts.sent_at.unwrap_or(0),
             rrn: facts.rrn.unwrap_or_else(|| assigned_rrn(self.durable.next_tx)),
+            rrn_given: facts.rrn.is_none(),
             card: facts.card.map(|card| card.token),
             money: facts.money(),
             date: self.date(now),

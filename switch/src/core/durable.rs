@@ -294,9 +294,19 @@ impl Durable {
         }
     }
 
-    /// Handle of a message by its terminal and F37.
+    /// Handle of a message by its terminal and the F37 it sent.
     pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> KeyedHash {
         self.keyed(b'R', acquirer, &[terminal, rrn])
+    }
+
+    /// The same for an F37 that the switch gave: a terminal's own may be equal.
+    pub fn handle_by_given_rrn(
+        &self,
+        acquirer: ParticipantId,
+        terminal: &[u8; 8],
+        rrn: &[u8; 12],
+    ) -> KeyedHash {
+        self.keyed(b'G', acquirer, &[terminal, rrn])
     }
 
     /// A keyed hash over these parts one after another; `purpose` keeps the uses apart.

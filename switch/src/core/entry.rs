@@ -96,6 +96,8 @@ pub struct Intent {
     pub sent_at: u32,
     /// F37 as the terminal sent it, or as the core assigned it.
     pub rrn: [u8; 12],
+    /// The core assigned it: a terminal's own may be equal and is another.
+    pub rrn_given: bool,
     pub card: Option<CardToken>,
     pub money: Money,
     pub date: BusinessDate,
@@ -458,6 +460,7 @@ mod tests {
             stan: 5,
             sent_at: 1_123_233_015,
             rrn: *b"000000000042",
+            rrn_given: true,
             card: Some(CardToken([3; 16])),
             money: Money { minor: 1000, currency: Currency(156) },
             date: BusinessDate(20_261_124),

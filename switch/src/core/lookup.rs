@@ -63,11 +63,15 @@ impl Core {
             .or_else(|| held(durable.handle_by_origin(facts.acquirer, &facts.terminal, mti, stan, origin)))
     }
 
-    /// What this terminal calls by this F37.
+    /// What this terminal calls by this F37: its own, or one that the switch gave it.
     fn by_rrn(&self, facts: &Facts, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
         let rrn = facts.original.rrn.or(facts.rrn)?;
-        let place = self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn);
-        self.durable.handles.get(&place).copied().filter(|held| fits(held))
+        let (durable, who) = (&self.durable, (facts.acquirer, &facts.terminal));
+        let places =
+            [durable.handle_by_rrn(who.0, who.1, &rrn), durable.handle_by_given_rrn(who.0, who.1, &rrn)];
+        let held =
+            places.iter().filter_map(|place| durable.handles.get(place).copied()).filter(|held| fits(held));
+        held.max_by_key(|held| self.rank(facts, self.seen(held).map_or(facts.mti, |seen| seen.mti), held))
     }
 
     /// How well a candidate fits: it agrees; the message's own fields speak of its type; it is newer.

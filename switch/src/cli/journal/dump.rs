@@ -234,6 +234,7 @@ mod tests {
             stan: 5,
             sent_at: 0,
             rrn: *b"000000000042",
+            rrn_given: true,
             card: None,
             money: Money { minor: 1000, currency: Currency(156) },
             date: BusinessDate(20_261_124),
