@@ -178,6 +178,9 @@ impl Durable {
                 apply_to_target(target, intent.kind, outcome.approved);
             }
         }
+        if stands && intent.kind == Kind::CompletionCancel {
+            self.move_hold(intent.target, true);
+        }
         let becomes = if stands {
             Handle::Kept(self.keep(tx, outcome))
         } else {
@@ -257,9 +260,20 @@ impl Durable {
         if let Some(target) = original.target.and_then(|no| self.originals.get_mut(no.0)) {
             undo_on_target(target, original.kind, original.money.minor);
         }
+        if original.kind == Kind::CompletionCancel {
+            self.move_hold(original.target, false);
+        }
         if original.stand_in && original.date == self.dates.current {
             self.give_back_stand_in(&original);
         }
+    }
+
+    /// A cancelled completion gives its hold back, and takes it again when the cancel is reversed.
+    fn move_hold(&mut self, completion: Option<OriginalNo>, back: bool) {
+        let Some(done) = completion.and_then(|no| self.originals.get(no.0)) else { return };
+        let (kind, minor) = (done.kind, done.money.minor);
+        let Some(hold) = done.target.and_then(|no| self.originals.get_mut(no.0)) else { return };
+        if back { undo_on_target(hold, kind, minor) } else { apply_to_target(hold, kind, minor) }
     }
 
     fn absorb_late(&mut self, late: Late) -> Result<(), &'static str> {

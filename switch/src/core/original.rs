@@ -60,7 +60,7 @@ pub struct KeptLeg {
 /// Held ------> Completed         Approved -----> Voided | Reversed
 ///   `--------> Cancelled | Reversed    `-- refunds add to `used`
 /// ```
-/// Reversing a void, completion or cancel moves its target back.
+/// Reversing a void, completion or cancel moves its target back; cancelling a completion moves the hold back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Life {
     Held,
