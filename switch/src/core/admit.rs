@@ -394,16 +394,22 @@ impl Core {
         self.durable.keyed(b'D', facts.acquirer, &parts)
     }
 
-    /// Rule 3: card token, F3, F4, F49, F37.
+    /// Rule 3: card token, F3, F4, F49, F37, and what it names by F90 or F61.
     fn fingerprint(&self, facts: &Facts) -> u64 {
-        let mut bytes = [0; 44];
+        let mut bytes = [0; 58];
         bytes[..16].copy_from_slice(facts.card.as_ref().map_or(&[0; 16], |card| &card.token.0));
         bytes[16..22].copy_from_slice(&facts.processing);
         bytes[22..30].copy_from_slice(&facts.amount.to_le_bytes());
         bytes[30..32].copy_from_slice(&facts.currency.0.to_le_bytes());
-        bytes[32..].copy_from_slice(facts.rrn.as_ref().unwrap_or(&[0; 12]));
+        bytes[32..44].copy_from_slice(facts.rrn.as_ref().unwrap_or(&[0; 12]));
+        let named = &facts.original;
+        let len = if named.stan.is_some() || named.mti.is_some() { 58 } else { 44 };
+        bytes[44..46].copy_from_slice(&named.mti.map_or(0, Mti::bcd).to_le_bytes());
+        for (at, part) in [named.stan, named.sent_at, named.batch].into_iter().enumerate() {
+            bytes[46 + 4 * at..][..4].copy_from_slice(&part.unwrap_or(0).to_le_bytes());
+        }
         let mut hash = SipHasher24::new_with_key(&self.durable.seed);
-        hash.write(&bytes);
+        hash.write(&bytes[..len]);
         hash.finish()
     }
 
