@@ -3,6 +3,7 @@
 //! write: it is refused, and the start stops (P12).
 
 use super::books::{Side, signed, undoes};
+use super::clock::{DAY_MS, business_date};
 use super::durable::{
     Dedupe, DedupeState, Durable, Exception, Expiry, Handle, Handles, KeyEpoch, Lapsed, Obligation, OpenTx,
     Participant,
@@ -61,6 +62,7 @@ impl Durable {
                 self.dates.open.remove(&date);
                 let current = self.dates.current;
                 self.books.carry(date, current);
+                self.forget_books();
             }
             Entry::KeyEpoch { participant, usage, epoch, block } => {
                 let held =
@@ -342,6 +344,14 @@ impl Durable {
         self.dates.open.entry(to).or_insert(0);
         self.stand_in_cards.clear();
         self.stand_in_issuers.clear();
+    }
+
+    /// The sums of a date go with its payments. A day more than the window: the date ended in some other zone.
+    fn forget_books(&mut self) {
+        let age_ms = self.limits.original_window_ms.saturating_add(DAY_MS);
+        let first = business_date(self.wall_ms.saturating_sub(age_ms), 0);
+        let open = &self.dates.open;
+        self.books.forget(first, |date| open.contains_key(date));
     }
 
     fn owe(&mut self, owed: Owed) {

@@ -12,7 +12,7 @@ use super::entry::{
 };
 use super::facts::Facts;
 use super::finish::code_for;
-use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
+use super::ids::{Currency, KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::first_life;
 use super::volatile::{Copy, Live, Waiter};
 use siphasher::sip::SipHasher24;
@@ -213,6 +213,9 @@ impl Core {
             return self.decline(now, batch, request, key, Reason::Unsupported);
         };
         let (to, listener) = (first.participant, request.facts.listener);
+        if !self.has_book(now, request.facts.currency) {
+            return self.decline(now, batch, request, key, Reason::BadCurrency);
+        }
         let Some(participant) = self.settings.participant(to) else {
             return self.decline(now, batch, request, key, Reason::NoRoute);
         };
@@ -373,7 +376,29 @@ impl Core {
         self.live.journal_full
             || self.durable.open.len() >= bounds.open_max
             || self.durable.dedupe.len() >= bounds.dedupe_max
-            || self.durable.obligations.len() + self.durable.open.len() * 2 >= bounds.obligations_max
+            || self.owed() + self.durable.open.len() * 2 >= bounds.obligations_max
+    }
+
+    /// Obligations open, and those that ended otherwise than paid and are still remembered.
+    fn owed(&self) -> usize {
+        self.durable.obligations.len() + self.durable.lapsed.len() + self.durable.exceptions.len()
+    }
+
+    /// Takes a place for the currency among those of its business date; false when there is none left.
+    pub(super) fn has_book(&mut self, now: Now, currency: Currency) -> bool {
+        let date = self.date(now);
+        let (of, known) = &mut self.live.currencies;
+        if *of != date {
+            *of = date;
+            *known = self.durable.books.currencies(date).collect();
+        }
+        if !known.contains(&currency) {
+            if known.len() >= self.settings.bounds.currencies_max {
+                return false;
+            }
+            known.push(currency);
+        }
+        true
     }
 
     /// A repeat whose original is not held is new if its time lies inside the window (rule 3).

@@ -5,7 +5,7 @@ use super::Core;
 use super::admit::{PlannedLeg, Verdict};
 use super::batch::Batch;
 use super::durable::Handle;
-use super::effect::{Effect, Request};
+use super::effect::Request;
 use super::entry::{Identity, LegRole, OwedKind, Reason};
 use super::facts::Facts;
 use super::ids::{KeyedHash, LegRef, Now, OriginalNo, ParticipantId, TxId};
@@ -102,9 +102,8 @@ impl Core {
         let Some(participant) = target.map(|(_, (to, _))| to).or(routed) else {
             return self.decline(now, batch, request, key, Reason::NoRoute);
         };
-        if self.durable.obligations.len() >= self.settings.bounds.obligations_max {
-            self.counters.advices_dropped += 1;
-            return batch.effect(Effect::Forget { peer: request.peer, msg: request.msg });
+        if !self.has_book(now, facts.currency) {
+            return self.decline(now, batch, request, key, Reason::BadCurrency);
         }
         let (kind, minor) = (facts.kind, facts.amount);
         let of = LegRef { tx: TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx), leg: 0 };
