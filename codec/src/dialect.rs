@@ -192,6 +192,17 @@ impl Dialect {
         self.kinds.iter().find(|row| row.kind == kind)
     }
 
+    /// The message types that a later message may name as its original, each once, in the order of the table.
+    pub fn original_mtis(&self) -> Vec<Mti> {
+        let mut found = Vec::new();
+        for row in self.kinds.iter().filter(|row| row.may_be_original()) {
+            if !found.contains(&row.mti) {
+                found.push(row.mti);
+            }
+        }
+        found
+    }
+
     #[inline]
     pub(crate) fn spec(&self, n: u8) -> Option<&Spec> {
         self.specs.get(usize::from(n))?.as_ref()

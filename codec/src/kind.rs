@@ -94,6 +94,13 @@ pub struct KindRow {
     pub f60_3: Option<[u8; 3]>,
 }
 
+impl KindRow {
+    /// Neither a reversal nor a network message: a later message may name it.
+    pub(crate) fn may_be_original(&self) -> bool {
+        !matches!(self.mti.class() & 0xf, 0x4 | 0x8)
+    }
+}
+
 /// Where the parts of F60 begin in POS dialects: type n2, batch n6, network code n3.
 const F60_1_AT: usize = 0;
 const F60_3_AT: usize = 8;
@@ -104,6 +111,14 @@ impl Message<'_> {
         let mti = self.mti().without_repeat();
         let mut rows = self.dialect().kinds.iter().filter(|row| row.mti == mti);
         rows.find(|row| self.agrees(row)).map(|row| row.kind)
+    }
+
+    /// The message type of what a reversal is of, by its F3, F25 and F60, which it has from its original; `None`
+    /// where they fit messages of none or of several types.
+    pub fn original_mti(&self) -> Option<Mti> {
+        let mut rows = self.dialect().kinds.iter().filter(|row| row.may_be_original() && self.agrees(row));
+        let mti = rows.next()?.mti;
+        rows.all(|row| row.mti == mti).then_some(mti)
     }
 
     fn agrees(&self, row: &KindRow) -> bool {

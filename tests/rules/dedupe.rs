@@ -47,6 +47,28 @@ fn rule_03_the_same_key_with_another_fingerprint_is_94() {
 }
 
 #[test]
+fn rule_03_a_reversal_with_a_used_f11_that_names_another_payment_is_94() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (one, _) = approved(&mut world, terminal, &purchase(100));
+    let (other, _) = approved(&mut world, terminal, &purchase(100));
+    let reversal = one.reversal("000050");
+    world.sends_raw(terminal, &reversal);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.at_bank(BANK_A).unwrap();
+    world.sends_raw(terminal, &other.reversal("000050"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "94", "it was never reversed");
+    world.sends_raw(terminal, &reversal.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "a repeat names the same and gets the same");
+    let of = |wire: &Wire| format!("{}{}{}{:022}", wire.mti, wire.stan(), wire.text(7), 0);
+    let void = purchase(100).with(3, "200000").with(11, "000060").with(90, of(&other));
+    world.sends(terminal, &void);
+    world.sends(terminal, &void.with(90, of(&one)));
+    assert_eq!(world.answer(terminal).unwrap().code(), "94", "a void likewise");
+    balanced(&world);
+}
+
+#[test]
 fn rule_03_a_repeat_without_its_original_is_new_inside_the_window_and_94_outside() {
     let mut world = World::new();
     let terminal = world.terminal();

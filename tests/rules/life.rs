@@ -235,17 +235,120 @@ fn rule_05_a_reversal_of_a_payment_whose_void_is_in_flight_undoes_both() {
     balanced(&world);
 }
 
+/// Sends a reversal; its code, and which message of what type reached the bank with it (and was acknowledged).
+fn reverses(world: &mut World, terminal: yika_tests::Terminal, reversal: &Wire) -> (String, Vec<String>) {
+    world.sends_raw(terminal, reversal);
+    let code = world.answer(terminal).unwrap().code();
+    let mut undone = Vec::new();
+    while let Some(request) = world.at_bank(BANK_A) {
+        assert_eq!(request.wire.mti, mti(0x0420));
+        undone.push(request.wire.text(90)[..10].to_owned());
+        world.bank_answers(&request, "00");
+    }
+    (code, undone)
+}
+
+/// Only what a bank did is undone there, and once.
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
 #[test]
-fn rule_05_a_reversal_of_what_was_voided_or_completed_is_00_without_effect_and_of_what_was_refunded_25() {
+fn rule_05_a_completed_hold_is_not_reversed_until_its_completion_is_undone() {
+    for cancelled in [false, true] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let (held, _) = approved(&mut world, terminal, &pre_auth(1000));
+        let (completed, _) = approved(&mut world, terminal, &completion(&held, 900));
+        let early = held.reversal("000700");
+        assert_eq!(reverses(&mut world, terminal, &early), ("25".into(), nothing()), "its money was taken");
+        if cancelled {
+            let cancel = naming(&completed, 900, "200000").with(25, "06");
+            assert_eq!(code(&mut world, terminal, &cancel), "00");
+        } else {
+            let undone = reverses(&mut world, terminal, &completed.reversal("000701"));
+            assert_eq!(undone, ("00".into(), vec!["0200000002".into()]));
+        }
+        let repeated = early.repeated();
+        assert_eq!(
+            reverses(&mut world, terminal, &repeated),
+            ("25".into(), nothing()),
+            "the same answer again"
+        );
+        let undone = reverses(&mut world, terminal, &held.reversal("000702"));
+        assert_eq!(undone, ("00".into(), vec!["0100000001".into()]));
+        let again = reverses(&mut world, terminal, &held.reversal("000703"));
+        assert_eq!(again, ("00".into(), nothing()), "once");
+        assert_eq!(code(&mut world, terminal, &completion(&held, 900)), "12");
+        world.crash();
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_05_a_hold_that_was_reversed_cannot_be_completed() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (held, _) = approved(&mut world, terminal, &pre_auth(1000));
+    let undone = reverses(&mut world, terminal, &held.reversal("000700"));
+    assert_eq!(undone, ("00".into(), vec!["0100000001".into()]));
+    world.sends(terminal, &completion(&held, 1000));
+    assert_eq!(world.answer(terminal).unwrap().code(), "12");
+    assert!(world.banks_are_quiet());
+    balanced(&world);
+}
+
+#[test]
+fn rule_06_a_cancelled_completion_gives_its_hold_back_and_takes_it_again_when_the_cancel_is_reversed() {
+    for moved_on in [false, true] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let (held, _) = approved(&mut world, terminal, &pre_auth(1000));
+        let (completed, _) = approved(&mut world, terminal, &completion(&held, 1000));
+        let cancel = naming(&completed, 1000, "200000").with(25, "06");
+        let (cancel, _) = approved(&mut world, terminal, &cancel);
+        if moved_on {
+            approved(&mut world, terminal, &completion(&held, 500));
+        }
+        let undone = reverses(&mut world, terminal, &cancel.reversal("000700"));
+        let expected =
+            if moved_on { ("25".into(), nothing()) } else { ("00".into(), vec!["0200000003".into()]) };
+        assert_eq!(undone, expected, "one hold is never completed twice");
+        assert_eq!(code(&mut world, terminal, &completion(&held, 100)), "12");
+        let books: i64 = world.driver.core.durable.books.books().map(|(_, book)| book.told).sum();
+        assert_eq!(books, if moved_on { 500 } else { 1000 });
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_05_a_reversal_of_a_hold_whose_completion_is_in_flight_undoes_both() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (held, _) = approved(&mut world, terminal, &pre_auth(1000));
+    world.sends(terminal, &completion(&held, 900));
+    let asked = world.at_bank(BANK_A).unwrap();
+    world.sends_raw(terminal, &held.reversal("000700"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "12", "the completion ends as reversed");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.bank_answers(&asked, "00");
+    let mut named = Vec::new();
+    while let Some(request) = world.at_bank(BANK_A) {
+        named.push(request.wire.text(90)[..10].to_owned());
+        world.bank_answers(&request, "00");
+    }
+    assert_eq!(named, ["0200000002", "0100000001"], "first the completion, then the hold");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_a_reversal_of_what_was_voided_is_00_without_effect_and_of_what_was_refunded_25() {
     let mut world = World::new();
     let terminal = world.terminal();
     let (sent, _) = approved(&mut world, terminal, &purchase(100));
     assert_eq!(code(&mut world, terminal, &void(&sent, 100)), "00");
     world.sends_raw(terminal, &sent.reversal("000700"));
-    assert_eq!(world.answer(terminal).unwrap().code(), "00");
-    let (held, _) = approved(&mut world, terminal, &pre_auth(100));
-    assert_eq!(code(&mut world, terminal, &completion(&held, 100)), "00");
-    world.sends_raw(terminal, &held.reversal("000701"));
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     let (sent, _) = approved(&mut world, terminal, &purchase(100));
     assert_eq!(code(&mut world, terminal, &refund(&sent, 40)), "00");

@@ -3,7 +3,7 @@
 use crate::{approved, balanced};
 use yika_tests::setup::{BANK_A, TIMEOUT_MS};
 use yika_tests::world::mti;
-use yika_tests::{World, purchase};
+use yika_tests::{Wire, World, purchase};
 
 #[test]
 fn rule_05_a_reversal_of_an_approved_payment_is_answered_00_and_sent_once() {
@@ -244,4 +244,113 @@ fn rule_05_a_repeated_reversal_is_answered_00_however_old() {
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420), "its payment is still held");
     balanced(&world);
+}
+
+/// A pre-authorization of the same card, over `minor`.
+fn pre_auth(minor: u64) -> Wire {
+    Wire { mti: mti(0x0100), ..purchase(minor).with(3, "030000").with(25, "06") }
+}
+
+/// Which message types reached the bank in reversals; all are acknowledged.
+fn types_undone(world: &mut World) -> Vec<String> {
+    let mut named = Vec::new();
+    while let Some(request) = world.at_bank(BANK_A) {
+        named.push(request.wire.text(90)[..4].to_owned());
+        world.bank_answers(&request, "00");
+    }
+    named
+}
+
+#[test]
+fn rule_05_a_reversal_undoes_the_message_type_that_it_names() {
+    let advice = |wire: Wire| Wire { mti: mti(0x0220), ..wire };
+    let payments = [pre_auth(100), purchase(100), advice(purchase(100))].map(|wire| wire.with(11, "000005"));
+    for first in 0..payments.len() {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let mut sent = payments.to_vec();
+        sent.rotate_left(first);
+        let sent: Vec<_> = sent.iter().map(|wire| approved(&mut world, terminal, wire).0).collect();
+        for (at, wire) in sent.iter().enumerate() {
+            world.sends_raw(terminal, &wire.reversal(&format!("00005{at}")));
+            assert_eq!(world.answer(terminal).unwrap().code(), "00");
+            assert_eq!(
+                types_undone(&mut world),
+                [wire.mti.to_string()],
+                "all have one F11, F7, card and amount"
+            );
+        }
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_05_a_lost_message_is_not_taken_for_another_type_with_its_f11() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (held, _) =
+        approved(&mut world, terminal, &pre_auth(100).with(11, "000005").with(37, "ABC000000001"));
+    let lost = Wire { mti: mti(0x0200), ..held.clone() }.with(3, "000000").with(25, "00");
+    world.sends_raw(terminal, &lost.reversal("000050"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert!(
+        world.banks_are_quiet(),
+        "what stands is of another type, though its F11, F7, F37 and amount agree"
+    );
+    world.sends_raw(terminal, &lost);
+    assert_eq!(world.answer(terminal).unwrap().code(), "12", "the lost one is declined when it comes");
+    let other = Wire { mti: mti(0x0220), ..lost };
+    world.sends_raw(terminal, &other);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "one of another type is not");
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_where_no_type_is_named_the_reversals_own_fields_card_and_amount_tell() {
+    let mut world = World::new();
+    let pos = world.terminal_at(1);
+    let with = |wire: Wire, f60: &str| wire.with(11, "000005").with(60, f60);
+    let (bought, _) = approved(&mut world, pos, &with(purchase(100), "22000001"));
+    let (held, _) = approved(&mut world, pos, &with(pre_auth(100), "10000001"));
+    let (refused, _) = approved(&mut world, pos, &with(purchase(300), "22000002").with(11, "000006"));
+    let (other, _) = approved(&mut world, pos, &with(pre_auth(200), "10000002").with(11, "000006"));
+    let reversal = |of: &Wire, batch: u32| {
+        let named = format!("{batch:06}{}1124", of.stan());
+        Wire { mti: mti(0x0400), ..of.clone() }.with(61, named).with(39, "98")
+    };
+    for (of, batch, stan) in [(&bought, 1, "000050"), (&held, 1, "000051")] {
+        world.sends_raw(pos, &reversal(of, batch).with(11, stan));
+        assert_eq!(world.answer(pos).unwrap().code(), "00");
+        assert_eq!(types_undone(&mut world), [of.mti.to_string()], "F3, F25 and F60.1 tell");
+    }
+    for (of, stan) in [(&refused, "000052"), (&other, "000053")] {
+        world.sends_raw(pos, &reversal(of, 2).with(11, stan).with(3, "990000"));
+        assert_eq!(world.answer(pos).unwrap().code(), "00");
+        assert_eq!(types_undone(&mut world), [of.mti.to_string()], "the amount tells");
+    }
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_an_f37_that_the_switch_gave_is_not_a_terminals_own_of_the_same_digits() {
+    for given_first in [true, false] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let number = if given_first { "000000000001" } else { "000000000002" };
+        let mut payments = [purchase(100), purchase(200).with(37, number)];
+        if !given_first {
+            payments.reverse();
+        }
+        let sent = payments.map(|wire| approved(&mut world, terminal, &wire));
+        assert!(sent.iter().all(|(_, answer)| answer.text(37) == number));
+        for (at, (wire, answer)) in sent.iter().enumerate() {
+            let reversal = wire.reversal(&format!("00005{at}")).without(90).with(37, answer.text(37));
+            world.sends_raw(terminal, &reversal);
+            assert_eq!(world.answer(terminal).unwrap().code(), "00");
+            let undone = world.at_bank(BANK_A).expect("each is found");
+            assert_eq!(undone.wire.amount(), wire.amount());
+            world.bank_answers(&undone, "00");
+        }
+        balanced(&world);
+    }
 }

@@ -4,7 +4,8 @@ use crate::{approved, balanced};
 use yika_switch::core::books::Side;
 use yika_switch::core::ids::BusinessDate;
 use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
-use yika_tests::{World, purchase};
+use yika_tests::world::mti;
+use yika_tests::{Wire, World, purchase};
 
 const TODAY: BusinessDate = BusinessDate(20_261_124);
 const TOMORROW: BusinessDate = BusinessDate(20_261_125);
@@ -65,7 +66,7 @@ fn rule_13_what_is_owed_from_a_closed_date_is_discharged_on_the_next_and_both_ba
     let mut world = World::new();
     let terminal = world.terminal();
     let mut advice = purchase(500);
-    advice.mti = yika_tests::world::mti(0x0220);
+    advice.mti = mti(0x0220);
     world.goes_down(BANK_A);
     world.sends(terminal, &advice);
     world.answer(terminal).unwrap();
@@ -105,4 +106,83 @@ fn p7_totals_per_participant_are_what_each_side_would_count() {
         assert_eq!((sums.debit_reversals.count, sums.debit_reversals.minor), (1, 100), "{side:?}");
     }
     balanced(&world);
+}
+
+#[test]
+fn p9_the_sums_of_a_closed_date_go_with_the_original_window() {
+    let mut world = World::new();
+    let mut seen = Vec::new();
+    for day in 0..8 {
+        let terminal = world.terminal();
+        approved(&mut world, terminal, &purchase(100));
+        seen.push(world.driver.core.durable.dates.current);
+        world.now.mono_us += 86_400_000_000;
+        world.advance(10);
+        world.driver.cut_over(day);
+        world.advance(10);
+        balanced(&world);
+    }
+    let books = &world.driver.core.durable.books;
+    let kept: Vec<_> = books.books().map(|((date, _), _)| *date).collect();
+    assert_eq!(kept, seen[4..], "the window is a day, and one more is left for other zones");
+    assert!(books.sums().all(|((date, ..), _)| kept.contains(date)));
+    world.crash();
+    balanced(&world);
+}
+
+#[test]
+fn p9_a_payment_in_a_currency_beyond_the_bound_is_declined() {
+    let mut settings = config();
+    settings.bounds.currencies_max = 2;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    approved(&mut world, terminal, &purchase(100));
+    let (sent, _) = approved(&mut world, terminal, &purchase(100).with(49, "840"));
+    world.crash();
+    let terminal = world.terminal();
+    approved(&mut world, terminal, &purchase(100).with(49, "840"));
+    for other in [purchase(100), Wire { mti: mti(0x0220), ..purchase(100) }] {
+        world.sends(terminal, &other.with(49, "978"));
+        assert_eq!(world.answer(terminal).unwrap().code(), "12", "declined, and never asked for");
+        assert!(world.banks_are_quiet());
+    }
+    world.sends_raw(terminal, &sent.reversal("000050"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "what gives back needs no place");
+    world.at_bank(BANK_A).unwrap();
+    world.driver.cut_over(1);
+    world.step();
+    approved(&mut world, terminal, &purchase(100).with(49, "978"));
+    balanced(&world);
+}
+
+#[test]
+fn p9_obligations_that_ended_as_unknown_or_by_name_count_to_the_bound() {
+    for (wire, code) in [(purchase(100), "25"), (Wire { mti: mti(0x0220), ..purchase(100) }, "51")] {
+        let mut settings = config();
+        settings.bounds.obligations_max = 4;
+        settings.limits.original_window_ms = 3_600_000;
+        let mut world = World::with(settings);
+        let terminal = world.terminal();
+        for _ in 0..4 {
+            world.sends(terminal, &wire);
+            if wire.mti == mti(0x0200) {
+                world.at_bank(BANK_A).unwrap();
+                world.advance(TIMEOUT_MS + 10);
+            }
+            world.answer(terminal).unwrap();
+            let owed = world.at_bank(BANK_A).unwrap();
+            world.bank_answers(&owed, code);
+        }
+        assert_eq!(world.open_obligations(), 0);
+        world.sends(terminal, &purchase(100));
+        assert_eq!(
+            world.answer(terminal).unwrap().code(),
+            "96",
+            "what is remembered of {code} takes its places"
+        );
+        world.advance(3_601_000);
+        let terminal = world.terminal();
+        approved(&mut world, terminal, &purchase(100));
+        balanced(&world);
+    }
 }

@@ -94,6 +94,7 @@ pub fn config() -> Config {
             copies_max: 8,
             fetches_max: 64,
             late_max: 10_000,
+            currencies_max: 32,
         },
         rim: RimBounds {
             sessions_max: 100,

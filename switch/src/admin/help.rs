@@ -52,6 +52,18 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_journal_commit_seconds_max", "Longest commit since the start"),
     ("yika_business_date", "Current business date, as yyyymmdd"),
     ("yika_unaccounted_minor", "Minor units that no book explains; not 0 only by a fault of the switch"),
+    (
+        "yika_books_kept",
+        "Sums kept, one for each business date and currency; limits.original_window and currencies_max bound them",
+    ),
+    (
+        "yika_exceptions_kept",
+        "Named exceptions kept for the original window; they count to limits.obligations_max",
+    ),
+    (
+        "yika_reversals_unknown",
+        "Reversals whose original a participant did not know, kept for the dedupe window; they count to limits.obligations_max",
+    ),
     ("yika_draining", "1 while the switch drains"),
     ("yika_lines_open", "Connections to a participant that carry requests"),
     ("yika_lines", "Connections to a participant that are configured"),

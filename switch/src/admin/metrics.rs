@@ -148,6 +148,9 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
         ("yika_journal_commit_seconds_sum", seconds(stats.commit_ns.load(Ordering::Relaxed))),
         ("yika_journal_commit_seconds_max", seconds(stats.commit_ns_max.load(Ordering::Relaxed))),
         ("yika_business_date", f64::from(durable.dates.current.0)),
+        ("yika_books_kept", durable.books.books().count() as f64),
+        ("yika_exceptions_kept", durable.exceptions.len() as f64),
+        ("yika_reversals_unknown", durable.lapsed.len() as f64),
         ("yika_unaccounted_minor", unaccounted as f64),
         ("yika_draining", f64::from(u8::from(driver.is_draining()))),
     ]

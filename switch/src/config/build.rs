@@ -37,6 +37,7 @@ pub fn core_settings(config: &Config, ids: &BTreeMap<String, ParticipantId>) -> 
         Some(ListenerSettings {
             acquirer: id(&listener.participant)?,
             codes: *listener.dialect.codes(),
+            mtis: listener.dialect.original_mtis(),
             currencies: listener.currencies.iter().map(|code| Currency(*code)).collect(),
             deadline_us: micros(listener.deadline),
         })

@@ -135,6 +135,7 @@ fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds) {
         copies_max: count("copies_max", 1..=64, 8),
         fetches_max: count("fetches_max", 1..=4096, 1024),
         late_max: count("late_max", 1..=10_000_000, 200_000),
+        currencies_max: count("currencies_max", 1..=999, 32),
     };
     let rim = RimBounds {
         sessions_max: count("sessions_max", 1..=1_000_000, 20_000),

@@ -3,6 +3,7 @@
 //! write: it is refused, and the start stops (P12).
 
 use super::books::{Side, signed, undoes};
+use super::clock::{DAY_MS, business_date};
 use super::durable::{
     Dedupe, DedupeState, Durable, Exception, Expiry, Handle, Handles, KeyEpoch, Lapsed, Obligation, OpenTx,
     Participant,
@@ -63,6 +64,7 @@ impl Durable {
                 self.dates.open.remove(&date);
                 let current = self.dates.current;
                 self.books.carry(date, current);
+                self.forget_books();
             }
             Entry::KeyEpoch { participant, usage, epoch, block } => {
                 let held =
@@ -180,6 +182,9 @@ impl Durable {
                 }
             });
         }
+        if stands && intent.kind == Kind::CompletionCancel {
+            self.move_hold(intent.target, true);
+        }
         let becomes = if stands {
             Handle::Kept(self.keep(tx, outcome))
         } else {
@@ -218,6 +223,7 @@ impl Durable {
         let original = Original {
             tx: intent.tx,
             kind: intent.kind,
+            mti: intent.mti,
             life: first_life(intent.kind).unwrap_or(Life::Approved),
             busy: None,
             stand_in: outcome.stand_in,
@@ -253,9 +259,21 @@ impl Durable {
             self.originals
                 .change(target, |target| undo_on_target(target, original.kind, original.money.minor));
         }
+        if original.kind == Kind::CompletionCancel {
+            self.move_hold(original.target, false);
+        }
         if original.stand_in && original.date == self.dates.current {
             self.give_back_stand_in(&original);
         }
+    }
+
+    /// A cancelled completion gives its hold back, and takes it again when the cancel is reversed.
+    fn move_hold(&mut self, completion: Option<OriginalNo>, back: bool) {
+        let Some(done) = completion.and_then(|no| self.originals.get(no)) else { return };
+        let (kind, minor) = (done.kind, done.money.minor);
+        let Some(hold) = done.target else { return };
+        let moved = if back { undo_on_target } else { apply_to_target };
+        self.originals.change(hold, |hold| moved(hold, kind, minor));
     }
 
     fn absorb_late(&mut self, late: Late) -> Result<(), &'static str> {
@@ -326,6 +344,14 @@ impl Durable {
         self.stand_in_issuers.clear();
     }
 
+    /// The sums of a date go with its payments. A day more than the window: the date ended in some other zone.
+    fn forget_books(&mut self) {
+        let age_ms = self.limits.original_window_ms.saturating_add(DAY_MS);
+        let first = business_date(self.wall_ms.saturating_sub(age_ms), 0);
+        let open = &self.dates.open;
+        self.books.forget(first, |date| open.contains_key(date));
+    }
+
     fn owe(&mut self, owed: Owed) {
         self.next_obligation = self.next_obligation.max(owed.id.0 + 1);
         if owed.kind != OwedKind::Repeat {
@@ -386,12 +412,15 @@ impl Durable {
             return Handles::default();
         }
         let (acquirer, terminal) = (intent.acquirer, &intent.terminal);
-        let mut by_stan = self.handle_by_stan(acquirer, terminal, intent.stan);
+        let mut by_stan = self.handle_by_stan(acquirer, terminal, intent.mti, intent.stan);
         if self.handle(by_stan).is_some_and(|held| apart(self.origin_of(&held), intent.origin)) {
-            by_stan = self.handle_by_origin(acquirer, terminal, intent.stan, intent.origin);
+            by_stan = self.handle_by_origin(acquirer, terminal, intent.mti, intent.stan, intent.origin);
         }
-        let by_rrn = || self.handle_by_rrn(acquirer, terminal, &intent.rrn);
-        let by_rrn = if names_an_original(intent.kind) { ShortHash(0) } else { by_rrn() };
+        let by_rrn = match (names_an_original(intent.kind), intent.rrn_given) {
+            (true, _) => ShortHash(0),
+            (false, true) => self.handle_by_given_rrn(acquirer, terminal, &intent.rrn),
+            (false, false) => self.handle_by_rrn(acquirer, terminal, &intent.rrn),
+        };
         Handles { by_stan, by_rrn }
     }
 

@@ -12,12 +12,12 @@ use super::entry::{
 };
 use super::facts::Facts;
 use super::finish::code_for;
-use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
+use super::ids::{Currency, KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::first_life;
 use super::volatile::{Copy, Live, Waiter};
 use siphasher::sip::SipHasher13;
 use smallvec::smallvec;
-use yika_codec::{Code, FieldSet, Kind};
+use yika_codec::{Code, FieldSet, Kind, Mti};
 
 /// One leg of a plan before it has an identity.
 pub(super) struct PlannedLeg {
@@ -104,14 +104,19 @@ impl Core {
     /// Whether a reversal of this payment came before it (P6).
     fn reversed_before(&self, facts: &Facts) -> bool {
         let before = &self.durable.reversed_before;
-        let key = |sent_at| self.durable.reversed_key(facts.acquirer, &facts.terminal, facts.stan, sent_at);
-        !before.is_empty() && (before.has(&key(0)) || facts.sent_at.is_some_and(|at| before.has(&key(at))))
+        let has = |mti, sent_at| {
+            let (who, terminal) = (facts.acquirer, &facts.terminal);
+            before.has(&self.durable.reversed_key(who, terminal, mti, facts.stan, sent_at))
+        };
+        let at = |sent_at| has(None, sent_at) || has(Some(facts.mti.without_repeat()), sent_at);
+        !before.is_empty() && (at(0) || facts.sent_at.is_some_and(at))
     }
 
     /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5).
     fn undone_since(&self, facts: &Facts, outcome: &Outcome) -> bool {
         let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
-        let Some(Handle::Kept(no)) = self.by_stan(facts, facts.stan, own) else { return false };
+        let mti = facts.mti.without_repeat();
+        let Some(Handle::Kept(no)) = self.at_stan(facts, mti, facts.stan, own) else { return false };
         self.durable.original(no).is_some_and(|held| held.life == super::original::Life::Reversed)
     }
 
@@ -207,6 +212,9 @@ impl Core {
             return self.decline(now, batch, request, key, Reason::Unsupported);
         };
         let (to, listener) = (first.participant, request.facts.listener);
+        if !self.has_book(now, request.facts.currency) {
+            return self.decline(now, batch, request, key, Reason::BadCurrency);
+        }
         let Some(participant) = self.settings.participant(to) else {
             return self.decline(now, batch, request, key, Reason::NoRoute);
         };
@@ -332,11 +340,13 @@ impl Core {
             key,
             fingerprint: self.fingerprint(facts),
             kind: facts.kind,
+            mti: facts.mti.without_repeat(),
             acquirer: facts.acquirer,
             terminal: facts.terminal,
             stan: facts.stan,
             sent_at: facts.sent_at.unwrap_or(0),
             rrn: facts.rrn.unwrap_or_else(|| assigned_rrn(self.durable.next_tx)),
+            rrn_given: facts.rrn.is_none(),
             card: facts.card.map(|card| card.token),
             money: facts.money(),
             date: self.date(now),
@@ -365,7 +375,29 @@ impl Core {
         self.live.journal_full
             || self.durable.open.len() >= bounds.open_max
             || self.durable.dedupe.len() >= bounds.dedupe_max
-            || self.durable.obligations.len() + self.durable.open.len() * 2 >= bounds.obligations_max
+            || self.owed() + self.durable.open.len() * 2 >= bounds.obligations_max
+    }
+
+    /// Obligations open, and those that ended otherwise than paid and are still remembered.
+    fn owed(&self) -> usize {
+        self.durable.obligations.len() + self.durable.lapsed.len() + self.durable.exceptions.len()
+    }
+
+    /// Takes a place for the currency among those of its business date; false when there is none left.
+    pub(super) fn has_book(&mut self, now: Now, currency: Currency) -> bool {
+        let date = self.date(now);
+        let (of, known) = &mut self.live.currencies;
+        if *of != date {
+            *of = date;
+            *known = self.durable.books.currencies(date).collect();
+        }
+        if !known.contains(&currency) {
+            if known.len() >= self.settings.bounds.currencies_max {
+                return false;
+            }
+            known.push(currency);
+        }
+        true
     }
 
     /// A repeat whose original is not held is new if its time lies inside the window (rule 3).
@@ -386,15 +418,21 @@ impl Core {
         self.durable.keyed(b'D', facts.acquirer, &parts)
     }
 
-    /// Rule 3: card token, F3, F4, F49, F37.
+    /// Rule 3: card token, F3, F4, F49, F37, and what it names by F90 or F61.
     fn fingerprint(&self, facts: &Facts) -> u64 {
-        let mut bytes = [0; 44];
+        let mut bytes = [0; 58];
         bytes[..16].copy_from_slice(facts.card.as_ref().map_or(&[0; 16], |card| &card.token.0));
         bytes[16..22].copy_from_slice(&facts.processing);
         bytes[22..30].copy_from_slice(&facts.amount.to_le_bytes());
         bytes[30..32].copy_from_slice(&facts.currency.0.to_le_bytes());
-        bytes[32..].copy_from_slice(facts.rrn.as_ref().unwrap_or(&[0; 12]));
-        SipHasher13::new_with_key(&self.durable.seed).hash(&bytes)
+        bytes[32..44].copy_from_slice(facts.rrn.as_ref().unwrap_or(&[0; 12]));
+        let named = &facts.original;
+        let len = if named.stan.is_some() || named.mti.is_some() { 58 } else { 44 };
+        bytes[44..46].copy_from_slice(&named.mti.map_or(0, Mti::bcd).to_le_bytes());
+        for (at, part) in [named.stan, named.sent_at, named.batch].into_iter().enumerate() {
+            bytes[46 + 4 * at..][..4].copy_from_slice(&part.unwrap_or(0).to_le_bytes());
+        }
+        SipHasher13::new_with_key(&self.durable.seed).hash(&bytes[..len])
     }
 
     /// The obligation that an advice, or the reversal of a kept leg, becomes; id and F11 are set by `take`.
@@ -451,7 +489,7 @@ impl Core {
             // Its dialect has no such message any more: the obligation stays, refused at each attempt, until settled.
             let sent_at = month_to_second(now.wall_ms, 0);
             let last = self.durable.participants.get(&participant).map_or(0, |p| p.last_stan);
-            let mti = yika_codec::Mti::new(if kind == OwedKind::Reverse { 0x0420 } else { 0x0220 });
+            let mti = Mti::new(if kind == OwedKind::Reverse { 0x0420 } else { 0x0220 });
             Identity { mti, stan: super::finish::next_stan(last), sent_at, rrn }
         })
     }

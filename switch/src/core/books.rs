@@ -100,6 +100,18 @@ impl Books {
         }
     }
 
+    /// Forgets closed dates before this one. Each balances by itself, so the others still do.
+    pub fn forget(&mut self, before: BusinessDate, is_open: impl Fn(&BusinessDate) -> bool) {
+        let keeps = |date: &BusinessDate| *date >= before || is_open(date);
+        self.books.retain(|(date, _), _| keeps(date));
+        self.sums.retain(|(date, ..), _| keeps(date));
+    }
+
+    /// Currencies that a date has a book in.
+    pub fn currencies(&self, date: BusinessDate) -> impl Iterator<Item = Currency> {
+        self.books.range((date, Currency(0))..=(date, Currency(u16::MAX))).map(|((_, currency), _)| *currency)
+    }
+
     pub fn sums(&self) -> impl Iterator<Item = (&SumKey, &Sums)> {
         self.sums.iter()
     }

@@ -3,7 +3,7 @@
 
 use super::ids::BusinessDate;
 
-const DAY_MS: u64 = 86_400_000;
+pub const DAY_MS: u64 = 86_400_000;
 
 /// A moment split in a zone `offset_minutes` from UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

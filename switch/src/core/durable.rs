@@ -15,7 +15,7 @@ use super::table::{Table, WIDE};
 use serde::{Deserialize, Serialize};
 use siphasher::{sip, sip128};
 use std::collections::BTreeMap;
-use yika_codec::Code;
+use yika_codec::{Code, Mti};
 
 #[derive(Serialize, Deserialize)]
 pub struct Durable {
@@ -34,7 +34,7 @@ pub struct Durable {
     pub dedupe_ring: Ring<Expiry<ShortHash>>,
     /// Where a reversal, void, completion or refund finds what it names.
     handles: Table<ShortHash, PackedHandle, WIDE>,
-    /// Payments whose reversal came first (P6), by terminal, F11 and F7 (0 where it did not say).
+    /// Payments whose reversal came first (P6), by terminal, message type, F11 and F7 (0 where it did not say).
     pub reversed_before: Table<ShortHash, ()>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
     pub handle_ring: Ring<Expiry<ShortHash>>,
@@ -279,20 +279,29 @@ impl Durable {
         if self.dates.open.contains_key(&date) { date } else { self.dates.current }
     }
 
-    /// Handle of a message by its terminal and F11.
-    pub fn handle_by_stan(&self, acquirer: ParticipantId, terminal: &[u8; 8], stan: u32) -> ShortHash {
-        self.short(b'S', acquirer, &[terminal, &stan.to_le_bytes()])
+    /// Handle of a message by its terminal, type and F11.
+    pub fn handle_by_stan(
+        &self,
+        acquirer: ParticipantId,
+        terminal: &[u8; 8],
+        mti: Mti,
+        stan: u32,
+    ) -> ShortHash {
+        self.short(b'S', acquirer, &[terminal, &mti.bcd().to_le_bytes(), &stan.to_le_bytes()])
     }
 
-    /// Handle of a message whose F41 and F11 are in use by a payment of another origin.
+    /// Handle of a message whose F41, type and F11 are in use by a payment of another origin.
     pub fn handle_by_origin(
         &self,
         acquirer: ParticipantId,
         terminal: &[u8; 8],
+        mti: Mti,
         stan: u32,
         origin: u64,
     ) -> ShortHash {
-        self.short(b'M', acquirer, &[terminal, &stan.to_le_bytes(), &origin.to_le_bytes()])
+        let parts: [&[u8]; 4] =
+            [terminal, &mti.bcd().to_le_bytes(), &stan.to_le_bytes(), &origin.to_le_bytes()];
+        self.short(b'M', acquirer, &parts)
     }
 
     /// Where a reversal that came before its original is remembered.
@@ -300,10 +309,13 @@ impl Durable {
         &self,
         acquirer: ParticipantId,
         terminal: &[u8; 8],
+        mti: Option<Mti>,
         stan: u32,
         sent_at: u32,
     ) -> ShortHash {
-        self.short(b'B', acquirer, &[terminal, &stan.to_le_bytes(), &sent_at.to_le_bytes()])
+        let mti = mti.map_or(0, Mti::bcd);
+        let parts: [&[u8]; 4] = [terminal, &mti.to_le_bytes(), &stan.to_le_bytes(), &sent_at.to_le_bytes()];
+        self.short(b'B', acquirer, &parts)
     }
 
     /// F42 and batch as one number; 0 without F42: such a message fits any origin.
@@ -323,9 +335,19 @@ impl Durable {
         }
     }
 
-    /// Handle of a message by its terminal and F37.
+    /// Handle of a message by its terminal and the F37 it sent.
     pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> ShortHash {
         self.short(b'R', acquirer, &[terminal, rrn])
+    }
+
+    /// The same for an F37 that the switch gave: a terminal's own may be equal.
+    pub fn handle_by_given_rrn(
+        &self,
+        acquirer: ParticipantId,
+        terminal: &[u8; 8],
+        rrn: &[u8; 12],
+    ) -> ShortHash {
+        self.short(b'G', acquirer, &[terminal, rrn])
     }
 
     /// A keyed hash over these parts one after another; `purpose` keeps the uses apart.

@@ -89,6 +89,8 @@ pub struct Intent {
     #[serde(with = "raw_number")]
     pub fingerprint: u64,
     pub kind: Kind,
+    /// As the terminal sent it, without repeat digit.
+    pub mti: Mti,
     pub acquirer: ParticipantId,
     #[serde(with = "raw")]
     pub terminal: [u8; 8],
@@ -98,6 +100,8 @@ pub struct Intent {
     /// F37 as the terminal sent it, or as the core assigned it.
     #[serde(with = "raw")]
     pub rrn: [u8; 12],
+    /// The core assigned it: a terminal's own may be equal and is another.
+    pub rrn_given: bool,
     pub card: Option<CardToken>,
     pub money: Money,
     pub date: BusinessDate,
@@ -457,11 +461,13 @@ mod tests {
             key: KeyedHash(7),
             fingerprint: 9,
             kind: Kind::Purchase,
+            mti: Mti::new(0x0200),
             acquirer: ParticipantId(1),
             terminal: *b"TERM0001",
             stan: 5,
             sent_at: 1_123_233_015,
             rrn: *b"000000000042",
+            rrn_given: true,
             card: Some(CardToken([3; 16])),
             money: Money { minor: 1000, currency: Currency(156) },
             date: BusinessDate(20_261_124),

@@ -68,6 +68,8 @@ pub struct OriginalRef {
     pub rrn: Option<[u8; 12]>,
     /// F61.1, the batch it was made in.
     pub batch: Option<u32>,
+    /// Where it names no message type: the only one that its own F3, F25 and F60.1 fit.
+    pub likely: Option<Mti>,
 }
 
 /// F48 tag `CP`: the coupon and how much of the amount the terminal asks it to pay (rule 18).

@@ -37,6 +37,7 @@ struct Plain {
     leg_stan: u32,
     leg_sent_at: u32,
     leg_mti: Mti,
+    mti: Mti,
     participant: ParticipantId,
     acquirer: ParticipantId,
     currency: Currency,
@@ -125,6 +126,7 @@ impl Plain {
             leg_stan: leg.identity.stan,
             leg_sent_at: leg.identity.sent_at,
             leg_mti: leg.identity.mti,
+            mti: original.mti,
             participant: leg.participant,
             acquirer: original.acquirer,
             currency: original.money.currency,
@@ -151,6 +153,7 @@ impl Plain {
         };
         Original {
             tx: self.tx,
+            mti: self.mti,
             kind: self.kind,
             life: self.life,
             busy: None,
@@ -209,6 +212,7 @@ mod tests {
             leg_stan: 9,
             leg_sent_at: 1_123_233_016,
             leg_mti: Mti::new(0x0200),
+            mti: Mti::new(0x0200),
             participant: ParticipantId(2),
             acquirer: ParticipantId(1),
             currency: Currency(156),

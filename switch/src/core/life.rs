@@ -2,11 +2,10 @@
 //! taken into custody. What each may do to the payment it names is decided here.
 
 use super::Core;
-use super::absorb::apart;
 use super::admit::{PlannedLeg, Verdict};
 use super::batch::Batch;
 use super::durable::Handle;
-use super::effect::{Effect, Request};
+use super::effect::Request;
 use super::entry::{Few, Identity, LegRole, OwedKind, Reason};
 use super::facts::Facts;
 use super::ids::{KeyedHash, LegRef, Now, OriginalNo, ParticipantId, TxId};
@@ -37,57 +36,6 @@ impl Core {
         self.begin(now, batch, request, key, legs, Some(no));
     }
 
-    /// The message that this one names: by F90 or F61 (F41 and F11, with F42 and F60.2 where both have them), then
-    /// by F37; a reversal without F90 by its own F11, which F37 narrows where it has one (rule 5).
-    pub(super) fn named(&self, facts: &Facts) -> Option<Handle> {
-        let by_rrn = || {
-            let rrn = facts.original.rrn.or(facts.rrn)?;
-            self.durable.handle(self.durable.handle_by_rrn(facts.acquirer, &facts.terminal, &rrn))
-        };
-        let by_stan = |stan| self.by_stan(facts, stan, |held| self.same_moment(facts, held));
-        if let Some(stan) = facts.original.stan {
-            return by_stan(stan).or_else(|| by_rrn().filter(|held| self.same_moment(facts, held)));
-        }
-        if facts.kind == Kind::Reversal {
-            let same_rrn =
-                |held: &Handle| facts.rrn.is_none_or(|rrn| self.rrn_of(held).is_none_or(|own| own == rrn));
-            return by_stan(facts.stan).filter(same_rrn).or_else(by_rrn);
-        }
-        by_rrn()
-    }
-
-    /// F37 of what holds a place, where it still matters.
-    fn rrn_of(&self, held: &Handle) -> Option<[u8; 12]> {
-        match held {
-            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.rrn),
-            Handle::Kept(no) => self.durable.original(*no).map(|original| original.rrn),
-            Handle::Ended { .. } => None,
-        }
-    }
-
-    /// What a message of this terminal calls by this F11 and `fits`.
-    pub(super) fn by_stan(&self, facts: &Facts, stan: u32, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
-        let durable = &self.durable;
-        let origin = durable.origin(facts.acquirer, &facts.merchant, facts.original.batch.or(facts.batch));
-        let held = |handle| durable.handle(handle).filter(|held| fits(held));
-        held(durable.handle_by_stan(facts.acquirer, &facts.terminal, stan))
-            .filter(|held| !apart(durable.origin_of(held), origin))
-            .or_else(|| held(durable.handle_by_origin(facts.acquirer, &facts.terminal, stan, origin)))
-    }
-
-    /// F90 names the original's F7 too: the same F11 of another day is another payment.
-    fn same_moment(&self, facts: &Facts, held: &Handle) -> bool {
-        let sent_at = match held {
-            Handle::Kept(no) => self.durable.original(*no).map(|original| original.sent_at),
-            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.sent_at),
-            Handle::Ended { sent_at } => Some(*sent_at),
-        };
-        match (facts.original.sent_at, sent_at) {
-            (Some(named), Some(held)) => held == 0 || named == held,
-            _ => true,
-        }
-    }
-
     /// Why rule 6 forbids it; None when it does not.
     fn objection(&self, now: Now, facts: &Facts, target: &Original) -> Option<Reason> {
         if target.card != facts.card.map(|card| card.token) || target.money.currency != facts.currency {
@@ -99,27 +47,20 @@ impl Core {
         let same_day = target.date == self.date(now) && target.terminal == facts.terminal;
         let whole = target.money.minor == facts.amount;
         let (allowed, amount_fits) = match facts.kind {
-            Kind::Void => {
-                (is_debit(target) && target.life == Life::Approved && target.used == 0 && same_day, whole)
+            Kind::Void | Kind::CompletionCancel => {
+                (target.life == Life::Approved && target.used == 0 && same_day, whole)
             }
-            Kind::CompletionCancel => {
-                let stands = target.life == Life::Approved && target.used == 0;
-                (is_completion(target) && stands && same_day, whole)
-            }
-            Kind::PreAuthCancel => (is_hold(target) && target.life == Life::Held, whole),
+            Kind::PreAuthCancel => (target.life == Life::Held, whole),
             Kind::Completion | Kind::CompletionAdvice => {
-                (is_hold(target) && target.life == Life::Held, self.completion_fits(target, facts.amount))
+                (target.life == Life::Held, self.completion_fits(target, facts.amount))
             }
             Kind::Refund => {
                 let left = target.money.minor.saturating_sub(target.used);
-                (
-                    (is_debit(target) || is_completion(target)) && target.life == Life::Approved,
-                    refund_fits(target, facts.amount, left),
-                )
+                (target.life == Life::Approved, refund_fits(target, facts.amount, left))
             }
             _ => (false, false),
         };
-        match (allowed, amount_fits) {
+        match (allowed && builds_on(facts.kind, target.kind), amount_fits) {
             (false, _) => Some(Reason::NotAllowed),
             (true, false) => Some(Reason::AmountMismatch),
             (true, true) => None,
@@ -162,9 +103,8 @@ impl Core {
         let Some(participant) = target.map(|(_, (to, _))| to).or(routed) else {
             return self.decline(now, batch, request, key, Reason::NoRoute);
         };
-        if self.durable.obligations.len() >= self.settings.bounds.obligations_max {
-            self.counters.advices_dropped += 1;
-            return batch.effect(Effect::Forget { peer: request.peer, msg: request.msg });
+        if !self.has_book(now, facts.currency) {
+            return self.decline(now, batch, request, key, Reason::BadCurrency);
         }
         let (kind, minor) = (facts.kind, facts.amount);
         let of = LegRef { tx: TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx), leg: 0 };
@@ -217,14 +157,16 @@ fn original_as_told(facts: &Facts) -> Option<Identity> {
     })
 }
 
-fn is_debit(target: &Original) -> bool {
-    matches!(target.kind, Kind::Purchase | Kind::Cash | Kind::PurchaseAdvice)
-}
-
-fn is_completion(target: &Original) -> bool {
-    matches!(target.kind, Kind::Completion | Kind::CompletionAdvice)
-}
-
-fn is_hold(target: &Original) -> bool {
-    matches!(target.kind, Kind::Authorization | Kind::PreAuthorization | Kind::AuthorizationAdvice)
+/// What each kind of follow-up may name (rule 6).
+pub(super) fn builds_on(kind: Kind, target: Kind) -> bool {
+    let debit = matches!(target, Kind::Purchase | Kind::Cash | Kind::PurchaseAdvice);
+    let completion = matches!(target, Kind::Completion | Kind::CompletionAdvice);
+    let hold = matches!(target, Kind::Authorization | Kind::PreAuthorization | Kind::AuthorizationAdvice);
+    match kind {
+        Kind::Void => debit,
+        Kind::CompletionCancel => completion,
+        Kind::Refund => debit || completion,
+        Kind::PreAuthCancel | Kind::Completion | Kind::CompletionAdvice => hold,
+        _ => false,
+    }
 }

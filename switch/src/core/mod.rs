@@ -17,6 +17,7 @@ mod finish;
 pub mod ids;
 pub mod kept;
 mod life;
+mod lookup;
 mod network;
 pub mod original;
 pub mod plan;
@@ -106,10 +107,17 @@ impl Core {
 
     /// Expiry happens when an entry is absorbed; a quiet or full switch must forget too.
     fn let_time_pass(&mut self, now: Now, batch: &mut Batch) {
-        let overdue = |ring: &ring::Ring<durable::Expiry<ids::ShortHash>>| {
-            ring.oldest().is_some_and(|oldest| oldest.at_ms.saturating_add(1000) <= now.wall_ms)
-        };
-        if overdue(&self.durable.dedupe_ring) || overdue(&self.durable.handle_ring) {
+        let durable = &self.durable;
+        let oldest = [
+            durable.dedupe_ring.oldest().map(|oldest| oldest.at_ms),
+            durable.handle_ring.oldest().map(|oldest| oldest.at_ms),
+            durable.lapsed.first_key_value().map(|(_, oldest)| oldest.expires_ms),
+            durable
+                .exceptions
+                .first_key_value()
+                .map(|(_, oldest)| oldest.wall_ms.saturating_add(durable.limits.original_window_ms)),
+        ];
+        if oldest.into_iter().flatten().any(|at_ms| at_ms.saturating_add(1000) <= now.wall_ms) {
             batch.record(&mut self.durable, Entry::TimePassed);
         }
     }

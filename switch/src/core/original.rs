@@ -5,12 +5,14 @@ use super::durable::Handles;
 use super::entry::{Few, Identity, LegRole};
 use super::ids::{BusinessDate, CardToken, Money, OriginalNo, ParticipantId, TxId};
 use serde::{Deserialize, Serialize};
-use yika_codec::Kind;
+use yika_codec::{Kind, Mti};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Original {
     pub tx: TxId,
     pub kind: Kind,
+    /// As the terminal sent it, without repeat digit.
+    pub mti: Mti,
     pub life: Life,
     /// The void, completion or refund of it that is in flight.
     pub busy: Option<TxId>,
@@ -58,7 +60,7 @@ pub struct KeptLeg {
 /// Held ------> Completed         Approved -----> Voided | Reversed
 ///   `--------> Cancelled | Reversed    `-- refunds add to `used`
 /// ```
-/// Reversing a void, completion or cancel moves its target back.
+/// Reversing a void, completion or cancel moves its target back; cancelling a completion moves the hold back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Life {
     Held,

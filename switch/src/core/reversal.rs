@@ -11,7 +11,7 @@ use super::entry::{LegEnd, LegState, Owed, OwedKind, Reason, ReversalOf};
 use super::ids::{KeyedHash, LegRef, Now, OriginalNo, TxId};
 use super::original::{Life, Original};
 use super::plan::End;
-use yika_codec::{Code, FieldSet};
+use yika_codec::{Code, FieldSet, Kind};
 
 impl Core {
     pub(super) fn reversal(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
@@ -33,7 +33,8 @@ impl Core {
             None => {
                 let stan = facts.original.stan.unwrap_or(facts.stan);
                 let sent_at = facts.original.sent_at.unwrap_or(0);
-                let handle = self.durable.reversed_key(facts.acquirer, &facts.terminal, stan, sent_at);
+                let (who, terminal, mti) = (facts.acquirer, &facts.terminal, facts.original.mti);
+                let handle = self.durable.reversed_key(who, terminal, mti, stan, sent_at);
                 let of = ReversalOf::Unknown { handle, sent_at };
                 self.acknowledge(now, batch, request, key, of, Vec::new());
             }
@@ -90,9 +91,7 @@ impl Core {
         if other_card || other_amount {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
-        let used = original.used > 0 && original.life == Life::Approved;
-        if used {
-            // Part of it was refunded: what a whole reversal would undo is not there any more.
+        if self.is_used(&original) {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
         let undone = matches!(original.life, Life::Voided | Life::Cancelled);
@@ -143,6 +142,21 @@ impl Core {
         owed: Vec<Owed>,
     ) {
         self.take(now, batch, request, key, verdict(Reason::Accepted, Code::APPROVED, Some(of), owed));
+    }
+
+    /// What a whole reversal would undo is not there any more: part of it was refunded, the hold was completed, or
+    /// the completion that this one cancelled would stand again on a hold that moved on since.
+    fn is_used(&self, original: &Original) -> bool {
+        let target = || self.durable.original(original.target?);
+        match (original.life, original.kind) {
+            (Life::Completed, _) => true,
+            (Life::Approved, Kind::CompletionCancel) if !self.must_stay(original) => {
+                let hold = target().and_then(|completion| self.durable.original(completion.target?));
+                hold.is_some_and(|hold| hold.life != Life::Held || hold.busy.is_some())
+            }
+            (Life::Approved, _) => original.used > 0,
+            _ => false,
+        }
     }
 
     /// Undoing this void or cancel would bring back a payment whose terminal was told that it is reversed.

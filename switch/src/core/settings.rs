@@ -5,7 +5,7 @@ use super::entry::Limits;
 use super::facts::CardPrefix;
 use super::ids::{Currency, ListenerNo, ParticipantId};
 use std::sync::Arc;
-use yika_codec::{Codes, Dialect};
+use yika_codec::{Codes, Dialect, Mti};
 
 pub struct Settings {
     pub shard: u8,
@@ -34,7 +34,8 @@ pub struct Bounds {
     pub open_max: usize,
     /// Keys in the dedupe window, in flight ones included.
     pub dedupe_max: usize,
-    /// Open obligations, and the slots reserved for them by legs in flight.
+    /// Open obligations, the slots reserved for them by legs in flight, and what is kept of those that ended as
+    /// unknown or by name.
     pub obligations_max: usize,
     /// Copies of one request that wait for its answer.
     pub copies_max: usize,
@@ -42,6 +43,8 @@ pub struct Bounds {
     pub fetches_max: usize,
     /// Unanswered legs watched for a late answer.
     pub late_max: usize,
+    /// Currencies of one business date: each has a book, and totals for each participant.
+    pub currencies_max: usize,
 }
 
 pub struct ParticipantSettings {
@@ -83,6 +86,8 @@ pub struct StandIn {
 pub struct ListenerSettings {
     pub acquirer: ParticipantId,
     pub codes: Codes,
+    /// Message types of its dialect that a later message may name.
+    pub mtis: Vec<Mti>,
     /// Currencies taken; empty: all.
     pub currencies: Vec<Currency>,
     /// The whole transaction must end by then; below what the terminal waits (rule 17).

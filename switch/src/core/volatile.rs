@@ -5,8 +5,8 @@
 use super::entry::Few;
 use super::facts::Facts;
 use super::ids::{
-    BusinessDate, CardToken, LegRef, ListenerNo, Money, MsgHandle, ObligationId, ParticipantId, Peer, Seq,
-    TxId,
+    BusinessDate, CardToken, Currency, LegRef, ListenerNo, Money, MsgHandle, ObligationId, ParticipantId,
+    Peer, Seq, TxId,
 };
 use super::saf::SafQueue;
 use super::table::{AnswerKey, Table};
@@ -30,6 +30,8 @@ pub(crate) struct Volatile {
     pub unwritten: BTreeMap<LegRef, ObligationId>,
     pub fetching: Table<Seq, Vec<Copy>>,
     pub late_order: VecDeque<(u64, AnswerKey)>,
+    /// Currencies in use on a business date: those with a book, and those that may get one.
+    pub currencies: (BusinessDate, Vec<Currency>),
     /// The journal takes no new transactions: too few spare segments, or too much not yet durable.
     pub journal_full: bool,
 }

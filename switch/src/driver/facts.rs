@@ -86,7 +86,7 @@ pub fn facts(
         currency,
         processing: message.digits::<6>(3).unwrap_or([b'0'; 6]),
         has_pin: message.has(52),
-        original: original(message),
+        original: original(message, kind),
         coupon,
         replacement: message.has(95),
     };
@@ -111,8 +111,9 @@ fn local(message: &Message<'_>) -> Option<u32> {
 }
 
 /// F90, or F61 (batch 6, F11 6, date 4) where the dialect says so, and F37.
-fn original(message: &Message<'_>) -> OriginalRef {
+fn original(message: &Message<'_>, kind: Kind) -> OriginalRef {
     let rrn = message.digits::<12>(37);
+    let likely = if kind == Kind::Reversal { message.original_mti() } else { None };
     if message.dialect().reversal() == ReversalStyle::F61Request {
         let named = message.digits::<16>(61).or_else(|| {
             let mut text = [0; 64];
@@ -123,16 +124,22 @@ fn original(message: &Message<'_>) -> OriginalRef {
             stan: named.and_then(|text| number(&text[6..12])),
             batch: named.and_then(|text| number(&text[..6])).filter(|batch| *batch != 0),
             rrn,
+            likely,
             ..OriginalRef::default()
         };
     }
-    let Some(named) = message.digits::<42>(90) else { return OriginalRef { rrn, ..OriginalRef::default() } };
+    let Some(named) = message.digits::<42>(90) else {
+        return OriginalRef { rrn, likely, ..OriginalRef::default() };
+    };
+    let mti = named[..4].try_into().ok().and_then(Mti::from_digits);
     OriginalRef {
-        mti: named[..4].try_into().ok().and_then(Mti::from_digits),
+        // Zeros name none, and a repeat is still the same message.
+        mti: mti.filter(|mti| mti.bcd() != 0).map(Mti::without_repeat),
         stan: number(&named[4..10]),
         sent_at: number(&named[10..20]).filter(|stamp| *stamp != 0),
         rrn,
         batch: None,
+        likely,
     }
 }
 

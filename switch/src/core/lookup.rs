@@ -1,0 +1,150 @@
+//! Finds the earlier message that a void, completion, refund or reversal names: by F90 or F61, by F37, or by its own
+//! F11 (rule 5). A message type that is named is the only one looked at. Where none is, all that the terminal may
+//! have sent are, and the one that fits best is taken: its card and amount, then what the message says of itself,
+//! then the newest. Whether that one may be changed is not decided here.
+
+use super::Core;
+use super::absorb::apart;
+use super::durable::Handle;
+use super::facts::Facts;
+use super::ids::{CardToken, Currency};
+use super::life::builds_on;
+use yika_codec::{Kind, Mti};
+
+/// What holds a place, as far as it tells one candidate from another.
+struct Seen {
+    kind: Kind,
+    mti: Mti,
+    card: Option<CardToken>,
+    /// What was asked and what was approved.
+    minor: [u64; 2],
+    currency: Currency,
+    /// Its transaction's number: the higher, the newer.
+    tx: u64,
+}
+
+impl Core {
+    /// The message that this one names: by F90 or F61 (F41 and F11, with F42 and F60.2 where both have them), then
+    /// by F37; a reversal without F90 by its own F11, which F37 narrows where it has one (rule 5).
+    pub(super) fn named(&self, facts: &Facts) -> Option<Handle> {
+        if let Some(stan) = facts.original.stan {
+            let fits = |held: &Handle| self.same_moment(facts, held) && self.same_type(facts, held);
+            return self.by_stan(facts, stan, fits).or_else(|| self.by_rrn(facts, fits));
+        }
+        if facts.kind == Kind::Reversal {
+            let fits =
+                |held: &Handle| facts.rrn.is_none_or(|rrn| self.rrn_of(held).is_none_or(|own| own == rrn));
+            return self.by_stan(facts, facts.stan, fits).or_else(|| self.by_rrn(facts, |_| true));
+        }
+        self.by_rrn(facts, |_| true)
+    }
+
+    /// What this terminal calls by this F11, of the message types that may be meant.
+    fn by_stan(&self, facts: &Facts, stan: u32, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
+        let known = self.settings.listener(facts.listener).map_or(&[][..], |listener| &listener.mtis);
+        let named = facts.original.mti.as_ref().map_or(known, std::slice::from_ref);
+        let held = named.iter().filter_map(|mti| Some((*mti, self.at_stan(facts, *mti, stan, &fits)?)));
+        held.max_by_key(|(mti, held)| self.rank(facts, *mti, held)).map(|(_, held)| held)
+    }
+
+    /// What this terminal calls by this message type and F11, and `fits`.
+    pub(super) fn at_stan(
+        &self,
+        facts: &Facts,
+        mti: Mti,
+        stan: u32,
+        fits: impl Fn(&Handle) -> bool,
+    ) -> Option<Handle> {
+        let durable = &self.durable;
+        let origin = durable.origin(facts.acquirer, &facts.merchant, facts.original.batch.or(facts.batch));
+        let held = |handle| durable.handle(handle).filter(|held| fits(held));
+        held(durable.handle_by_stan(facts.acquirer, &facts.terminal, mti, stan))
+            .filter(|held| !apart(durable.origin_of(held), origin))
+            .or_else(|| held(durable.handle_by_origin(facts.acquirer, &facts.terminal, mti, stan, origin)))
+    }
+
+    /// What this terminal calls by this F37: its own, or one that the switch gave it.
+    fn by_rrn(&self, facts: &Facts, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
+        let rrn = facts.original.rrn.or(facts.rrn)?;
+        let (durable, who) = (&self.durable, (facts.acquirer, &facts.terminal));
+        let places =
+            [durable.handle_by_rrn(who.0, who.1, &rrn), durable.handle_by_given_rrn(who.0, who.1, &rrn)];
+        let held = places.into_iter().filter_map(|place| durable.handle(place)).filter(|held| fits(held));
+        held.max_by_key(|held| self.rank(facts, self.seen(held).map_or(facts.mti, |seen| seen.mti), held))
+    }
+
+    /// How well a candidate fits: it agrees; the message's own fields speak of its type; it is newer.
+    fn rank(&self, facts: &Facts, mti: Mti, held: &Handle) -> (bool, bool, u64) {
+        let likely = facts.original.likely == Some(mti);
+        // What ended without effect has left nothing to compare.
+        let Some(seen) = self.seen(held) else { return (true, likely, 0) };
+        let card = facts.card.is_none_or(|card| Some(card.token) == seen.card);
+        let agrees = match facts.kind {
+            Kind::Reversal => {
+                let amounts = [0, seen.minor[0], seen.minor[1]];
+                amounts.contains(&facts.amount) && facts.currency == seen.currency
+            }
+            kind => builds_on(kind, seen.kind) && amount_may_fit(kind, facts.amount, seen.minor[1]),
+        };
+        (card && agrees, likely, seen.tx)
+    }
+
+    fn seen(&self, held: &Handle) -> Option<Seen> {
+        match held {
+            Handle::Open(tx) => self.durable.open.get(tx).map(|open| &open.intent).map(|intent| Seen {
+                kind: intent.kind,
+                mti: intent.mti,
+                card: intent.card,
+                minor: [intent.money.minor; 2],
+                currency: intent.money.currency,
+                tx: intent.tx.0,
+            }),
+            Handle::Kept(no) => self.durable.original(*no).map(|original| Seen {
+                kind: original.kind,
+                mti: original.mti,
+                card: original.card,
+                minor: [original.asked, original.money.minor],
+                currency: original.money.currency,
+                tx: original.tx.0,
+            }),
+            Handle::Ended { .. } => None,
+        }
+    }
+
+    /// F37 of what holds a place, where it still matters.
+    fn rrn_of(&self, held: &Handle) -> Option<[u8; 12]> {
+        match held {
+            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.rrn),
+            Handle::Kept(no) => self.durable.original(*no).map(|original| original.rrn),
+            Handle::Ended { .. } => None,
+        }
+    }
+
+    /// What F37 finds must be of the message type that F90 names, too.
+    fn same_type(&self, facts: &Facts, held: &Handle) -> bool {
+        let held = self.seen(held).map(|seen| seen.mti);
+        facts.original.mti.zip(held).is_none_or(|(named, held)| named == held)
+    }
+
+    /// F90 names the original's F7 too: the same F11 of another day is another payment.
+    fn same_moment(&self, facts: &Facts, held: &Handle) -> bool {
+        let sent_at = match held {
+            Handle::Kept(no) => self.durable.original(*no).map(|original| original.sent_at),
+            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.sent_at),
+            Handle::Ended { sent_at } => Some(*sent_at),
+        };
+        match (facts.original.sent_at, sent_at) {
+            (Some(named), Some(held)) => held == 0 || named == held,
+            _ => true,
+        }
+    }
+}
+
+/// Cancels and voids are of the whole, refunds of no more than that (rule 6).
+fn amount_may_fit(kind: Kind, minor: u64, approved: u64) -> bool {
+    match kind {
+        Kind::Void | Kind::CompletionCancel | Kind::PreAuthCancel => minor == approved,
+        Kind::Refund => minor <= approved,
+        _ => true,
+    }
+}
