@@ -107,10 +107,14 @@ fn a_full_disk_refuses_new_payments_and_finishes_those_in_flight() {
     world.disk.set_faults(Faults { full: true, ..Faults::default() });
     let mut refused = 0;
     let mut pending = Vec::new();
+    let mut asked = purchase(0);
     for minor in 1..2000 {
-        world.sends(terminal, &purchase(minor));
+        let sent = world.sends(terminal, &purchase(minor));
         match world.at_bank(BANK_A) {
-            Some(request) => pending.push(request),
+            Some(request) => {
+                pending.push(request);
+                asked = sent;
+            }
             None => {
                 assert_eq!(world.answer(terminal).unwrap().code(), "96");
                 refused += 1;
@@ -119,6 +123,10 @@ fn a_full_disk_refuses_new_payments_and_finishes_those_in_flight() {
         }
     }
     assert_eq!(refused, 1, "the spare segments ran low, and a new payment was refused");
+    pending.pop();
+    world.sends(terminal, &asked.reversal("900000"));
+    let codes = [world.answer(terminal).unwrap().code(), world.answer(terminal).unwrap().code()];
+    assert_eq!(codes, ["12", "00"], "C10: a reversal is taken, and ends what is in flight");
     for request in pending.drain(..) {
         world.bank_answers(&request, "00");
         assert_eq!(world.answer(terminal).unwrap().code(), "00", "the last spare is for outcomes");

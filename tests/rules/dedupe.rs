@@ -2,6 +2,7 @@
 
 use crate::{approved, balanced};
 use yika_tests::setup::{BANK_A, config};
+use yika_tests::world::mti;
 use yika_tests::{Wire, World, purchase};
 
 #[test]
@@ -100,6 +101,26 @@ fn rule_03_the_window_is_bounded_and_never_evicts_early() {
     world.advance(600_000 + 1000);
     world.sends(terminal, &purchase(400));
     assert_eq!(world.at_bank(BANK_A).unwrap().wire.amount(), 400, "after the window there is room again");
+}
+
+#[test]
+fn rule_02_a_reversal_is_taken_where_a_new_payment_is_refused() {
+    let mut settings = config();
+    settings.bounds.dedupe_max = 4;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let (first, _) = approved(&mut world, terminal, &purchase(100));
+    for minor in [200, 300, 400] {
+        approved(&mut world, terminal, &purchase(minor));
+    }
+    world.sends(terminal, &purchase(500));
+    assert_eq!(world.answer(terminal).unwrap().code(), "96");
+    world.sends_raw(terminal, &first.reversal("000900"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420));
+    world.sends_raw(terminal, &first.reversal("000901"));
+    assert!(world.answer(terminal).is_none(), "a quarter is reserved, and no more");
+    balanced(&world);
 }
 
 #[test]

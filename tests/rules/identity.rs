@@ -49,6 +49,40 @@ fn rule_01_the_same_trace_number_from_two_terminals_is_never_crossed() {
 }
 
 #[test]
+fn rule_01_the_same_trace_number_from_one_terminal_at_two_moments_is_never_crossed() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let first = world.sends(terminal, &purchase(100).with(11, "000042"));
+    world.advance(1_000);
+    let second = world.sends(terminal, &purchase(200).with(11, "000042"));
+    assert_ne!(first.text(7), second.text(7));
+    let (one, two) = (world.at_bank(BANK_A).unwrap(), world.at_bank(BANK_A).unwrap());
+    world.bank_answers(&two, "00");
+    let answer = world.answer(terminal).unwrap();
+    assert_eq!((answer.amount(), answer.code().as_str(), answer.text(7)), (200, "00", second.text(7)));
+    world.bank_answers(&one, "51");
+    let answer = world.answer(terminal).unwrap();
+    assert_eq!((answer.amount(), answer.code().as_str(), answer.text(7)), (100, "51", first.text(7)));
+    balanced(&world);
+}
+
+#[test]
+fn rule_01_an_answer_counts_before_it_is_known_that_its_request_was_written() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    // The bank has all bytes and answers; how many the kernel took is told afterwards.
+    world.deaf.insert(BANK_A.into());
+    world.sends(terminal, &purchase(100));
+    let request = world.read_untold(BANK_A);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.deaf.clear();
+    world.advance(TIMEOUT_MS * 2);
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
 fn rule_01_an_answer_that_differs_in_terminal_or_reference_matches_nothing() {
     let mut world = World::new();
     let terminal = world.terminal();

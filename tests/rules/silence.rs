@@ -34,6 +34,23 @@ fn rule_04_a_silent_purchase_is_declined_and_reversed_until_acknowledged() {
 }
 
 #[test]
+fn rule_04_a_decline_has_the_f37_that_the_request_lacked() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    let told = world.answer(terminal).unwrap();
+    assert_eq!((told.code().as_str(), told.text(37)), ("68", request.wire.text(37)));
+    world.goes_down(BANK_A);
+    for wire in [purchase(200), purchase(0), purchase(300).with(2, "5000000000000009")] {
+        world.sends(terminal, &wire);
+        let told = world.answer(terminal).unwrap();
+        assert!(told.code() != "00" && told.text(37).len() == 12, "{told:?}");
+    }
+}
+
+#[test]
 fn rule_04_a_silent_balance_owes_nothing() {
     let mut world = World::new();
     let terminal = world.terminal();
@@ -114,6 +131,43 @@ fn rule_09_a_line_lost_before_the_write_is_nothing_sent() {
         assert!(world.at_bank(BANK_A).is_none(), "nothing is owed that never left");
         balanced(&world);
     }
+}
+
+#[test]
+fn rule_09_a_request_that_no_byte_left_of_goes_out_on_another_line() {
+    let mut config = config();
+    config.participants[1].link.as_mut().unwrap().lines = 2;
+    let mut world = World::with(config);
+    let terminal = world.terminal();
+    world.deaf.insert(BANK_A.into());
+    world.sends(terminal, &purchase(100));
+    let [line] = world.lines_with_pending()[..] else { panic!("it waits on one line") };
+    world.deaf.clear();
+    world.loses_line(line);
+    let request = world.at_bank(BANK_A).unwrap();
+    assert_ne!(request.line, line);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert!(world.banks_are_quiet() && world.open_obligations() == 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_09_a_request_that_a_byte_left_of_stays_where_it_was_sent() {
+    let mut config = config();
+    config.participants[1].link.as_mut().unwrap().lines = 2;
+    let mut world = World::with(config);
+    let terminal = world.terminal();
+    world.deaf.insert(BANK_A.into());
+    world.sends(terminal, &purchase(100));
+    let [line] = world.lines_with_pending()[..] else { panic!("it waits on one line") };
+    world.driver.line_wrote(line, 1);
+    world.deaf.clear();
+    world.loses_line(line);
+    assert!(world.at_bank(BANK_A).is_none(), "its fate is unknown: it is not sent again");
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420));
 }
 
 #[test]

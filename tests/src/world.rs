@@ -222,6 +222,27 @@ impl World {
         self.step();
     }
 
+    /// One connection of a bank breaks; the others stay.
+    pub fn loses_line(&mut self, line: LineId) {
+        self.connected.remove(&line);
+        self.driver.line_lost(line, self.line_attempt(line), self.now, 1);
+        self.step();
+    }
+
+    /// The lines that hold bytes which their peer has not taken.
+    pub fn lines_with_pending(&self) -> Vec<LineId> {
+        let lines = self.driver.lines().map(|(_, line)| line.id);
+        lines.filter(|id| !self.driver.line_pending(*id).is_empty()).collect()
+    }
+
+    /// What a deaf bank could read of its line's bytes, without the driver hearing that they were taken.
+    pub fn read_untold(&mut self, bank: &str) -> BankRequest {
+        let line = self.lines_with_pending()[0];
+        let dialect = self.line_dialect(line);
+        let frame = Wire::take_all(&dialect, &mut self.driver.line_pending(line).to_vec()).remove(0);
+        BankRequest { bank: bank.into(), wire: frame.wire.clone(), line, frame }
+    }
+
     /// It accepts connections again, and the switch had the time to connect.
     pub fn comes_up(&mut self, bank: &str) {
         self.down.remove(bank);

@@ -14,7 +14,7 @@ use super::facts::Facts;
 use super::finish::code_for;
 use super::ids::{Currency, KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::first_life;
-use super::volatile::{Copy, Live, Waiter};
+use super::volatile::{Copy, Live, Room, Waiter};
 use siphasher::sip::SipHasher13;
 use smallvec::smallvec;
 use yika_codec::{Code, FieldSet, Kind, Mti};
@@ -131,7 +131,11 @@ impl Core {
         if facts.mti.is_repeat() && kind != Kind::Reversal && !self.inside_window(now, facts) {
             return self.refuse(batch, waiter, kind, codes.duplicate);
         }
-        if self.full() || first_life(kind).is_some() && self.originals_full(now) {
+        let full = match kind {
+            Kind::Reversal => self.full_for_reversals(),
+            _ => self.full() || first_life(kind).is_some() && self.originals_full(now),
+        };
+        if full {
             if custodial {
                 self.counters.advices_dropped += 1;
                 return batch.effect(Effect::Forget { peer: request.peer, msg: request.msg });
@@ -294,10 +298,7 @@ impl Core {
             intent.custody = FieldSet::new();
         }
         self.spread_stans(&mut owed);
-        let mut answer = FieldSet::new();
-        if verdict.code.is_approved() && request.facts.rrn.is_none() {
-            answer.set(37, &intent.rrn);
-        }
+        let answer = with_given_rrn(FieldSet::new(), &intent);
         let outcome = Outcome {
             tx,
             reason: verdict.reason,
@@ -372,10 +373,18 @@ impl Core {
 
     fn full(&self) -> bool {
         let bounds = &self.settings.bounds;
-        self.live.journal_full
+        self.live.room != Room::All
             || self.durable.open.len() >= bounds.open_max
             || self.durable.dedupe.len() >= bounds.dedupe_max
             || self.owed() + self.durable.open.len() * 2 >= bounds.obligations_max
+    }
+
+    /// Reversals give room back: they are taken beyond what new transactions may fill (C10).
+    fn full_for_reversals(&self) -> bool {
+        let bounds = &self.settings.bounds;
+        self.live.room == Room::Outcomes
+            || self.durable.dedupe.len() >= bounds.dedupe_max + bounds.dedupe_max / RESERVED
+            || self.owed() >= bounds.obligations_max
     }
 
     /// Obligations open, and those that ended otherwise than paid and are still remembered.
@@ -495,6 +504,9 @@ impl Core {
     }
 }
 
+/// A quarter more than new transactions may fill is kept for reversals.
+const RESERVED: usize = 4;
+
 /// What `take` decides.
 pub(super) struct Verdict {
     pub(super) reason: Reason,
@@ -514,6 +526,14 @@ pub(super) fn assigned_rrn(tx: u64) -> [u8; 12] {
         rest /= 10;
     }
     digits
+}
+
+/// An answer has F37 in it where the request had none, whatever it says.
+pub(super) fn with_given_rrn(mut record: FieldSet, intent: &Intent) -> FieldSet {
+    if intent.rrn_given && !record.has(37) {
+        record.set(37, &intent.rrn);
+    }
+    record
 }
 
 /// Rule 4.

@@ -2,6 +2,7 @@
 //! answer to every copy that waits. Also starts legs. All families come through here.
 
 use super::Core;
+use super::admit::with_given_rrn;
 use super::batch::Batch;
 use super::durable::OpenTx;
 use super::effect::{Body, Effect, Reply, Send, SendOf, Unsent};
@@ -75,6 +76,7 @@ impl Core {
         }
         self.spread_stans(&mut owed);
         let record = if end.approved > 0 { with_parts(record, open, &ends) } else { record };
+        let record = with_given_rrn(record, &open.intent);
         let outcome = Outcome {
             tx,
             reason: end.reason,

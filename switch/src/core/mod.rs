@@ -33,6 +33,7 @@ mod volatile;
 pub use absorb::Misfit;
 pub use counters::Counters;
 pub use recover::name_participants;
+pub use volatile::Room;
 
 use batch::Batch;
 use durable::Durable;
@@ -63,9 +64,9 @@ impl Core {
         &self.settings
     }
 
-    /// Whether new transactions are refused because the journal cannot take them (rule 2: 96).
-    pub fn set_journal_full(&mut self, full: bool) {
-        self.live.journal_full = full;
+    /// What the journal can take now; the rest is refused (rule 2).
+    pub fn set_room(&mut self, room: Room) {
+        self.live.room = room;
     }
 
     /// Decides on one event. Never blocks; what it decided takes effect when `batch` is durable.

@@ -3,6 +3,7 @@
 //! back. Approval and its advice are one entry.
 
 use super::Core;
+use super::admit::with_given_rrn;
 use super::batch::Batch;
 use super::durable::Spent;
 use super::entry::{Intent, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind, Reason};
@@ -109,7 +110,7 @@ impl Core {
             approved: 0,
             stand_in: false,
             legs: smallvec![LegEnd { state: LegState::NotSent, agreed: 0 }],
-            answer: FieldSet::new(),
+            answer: with_given_rrn(FieldSet::new(), intent),
             owed: Vec::new(),
         }
     }

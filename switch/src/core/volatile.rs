@@ -32,8 +32,17 @@ pub(crate) struct Volatile {
     pub late_order: VecDeque<(u64, AnswerKey)>,
     /// Currencies in use on a business date: those with a book, and those that may get one.
     pub currencies: (BusinessDate, Vec<Currency>),
-    /// The journal takes no new transactions: too few spare segments, or too much not yet durable.
-    pub journal_full: bool,
+    pub room: Room,
+}
+
+/// What the journal has room for (rule 2): new transactions stop first, then the reversals that terminals send;
+/// outcomes and obligations of what is in flight always fit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Room {
+    #[default]
+    All,
+    Reversals,
+    Outcomes,
 }
 
 /// A transaction in flight: who waits for its answer.

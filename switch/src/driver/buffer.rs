@@ -111,11 +111,13 @@ impl OutBuf {
         }
     }
 
-    /// The connection is gone. Sends with a byte in the kernel count as written, the others never left.
-    pub fn abandon(&mut self, mut fate: impl FnMut(SendOf, bool)) {
+    /// The connection is gone. Sends with a byte in the kernel count as written; of the others, which never left, the
+    /// bytes are given.
+    pub fn abandon(&mut self, mut fate: impl FnMut(SendOf, Option<&[u8]>)) {
         let position = self.base + self.taken as u64;
-        for (start, _, of) in self.marks.drain(..) {
-            fate(of, start < position);
+        for (start, end, of) in self.marks.drain(..) {
+            let at = |position: u64| (position - self.base) as usize;
+            fate(of, (start >= position).then(|| &self.bytes[at(start)..at(end)]));
         }
         *self = OutBuf::default();
     }
@@ -173,8 +175,8 @@ mod tests {
         assert_eq!(out.pending(), [2; 10]);
         out.took(1, |_| {});
         let mut fates = Vec::new();
-        out.abandon(|of, sent| fates.push((of, sent)));
-        assert_eq!(fates, [(send(2), true)]);
+        out.abandon(|of, left| fates.push((of, left.map(<[u8]>::to_vec))));
+        assert_eq!(fates, [(send(2), None)]);
     }
 
     #[test]
@@ -187,8 +189,8 @@ mod tests {
         out.tail().extend_from_slice(b"abcd");
         out.mark(from, send(2));
         let mut fates = Vec::new();
-        out.abandon(|of, sent| fates.push((of, sent)));
-        assert_eq!(fates, [(send(2), false)]);
+        out.abandon(|of, left| fates.push((of, left.map(<[u8]>::to_vec))));
+        assert_eq!(fates, [(send(2), Some(b"abcd".to_vec()))]);
     }
 
     #[test]

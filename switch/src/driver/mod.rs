@@ -13,11 +13,11 @@ pub mod rim;
 pub mod session;
 pub mod wire;
 
-use crate::core::Core;
 use crate::core::batch::Batch;
-use crate::core::effect::{Alarm, Effect, Event};
+use crate::core::effect::{Alarm, Effect, Event, Unsent};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
+use crate::core::{Core, Room};
 use crate::journal::{Journal, JournalSize, Released};
 use clock::WallClock;
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
@@ -185,8 +185,10 @@ impl Driver {
             if self.answers.is_empty() && self.requests.is_empty() {
                 break;
             }
-            let full = self.draining || self.journal.is_full(&self.size, self.core.durable.open.len());
-            self.core.set_journal_full(full);
+            let room = self.journal.room(&self.size, self.core.durable.open.len());
+            // What is in flight may still be reversed while the switch drains.
+            let room = if self.draining && room == Room::All { Room::Reversals } else { room };
+            self.core.set_room(room);
             let mut batch = std::mem::take(&mut self.batch);
             batch.wall_ms = now.wall_ms;
             for _ in 0..EVENTS_MAX {
@@ -326,8 +328,8 @@ impl Driver {
         if self.lines.get(id.0 as usize).is_none_or(|line| line.attempt != attempt) {
             return;
         }
-        self.abandon_line(id);
         self.with_line(id, now, |line, rim, around| line.lost(rim, around.now, jitter));
+        self.abandon_line(id);
         self.after_line(id);
     }
 
@@ -442,14 +444,22 @@ impl Driver {
         }
     }
 
+    /// A line that is down gives up what it had not sent: to another line of its participant, as it is (rule 9). Where
+    /// none takes it, nothing was sent.
     fn abandon_line(&mut self, id: LineId) {
         let Some(line) = self.lines.get_mut(id.0 as usize) else { return };
-        let answers = &mut self.answers;
-        line.out.abandon(|of, sent| {
-            answers.push_back(match sent {
-                true => Event::Written(of),
-                false => Event::NotSent(of, crate::core::effect::Unsent::NoLine),
-            });
+        let mut out = std::mem::take(&mut line.out);
+        let participant = self.rim.lines[id.0 as usize].participant;
+        out.abandon(|of, left| {
+            let Some(bytes) = left else { return self.answers.push_back(Event::Written(of)) };
+            let Some(other) = self.choose_line(participant) else {
+                return self.answers.push_back(Event::NotSent(of, Unsent::NoLine));
+            };
+            let out = &mut self.lines[other.0 as usize].out;
+            let start = out.tail().len();
+            out.tail().extend_from_slice(bytes);
+            out.mark(start, of);
+            self.outputs.push(Output::LineOut(other));
         });
     }
 

@@ -85,7 +85,7 @@ impl Driver {
     }
 
     /// Round the open lines, or the first of them.
-    fn choose_line(&mut self, participant: ParticipantId) -> Option<LineId> {
+    pub(super) fn choose_line(&mut self, participant: ParticipantId) -> Option<LineId> {
         let group = self.groups.get_mut(&participant)?;
         let primary = group
             .lines

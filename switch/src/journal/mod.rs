@@ -13,12 +13,12 @@ pub mod writer;
 
 pub use reader::Reader;
 
-use crate::core::Misfit;
 use crate::core::batch::{Batch, Records};
 use crate::core::durable::Durable;
 use crate::core::effect::Effect;
 use crate::core::entry::Entry;
 use crate::core::ids::Seq;
+use crate::core::{Misfit, Room};
 use disk::{Disk, FileNo};
 use format::{BLOCK, FRAME_BODY_MAX};
 use reader::Index;
@@ -124,6 +124,8 @@ struct Shared {
     durable_batch: AtomicU64,
     /// Bytes handed over and not yet durable.
     pending_bytes: AtomicU64,
+    /// Blocks that are free in the segment being written.
+    tail_blocks: AtomicU64,
     failure: Mutex<Option<String>>,
     stats: Stats,
     wake: Box<dyn Fn() + Send + Sync>,
@@ -184,6 +186,9 @@ pub struct JournalSize {
     /// Bound on what is handed over and not yet durable; beyond it new transactions get 96.
     pub pending_bytes_max: u64,
 }
+
+/// What the reversals of one turn take at most: 1024 events, of some 400 bytes each.
+const TURN_BLOCKS: u64 = 100;
 
 /// After this idle time a watermark is written, and after the second it is synced.
 const WATERMARK_AFTER: Duration = Duration::from_millis(1);
@@ -266,6 +271,7 @@ impl Journal {
             filled: Condvar::new(),
             durable_batch: AtomicU64::new(0),
             pending_bytes: AtomicU64::new(0),
+            tail_blocks: AtomicU64::new(writer.free_blocks()),
             failure: Mutex::default(),
             stats: Stats::default(),
             wake,
@@ -328,6 +334,7 @@ impl Journal {
         let Some(writer) = &mut self.stepped else { return Ok(false) };
         let Some((body, last)) = self.shared.inbox().bodies.pop_front() else { return Ok(false) };
         let done = writer.commit(&body);
+        self.shared.tail_blocks.store(writer.free_blocks(), Ordering::Relaxed);
         self.shared.committed(&body, last, done.as_ref().err(), Duration::ZERO);
         // The turn of the thread that makes spares.
         while self.spares.prepare_one(&*self.reader.disk, self.segment_bytes) {}
@@ -347,14 +354,23 @@ impl Journal {
         }
     }
 
-    /// Whether new transactions must be refused: too much is not yet durable, or the spare segments might not hold
-    /// the outcomes of the `open` ones. At worst each outcome is a frame of its own, one block long.
-    pub fn is_full(&self, size: &JournalSize, open: usize) -> bool {
-        let spares = self.spares.count();
-        let room = (spares as u64).saturating_sub(1) * (size.segment_bytes - BLOCK);
-        spares < SPARES_MIN
-            || room < open as u64 * BLOCK
-            || self.shared.pending_bytes.load(Ordering::Relaxed) > size.pending_bytes_max
+    /// What it can take beside the outcomes of the `open` transactions. At worst each outcome is a frame of its own,
+    /// one block long. The last spare segment is not for new transactions.
+    pub fn room(&self, size: &JournalSize, open: usize) -> Room {
+        let spares = self.spares.count() as u64;
+        let tail = self.shared.tail_blocks.load(Ordering::Relaxed);
+        let blocks = |spares: u64| tail + spares * (size.segment_bytes / BLOCK - 1);
+        let (outcomes, pending) = (open as u64, self.shared.pending_bytes.load(Ordering::Relaxed));
+        if blocks(spares) < outcomes + TURN_BLOCKS || pending > size.pending_bytes_max * 2 {
+            Room::Outcomes
+        } else if spares < SPARES_MIN as u64
+            || blocks(spares - 1) < outcomes
+            || pending > size.pending_bytes_max
+        {
+            Room::Reversals
+        } else {
+            Room::All
+        }
     }
 
     pub fn reader(&self) -> Reader {
@@ -437,6 +453,7 @@ fn write_loop(shared: &Shared, mut writer: Writer) {
     while let Some((body, last)) = next_body(shared, &mut writer) {
         let began = Instant::now();
         let done = writer.commit(&body);
+        shared.tail_blocks.store(writer.free_blocks(), Ordering::Relaxed);
         shared.committed(&body, last, done.as_ref().err(), began.elapsed());
         if done.is_err() {
             return;

@@ -221,6 +221,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Blocks behind the last frame, up to the end of its segment.
+    pub fn free_blocks(&self) -> u64 {
+        (self.segment_bytes - self.at) / BLOCK
+    }
+
     /// Whether an acknowledged frame has no later frame yet that vouches for it.
     pub fn wants_watermark(&self) -> bool {
         self.last_record_frame > self.vouched
