@@ -126,8 +126,8 @@ struct Shared {
     /// Bytes handed over and not yet durable.
     pending_bytes: AtomicU64,
     failure: Mutex<Option<String>>,
-    /// Whether `failure` says something: nothing is released any more.
-    failed: AtomicBool,
+    /// The files are gone, and what was made durable in them with it: nothing is released any more.
+    gone: AtomicBool,
     stats: Stats,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -277,7 +277,7 @@ impl Journal {
             durable_batch: AtomicU64::new(0),
             pending_bytes: AtomicU64::new(0),
             failure: Mutex::default(),
-            failed: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             stats: Stats::default(),
             wake,
         });
@@ -326,7 +326,7 @@ impl Journal {
 
     /// Moves every effect whose batch is durable into `out`, in order.
     pub fn released(&mut self, out: &mut Vec<Released<Effect>>) {
-        if self.shared.failed.load(Ordering::Acquire) {
+        if self.shared.gone.load(Ordering::Acquire) {
             return;
         }
         let durable = self.shared.durable_batch.load(Ordering::Acquire);
@@ -446,7 +446,7 @@ impl Shared {
     /// Stops the journal for good; the first reason stands.
     fn fail(&self, error: &WriteError) {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.to_string());
-        self.failed.store(true, Ordering::Release);
+        self.gone.fetch_or(matches!(error, WriteError::Gone { .. }), Ordering::Release);
         (self.wake)();
     }
 }
