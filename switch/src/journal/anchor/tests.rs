@@ -3,7 +3,7 @@
 use super::super::faulty::{Faults, FaultyDisk};
 use super::super::format::{FileKind, file_kind};
 use super::super::recovery::scan;
-use super::super::tests::{Rig, keys, read as scanned, segment};
+use super::super::tests::{Rig, read as scanned, segment};
 use super::*;
 
 fn hex(bytes: &[u8]) -> String {
