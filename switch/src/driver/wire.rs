@@ -8,7 +8,7 @@ use crate::core::effect::{Body, Reply, Send, Unsent};
 use crate::core::entry::OwedKind;
 use crate::core::ids::Now;
 use yika_codec::{
-    Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, Mti, ReversalStyle,
+    Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, ReversalStyle,
 };
 use yika_keystore::{EncryptedPin, MacKey, PinFormat, translate_pin};
 use zeroize::Zeroize;
