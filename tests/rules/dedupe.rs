@@ -155,7 +155,7 @@ fn rule_02_no_slot_for_an_obligation_is_96_and_an_advice_that_cannot_be_stored_g
     world.sends(terminal, &purchase(200));
     assert_eq!(world.answer(terminal).unwrap().code(), "96");
     let mut advice = purchase(300);
-    advice.mti = yika_tests::world::mti(0x0220);
+    advice.mti = mti(0x0220);
     world.sends(terminal, &advice);
     assert!(world.answer(terminal).is_none());
     assert_eq!(world.driver.core.counters.advices_dropped, 1);

@@ -196,13 +196,34 @@ fn rule_15_a_key_that_is_not_what_its_check_value_says_is_refused_and_changes_no
         assert_eq!(answer.wire.code(), *code, "{wire:?}");
     }
     let clashes = world.alarms.iter().filter(|alarm| matches!(alarm, Alarm::KeyClash { .. })).count();
-    assert_eq!(clashes, cases.len());
+    assert_eq!((clashes, world.driver.counts.lines.keys_refused), (1, cases.len() as u64));
     assert_eq!(world.driver.core.durable.next_seq, entries, "nothing was journalled");
     let terminal = world.terminal();
     let request = asked(&mut world, terminal);
     assert!(is_under(&world, &request, &ring.mac("retail-0")));
     answers_under(&mut world, &request, ring.mac("retail-0"));
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
+}
+
+#[test]
+fn p9_a_bank_that_floods_with_wrong_keys_makes_a_line_a_minute_and_a_count() {
+    let (mut world, ring) = world_of("retail-0", KEK_DES);
+    let wrong = key_change("2", &flipped(&ring.carried("retail-1", WrapForm::TdesEcb)));
+    for _ in 0..500 {
+        assert_eq!(bank_asks(&mut world, &wrong).wire.code(), "A0");
+    }
+    world.advance(60_000);
+    bank_asks(&mut world, &wrong);
+    let told: Vec<u64> = world
+        .alarms
+        .iter()
+        .filter_map(|alarm| match alarm {
+            Alarm::KeyClash { held_back, why, .. } => (!why.is_empty()).then_some(*held_back),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [0, 499]);
+    assert_eq!(world.driver.counts.lines.keys_refused, 501);
 }
 
 /// The last digit is another one.
@@ -334,6 +355,41 @@ fn rule_11_three_bad_macs_running_unkey_the_line_until_a_key_change_or_a_new_con
     let request = asked(&mut world, terminal);
     world.bank_answers(&request, "00");
     assert_eq!(world.answer(terminal).unwrap().code(), "00", "and so does a new connection");
+    balanced(&world);
+}
+
+#[test]
+fn rule_15_what_changes_durable_state_over_a_keyed_line_needs_its_mac() {
+    let (mut world, ring) = keyed();
+    let (sign_on, sign_off, cut_over) = (network("001"), network("002"), network("201"));
+    let under = |world: &mut World, mac: bool, wire: &Wire| {
+        world.bank_macs = BTreeMap::from([(BANK_A.to_owned(), ring.mac("mac-0"))]);
+        world.bank_macs.retain(|_, _| mac);
+        let answer = bank_asks(world, wire).wire.code();
+        world.bank_macs = BTreeMap::from([(BANK_A.to_owned(), ring.mac("mac-0"))]);
+        answer
+    };
+    let entries = world.driver.core.durable.next_seq;
+    for (wire, code) in [(&sign_off, "A0"), (&cut_over, "A0"), (&network("301"), "00"), (&sign_on, "00")] {
+        assert_eq!(under(&mut world, false, wire), code, "{wire:?}");
+    }
+    assert_eq!(world.driver.core.durable.next_seq, entries, "nothing was journalled");
+    assert_eq!((world.driver.counts.lines.bad_mac, world.driver.counts.lines.unkeyed), (2, 0));
+    let terminal = world.terminal();
+    let request = asked(&mut world, terminal);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "the bank is still there");
+    let date = world.driver.core.durable.dates.current;
+    assert_eq!(under(&mut world, true, &cut_over), "00");
+    assert!(world.driver.core.durable.dates.current > date);
+    assert_eq!(under(&mut world, true, &sign_off), "00");
+    assert_eq!(under(&mut world, false, &sign_on), "A0", "it would end what the bank has said under its key");
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    assert_eq!(under(&mut world, true, &sign_on), "00");
+    let request = asked(&mut world, terminal);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
     balanced(&world);
 }
 

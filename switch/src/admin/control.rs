@@ -1,6 +1,8 @@
 //! The control socket: one JSON request on a line, one JSON answer on a line. Who may open the socket may
 //! operate the switch: its file belongs to the switch's user alone.
 
+use super::door::{Door, Guest};
+use super::reason::check_reason;
 use super::{Command, Handle, ObligationView, Readiness, Status};
 use crate::core::ids::ObligationId;
 use crate::data_dir::control_socket_in;
@@ -9,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -30,60 +32,6 @@ pub enum Answer {
     Refused(String),
 }
 
-const REQUEST_BYTES_MAX: u64 = 64 * 1024;
-
-/// A reason stays in the journal for good, and is a line of its dump.
-const REASON_CHARS_MAX: usize = 500;
-
-/// What an operator gives as the reason of a settlement, without blanks around it.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_reason(text: &str) -> Result<&str, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err("say why, and with whom it was agreed: the reason stays in the journal".into());
-    }
-    if text.chars().count() > REASON_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(format!(
-            "one line of at most {REASON_CHARS_MAX} characters: the reason stays in the journal"
-        ));
-    }
-    if holds_card_number(text) {
-        return Err(
-            "it holds what looks like a card number, which may stand nowhere in clear: name the obligation"
-                .into(),
-        );
-    }
-    Ok(text)
-}
-
-/// 13 to 19 digits, in one group or several with blanks or hyphens between them, whose check digit fits (ISO/IEC
-/// 7812-1).
-fn holds_card_number(text: &str) -> bool {
-    let runs = text.split(|c: char| !(c.is_ascii_digit() || c == ' ' || c == '-'));
-    runs.map(|run| run.split([' ', '-']).collect::<Vec<&str>>()).any(|groups| {
-        (0..groups.len()).any(|from| {
-            let mut digits = Vec::new();
-            groups[from..].iter().any(|group| {
-                digits.extend(group.chars().filter_map(|c| c.to_digit(10)));
-                (13..=19).contains(&digits.len()) && check_digit_fits(&digits)
-            })
-        })
-    })
-}
-
-fn check_digit_fits(digits: &[u32]) -> bool {
-    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit })
-        .sum();
-    sum.is_multiple_of(10)
-}
-
 /// `sun_path` of a Unix socket's address, with its closing zero (unix(7)).
 const PATH_BYTES_MAX: usize = 107;
 
@@ -102,7 +50,12 @@ pub(super) fn bind(path: &Path) -> Result<std::os::unix::net::UnixListener, Stri
     Ok(socket)
 }
 
-pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Handle, ready: Readiness) {
+pub(super) async fn serve(
+    socket: std::os::unix::net::UnixListener,
+    handle: Handle,
+    ready: Readiness,
+    door: Door,
+) {
     let Ok(socket) = UnixListener::from_std(socket) else {
         tracing::error!("the control socket cannot be served");
         return;
@@ -110,16 +63,18 @@ pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Hand
     loop {
         match socket.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, handle.clone(), ready.clone()));
+                if let Some(guest) = door.admit(stream) {
+                    tokio::spawn(converse(guest, handle.clone(), ready.clone()));
+                }
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-async fn converse(stream: UnixStream, handle: Handle, ready: Readiness) {
-    let (reader, mut writer) = stream.into_split();
-    let mut lines = tokio::io::BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
+async fn converse(guest: Guest<UnixStream>, handle: Handle, ready: Readiness) {
+    let (reader, mut writer) = tokio::io::split(guest);
+    let mut lines = tokio::io::BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let answer = match serde_json::from_str::<Request>(&line) {
             // Nobody takes commands before the journal is replayed: say so at once.
@@ -195,6 +150,7 @@ pub fn status(data: &Path) -> Result<Status, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AdminBounds;
 
     #[test]
     fn requests_have_a_fixed_form_on_the_socket() {
@@ -207,28 +163,60 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_says_something_on_one_line_without_a_card_number() {
-        assert_eq!(check_reason(" ticket 88 ").unwrap(), "ticket 88");
-        for blank in ["", "  ", "\t\n"] {
-            assert!(check_reason(blank).unwrap_err().contains("say why"), "{blank:?}");
-        }
-        for wrong in ["two\nlines".to_owned(), "x".repeat(REASON_CHARS_MAX + 1)] {
-            assert!(check_reason(&wrong).unwrap_err().contains("one line of at most"));
-        }
-        for card in ["88 4111111111111111", "4111 1111-1111 1111 by phone"] {
-            assert!(check_reason(card).unwrap_err().contains("card number"), "{card}");
-        }
-        assert!(check_reason(&"一".repeat(REASON_CHARS_MAX)).is_ok());
-        assert!(
-            check_reason("ticket 4111111111111112, of 2026-11-24").is_ok(),
-            "no card has this check digit"
-        );
-    }
-
-    #[test]
     fn a_path_that_is_too_long_for_a_socket_is_told_with_its_cure() {
         let why = bind(Path::new(&format!("/{}", "x".repeat(PATH_BYTES_MAX)))).err().unwrap();
         assert!(why.contains("108 bytes") && why.contains("data_dir"), "{why}");
+    }
+
+    #[test]
+    fn p9_the_control_socket_lets_in_so_many_at_once_each_for_so_long_and_with_so_much_to_say() {
+        use std::io::Read;
+        use std::sync::atomic::Ordering;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let socket = bind(&path).unwrap();
+        let (time, full) = (Duration::from_secs(2), 2);
+        let door = Door::new(AdminBounds { connections_max: full, time, request_bytes_max: 8192 });
+        let counts = door.clone();
+        let asks = move || {
+            let connect = || std::os::unix::net::UnixStream::connect(&path).unwrap();
+            let ended = |mut stream: std::os::unix::net::UnixStream| {
+                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                let mut text = Vec::new();
+                match stream.read_to_end(&mut text) {
+                    Ok(_) => String::from_utf8(text).unwrap(),
+                    Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => String::new(),
+                    Err(e) => panic!("it was not closed: {e}"),
+                }
+            };
+            let (silent, mut trickling) = (connect(), connect());
+            trickling.write_all(b"\"sta").unwrap();
+            assert_eq!(ended(connect()), "", "there are two places");
+            assert_eq!(
+                (ended(silent), ended(trickling)),
+                (String::new(), String::new()),
+                "their time is over"
+            );
+            let mut long = connect();
+            let _ = long.write_all(&[b'x'; 100_000]);
+            assert_eq!(ended(long), "");
+            let mut good = connect();
+            good.write_all(b"\"status\"\n").unwrap();
+            assert!(ended(good).contains("starting"), "the places are free again");
+            let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+            let counts = counts.counts();
+            // The good one stayed open until its time was over, too.
+            assert_eq!((load(&counts.full), load(&counts.time), load(&counts.size)), (1, 3, 1));
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (commands, _inbox) = tokio::sync::mpsc::channel(1);
+        runtime.block_on(async {
+            let asking = tokio::task::spawn_blocking(asks);
+            tokio::select! {
+                () = serve(socket, Handle::new(commands), Readiness::default(), door) => panic!("it was closed"),
+                done = asking => done.unwrap(),
+            }
+        });
     }
 
     #[test]

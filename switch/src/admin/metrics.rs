@@ -2,12 +2,13 @@
 //! way of a payment touches a metrics library, and no label comes from a message.
 
 use super::desk::{Tally, tallies};
+use super::door::DoorCounts;
 use super::help::HELP;
 use crate::driver::{Driver, LATENCY_BOUNDS_US};
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Everything a scrape shows, copied on the switch's thread.
 pub struct Snapshot {
@@ -27,6 +28,20 @@ impl Snapshot {
             latency: driver.latency.counts.to_vec(),
             latency_sum_us: driver.latency.sum_us,
         }
+    }
+
+    /// What the doors of admin port and control socket have closed.
+    pub(super) fn add_doors(&mut self, [port, control]: [&DoorCounts; 2]) {
+        let name = "yika_admin_connections_closed_total";
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        self.counters.extend([
+            (name, [("to", "port"), ("why", "full")].as_slice(), of(&port.full)),
+            (name, &[("to", "port"), ("why", "time")], of(&port.time)),
+            (name, &[("to", "port"), ("why", "size")], of(&port.size)),
+            (name, &[("to", "control"), ("why", "full")], of(&control.full)),
+            (name, &[("to", "control"), ("why", "time")], of(&control.time)),
+            (name, &[("to", "control"), ("why", "size")], of(&control.size)),
+        ]);
     }
 
     /// Prometheus text, version 0.0.4.
@@ -115,6 +130,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_line_connects_total", &[("result", "failed")], counts.lines.connect_failures),
         ("yika_lines_unkeyed_total", &[], counts.lines.unkeyed),
         ("yika_lines_closed_total", &[("why", "slow-reader")], counts.lines.closed_slow),
+        ("yika_key_changes_refused_total", &[], counts.lines.keys_refused),
         ("yika_line_echoes_lost_total", &[], counts.lines.echo_lost),
         ("yika_sessions_accepted_total", &[], counts.accepted),
         ("yika_sessions_refused_total", &[], counts.refused_connections),

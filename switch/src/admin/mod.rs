@@ -4,16 +4,20 @@
 
 pub mod control;
 mod desk;
+mod door;
 mod help;
 mod http;
 mod metrics;
+mod reason;
 
 pub use desk::{Desk, obligations as obligations_of};
+pub use reason::check_reason;
 
 use crate::config::Config;
 use crate::core::effect::Alarm;
 use crate::core::ids::ObligationId;
 use crate::data_dir::DataDir;
+use door::Door;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -180,6 +184,7 @@ pub fn start(config: &Config, data: &DataDir, handle: Handle, ready: Readiness) 
         Some(address) => Some(http::bind(address)?),
         None => None,
     };
+    let doors = [(); 2].map(|()| Door::new(config.admin_bounds));
     let address = port.as_ref().and_then(|port| port.local_addr().ok());
     let serve = move || {
         // Metrics must never take time from payments; without the right to be nice it still works.
@@ -187,9 +192,9 @@ pub fn start(config: &Config, data: &DataDir, handle: Handle, ready: Readiness) 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => runtime.block_on(async {
-                let control = control::serve(control, handle.clone(), ready.clone());
+                let control = control::serve(control, handle.clone(), ready.clone(), doors[1].clone());
                 match port {
-                    Some(port) => tokio::join!(control, http::serve(port, handle.clone(), ready)).0,
+                    Some(port) => tokio::join!(control, http::serve(port, handle.clone(), ready, doors)).0,
                     None => control.await,
                 }
             }),
@@ -225,8 +230,8 @@ pub fn log_alarm(alarm: &Alarm) {
             by_ms,
             "the system clock jumped ahead and is followed: windows and business dates end earlier by that much. Check time synchronisation"
         ),
-        Alarm::KeyClash { participant } => tracing::error!(
-            %participant, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
+        Alarm::KeyClash { participant, why, held_back } => tracing::error!(
+            %participant, why, held_back, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
         ),
         Alarm::LineUnkeyed { participant, line } => tracing::error!(
             %participant, line = line.0, "three MACs in a row were wrong: the line carries no requests until a key change or a new connection. \

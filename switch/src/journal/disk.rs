@@ -1,21 +1,27 @@
-//! The only door to storage: seven operations on numbered files. `FileDisk` is the real one;
+//! The only door to storage: a few operations on numbered files. `FileDisk` is the real one;
 //! `faulty::FaultyDisk` keeps everything in memory and can crash, tear, fail and fill up, so that a missing
 //! sync fails a test.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-/// A segment's file.
+/// A segment's file, or the anchor's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FileNo(pub u32);
+
+impl FileNo {
+    /// The anchor's file, which `list` leaves out. No segment gets so high.
+    pub const ANCHOR: FileNo = FileNo(u32::MAX);
+}
 
 /// Storage as the journal needs it. All operations block. After `sync` returns, what was written to that
 /// file before survives a crash; before that, any part of it may be lost or torn.
 pub trait Disk: Send + Sync + 'static {
+    /// The segments' files.
     fn list(&self) -> io::Result<Vec<FileNo>>;
     fn len(&self, file: FileNo) -> io::Result<u64>;
     /// A new file of `len` zeros; it and its name are durable when this returns.
@@ -25,6 +31,8 @@ pub trait Disk: Send + Sync + 'static {
     fn write(&self, file: FileNo, offset: u64, bytes: &[u8]) -> io::Result<()>;
     fn sync(&self, file: FileNo) -> io::Result<()>;
     fn remove(&self, file: FileNo) -> io::Result<()>;
+    /// Whether the next start would find the file that is written to: it still stands under its name.
+    fn is_in_place(&self, file: FileNo) -> bool;
     /// How an operator finds the file.
     fn name(&self, file: FileNo) -> String;
 }
@@ -117,8 +125,11 @@ fn entries_to_sync(folder: &Path) -> Vec<(PathBuf, bool)> {
     entries
 }
 
-/// `segment-00000007.yj`
+/// `segment-00000007.yj`, or `anchor.yj`.
 fn file_name(file: FileNo) -> String {
+    if file == FileNo::ANCHOR {
+        return "anchor.yj".to_owned();
+    }
     format!("segment-{:08}.yj", file.0)
 }
 
@@ -190,6 +201,14 @@ impl Disk for FileDisk {
         self.open.write().map_err(|_| poisoned())?.remove(&file);
         std::fs::remove_file(self.path(file))?;
         self.sync_folder()
+    }
+
+    /// A file that was deleted, moved away or replaced takes writes and syncs like any other.
+    fn is_in_place(&self, file: FileNo) -> bool {
+        let held = self.handle(file).and_then(|handle| handle.metadata());
+        let named = std::fs::metadata(self.path(file));
+        held.and_then(|held| named.map(|named| (held.dev(), held.ino()) == (named.dev(), named.ino())))
+            .unwrap_or(false)
     }
 
     fn name(&self, file: FileNo) -> String {

@@ -2,6 +2,7 @@
 //! effects that rest on them released. `Released` can be made here alone, and sessions and lines take
 //! nothing else: that is the whole durability argument (P1, P2), and the types carry it.
 
+pub mod anchor;
 pub mod disk;
 pub mod faulty;
 pub mod format;
@@ -24,7 +25,7 @@ use format::{BLOCK, FRAME_BODY_MAX};
 use reader::Index;
 use recovery::{RecoveryError, Scan, scan};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -127,6 +128,8 @@ struct Shared {
     /// Blocks that are free in the segment being written.
     tail_blocks: AtomicU64,
     failure: Mutex<Option<String>>,
+    /// The files are gone, and what was made durable in them with it: nothing is released any more.
+    gone: AtomicBool,
     stats: Stats,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -190,6 +193,8 @@ pub struct JournalSize {
 /// What the reversals of one turn take at most: 1024 events, of some 400 bytes each.
 const TURN_BLOCKS: u64 = 100;
 
+/// How often the preparer looks whether a spare is wanted again, and whether the segment in use is still in its place.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// After this idle time a watermark is written, and after the second it is synced.
 const WATERMARK_AFTER: Duration = Duration::from_millis(1);
 const WATERMARK_SYNC_AFTER: Duration = Duration::from_millis(20);
@@ -211,8 +216,13 @@ impl Journal {
         let (shared, spares) = (journal.shared.clone(), journal.spares.clone());
         let spawned =
             std::thread::Builder::new().name("journal".into()).spawn(move || write_loop(&shared, writer));
+        let preparing = journal.shared.clone();
         let prepare = move || {
-            while spares.wait(Duration::from_millis(200)) {
+            while spares.wait(LOOK_EVERY) {
+                // First: in a folder that is gone no spare can be made either, and that is the lesser news.
+                if let Err(gone) = spares.check_in_place(&*disk) {
+                    return preparing.fail(&gone);
+                }
                 spares.prepare_one(&*disk, size.segment_bytes);
             }
         };
@@ -273,6 +283,7 @@ impl Journal {
             pending_bytes: AtomicU64::new(0),
             tail_blocks: AtomicU64::new(writer.free_blocks()),
             failure: Mutex::default(),
+            gone: AtomicBool::new(false),
             stats: Stats::default(),
             wake,
         });
@@ -321,6 +332,9 @@ impl Journal {
 
     /// Moves every effect whose batch is durable into `out`, in order.
     pub fn released(&mut self, out: &mut Vec<Released<Effect>>) {
+        if self.shared.gone.load(Ordering::Acquire) {
+            return;
+        }
         let durable = self.shared.durable_batch.load(Ordering::Acquire);
         let count = self.waiting.partition_point(|(batch, _)| *batch <= durable);
         out.extend(self.waiting.drain(..count).map(|(_, effect)| Released(effect)));
@@ -440,10 +454,15 @@ impl Shared {
                 self.pending_bytes.fetch_sub(body.records.len() as u64, Ordering::Relaxed);
                 self.durable_batch.store(last, Ordering::Release);
             }
-            Some(error) => {
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-            }
+            Some(error) => return self.fail(error),
         }
+        (self.wake)();
+    }
+
+    /// Stops the journal for good; the first reason stands.
+    fn fail(&self, error: &WriteError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.to_string());
+        self.gone.fetch_or(matches!(error, WriteError::Gone { .. }), Ordering::Release);
         (self.wake)();
     }
 }

@@ -17,24 +17,24 @@ use yika_keystore::{Keystore, Lmk};
 
 const SIZE: JournalSize = JournalSize { segment_bytes: 64 * 1024, pending_bytes_max: 1 << 20 };
 
-fn keys() -> Arc<Keystore> {
+pub(super) fn keys() -> Arc<Keystore> {
     Arc::new(Keystore::in_memory(Lmk::test()))
 }
 
 /// A journal and the state it carries, driven by hand.
-struct Rig {
-    disk: FaultyDisk,
-    keys: Arc<Keystore>,
-    journal: Journal,
-    durable: Durable,
+pub(super) struct Rig {
+    pub(super) disk: FaultyDisk,
+    pub(super) keys: Arc<Keystore>,
+    pub(super) journal: Journal,
+    pub(super) durable: Durable,
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         Rig::on(FaultyDisk::default(), keys()).unwrap()
     }
 
-    fn on(disk: FaultyDisk, keys: Arc<Keystore>) -> Result<Rig, String> {
+    pub(super) fn on(disk: FaultyDisk, keys: Arc<Keystore>) -> Result<Rig, String> {
         let opened = super::replay(&disk, &keys).map_err(|e| e.to_string())?;
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let journal =
@@ -43,7 +43,7 @@ impl Rig {
     }
 
     /// One batch with one entry of about `bytes`, and one effect that tells its number.
-    fn submit(&mut self, bytes: usize) -> u32 {
+    pub(super) fn submit(&mut self, bytes: usize) -> u32 {
         let mut batch = Batch::new(1_000);
         let id = ParticipantId(self.durable.participants.len() as u16);
         batch.record(&mut self.durable, Entry::Named { id, name: "n".repeat(bytes) });
@@ -63,7 +63,7 @@ impl Rig {
     }
 
     /// Commits batches one frame each.
-    fn commit(&mut self, count: usize, bytes: usize) {
+    pub(super) fn commit(&mut self, count: usize, bytes: usize) {
         for _ in 0..count {
             self.submit(bytes);
             assert!(self.journal.step().unwrap());
@@ -71,11 +71,11 @@ impl Rig {
     }
 }
 
-fn read(disk: &FaultyDisk, keys: &Keystore) -> Result<Scan, RecoveryError> {
+pub(super) fn read(disk: &FaultyDisk, keys: &Keystore) -> Result<Scan, RecoveryError> {
     scan(disk, keys, |_, _| Ok(()))
 }
 
-fn segment(disk: &FaultyDisk, keys: &Keystore) -> (FileNo, u64) {
+pub(super) fn segment(disk: &FaultyDisk, keys: &Keystore) -> (FileNo, u64) {
     let scan = read(disk, keys).unwrap();
     let last = scan.segments.last().unwrap();
     (last.file, last.end)
@@ -320,6 +320,50 @@ fn a_real_folder_keeps_what_a_thread_committed() {
     let opened = super::replay(&disk, &keys).unwrap();
     assert_eq!(opened.scan.records, 50);
     assert_eq!(opened.durable.dates.current, BusinessDate(20_260_150));
+}
+
+#[test]
+fn a_folder_removed_under_a_running_journal_stops_it_with_the_reason() {
+    let spoilers: [fn(&std::path::Path); 3] = [
+        |folder| std::fs::remove_dir_all(folder).unwrap(),
+        |folder| std::fs::rename(folder, folder.with_extension("away")).unwrap(),
+        // Another segment of the same name in its place.
+        |folder| {
+            let segment = folder.join("segment-00000000.yj");
+            std::fs::copy(&segment, folder.join("copy")).unwrap();
+            std::fs::rename(folder.join("copy"), segment).unwrap();
+        },
+    ];
+    for spoil in spoilers {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("journal");
+        let (woken, wakes) = std::sync::mpsc::channel();
+        let wake = Box::new(move || {
+            let _ = woken.send(());
+        });
+        let disk: Arc<dyn Disk> = Arc::new(FileDisk::create_in(&folder).unwrap());
+        let keys = keys();
+        let opened = super::replay(&*disk, &keys).unwrap();
+        let mut durable = opened.durable;
+        let mut journal = Journal::start(disk, keys, &opened.scan, SIZE, wake).unwrap();
+        spoil(&folder);
+        while journal.failure().is_none() {
+            wakes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        }
+        let why = journal.failure().unwrap();
+        assert!(why.contains("segment-00000000.yj is no longer in its place"), "{why}");
+        let mut batch = Batch::new(1);
+        let to = BusinessDate(20_260_101);
+        batch.record(&mut durable, Entry::CutOver { to, trigger: CutOverTrigger::Operator });
+        batch.effect(Effect::Alarm(Alarm::DateOpened { date: to }));
+        journal.submit(batch);
+        while !journal.is_durable() {
+            wakes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        }
+        let mut out = Vec::new();
+        journal.released(&mut out);
+        assert!(out.is_empty(), "nothing is acknowledged that the next start will not find");
+    }
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! Turns bodies into durable frames: seal, write, one sync. One writer owns the tail of the journal. After
 //! a failed write or sync it never retries and never goes on: the pages' state is unknown from there.
 
+use super::anchor::{Anchor, AnchorKeeper};
 use super::disk::{Disk, FileNo};
 use super::format::{
     BLOCK, Digest, FRAME_BODY_MAX, FrameHeader, SEALED_HEADER, SegmentHeader, TAG, digest_of, seal_crc, span,
@@ -33,6 +34,11 @@ impl Body {
 pub enum WriteError {
     #[error("the journal cannot {doing} {file}: {source}; nothing after this was acknowledged")]
     Io { doing: &'static str, file: String, source: io::Error },
+    #[error(
+        "{file} is no longer in its place: it was deleted, moved or replaced while it was written to. What was acknowledged into it \
+         is lost to the next start unless it comes back: stop whatever removes it, and restore the data folder"
+    )]
+    Gone { file: String },
     #[error("the journal has no spare segment left in its folder: free disk space, then start again")]
     NoSpare,
     #[error("the keystore gave no data key: {0}")]
@@ -47,6 +53,8 @@ pub struct Spares {
 
 struct SpareState {
     ready: VecDeque<FileNo>,
+    /// The last one taken: the segment in use.
+    taken: Option<FileNo>,
     next: u32,
     /// The last failure to make one, for operators.
     trouble: Option<String>,
@@ -60,7 +68,7 @@ pub const SPARES_MIN: usize = 2;
 
 impl Spares {
     pub fn new(ready: Vec<FileNo>, next: u32) -> Spares {
-        let state = SpareState { ready: ready.into(), next, trouble: None, closed: false };
+        let state = SpareState { ready: ready.into(), taken: None, next, trouble: None, closed: false };
         Spares { ready: Mutex::new(state), wanted: Condvar::new() }
     }
 
@@ -73,9 +81,19 @@ impl Spares {
     }
 
     fn take(&self) -> Option<FileNo> {
-        let file = self.lock().ready.pop_front();
+        let mut state = self.lock();
+        let file = state.ready.pop_front();
+        state.taken = file.or(state.taken);
+        drop(state);
         self.wanted.notify_one();
         file
+    }
+
+    /// # Errors
+    /// `WriteError::Gone` when the segment in use is not where the next start will look for it.
+    pub fn check_in_place(&self, disk: &dyn Disk) -> Result<(), WriteError> {
+        let Some(file) = self.lock().taken else { return Ok(()) };
+        if disk.is_in_place(file) { Ok(()) } else { Err(WriteError::Gone { file: disk.name(file) }) }
     }
 
     /// Makes one spare if fewer than wanted are ready; returns whether it made one.
@@ -96,18 +114,14 @@ impl Spares {
             // Whatever was written of it would only fill the disk further.
             let _ = disk.remove(file);
         }
+        let why = made.err().map(|e| format!("cannot make {}: {e}", disk.name(file)));
         let mut state = self.lock();
-        match made {
-            Ok(()) => {
-                state.trouble = None;
-                state.ready.push_back(file);
-                true
-            }
-            Err(e) => {
-                state.trouble = Some(format!("cannot make {}: {e}", disk.name(file)));
-                false
-            }
+        if why.is_none() {
+            state.ready.push_back(file);
         }
+        tell_trouble(state.trouble.as_deref(), why.as_deref(), state.ready.len());
+        state.trouble = why;
+        state.trouble.is_none()
     }
 
     /// Blocks until a spare is wanted, the time is up, or the journal closes; false when it closed.
@@ -134,12 +148,27 @@ impl Spares {
     }
 }
 
+/// One line when trouble begins and one when it ends, however often it is tried in between.
+fn tell_trouble(before: Option<&str>, now: Option<&str>, spares: usize) {
+    match (before, now) {
+        (None, Some(why)) => tracing::error!(
+            why,
+            spares,
+            "no spare segment can be made: payments go on while two are ready, then new ones get 96. Free disk space, or raise \
+             the quota or file-size limit; nothing needs to be restarted"
+        ),
+        (Some(_), None) => tracing::info!(spares, "spare segments can be made again"),
+        _ => {}
+    }
+}
+
 /// The tail of the journal.
 pub struct Writer {
     disk: Arc<dyn Disk>,
     keys: Arc<Keystore>,
     spares: Arc<Spares>,
     index: Arc<Index>,
+    anchor: AnchorKeeper,
     file: FileNo,
     key: Arc<SealKey>,
     segment: SegmentHeader,
@@ -172,10 +201,13 @@ impl Writer {
         segment_bytes: u64,
     ) -> Result<Writer, WriteError> {
         let (key, _) = keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;
-        let number = scan.segments.last().map_or(0, |last| last.header.number);
+        let newest = scan.segments.last().map(|last| Anchor::of(last.file, &last.header));
+        let anchor =
+            AnchorKeeper::open(&*disk, newest.unwrap_or_default()).map_err(|e| anchor_failed(&*disk, e))?;
         let segment = SegmentHeader {
+            anchored: true,
             blocks: 0,
-            number,
+            number: newest.map_or(0, |newest| newest.segment),
             salt: 0,
             epoch: scan.epoch + 1,
             continues: scan.last_frame,
@@ -187,6 +219,7 @@ impl Writer {
             keys,
             spares,
             index,
+            anchor,
             file: FileNo(0),
             key: Arc::new(key),
             segment,
@@ -293,7 +326,7 @@ impl Writer {
     }
 
     /// The next segment: 1. a spare, full of zeros and durable; 2. its header with a fresh key and salt, and
-    /// the frame it continues from; 3. a sync; only then its first frame.
+    /// the frame it continues from; 3. a sync; 4. its name in the anchor, with a sync; only then its first frame.
     fn rotate(&mut self) -> Result<(), WriteError> {
         if self.last_frame > self.durable {
             self.sync()?;
@@ -309,6 +342,7 @@ impl Writer {
         let mut salt = [0; 8];
         self.keys.random(&mut salt);
         self.segment = SegmentHeader {
+            anchored: true,
             // The configuration's longest segment, 4 GiB, is 2^20 blocks.
             blocks: u32::try_from(self.segment_bytes / BLOCK).unwrap_or(0),
             number: self.segment.number + 1,
@@ -323,6 +357,8 @@ impl Writer {
         self.at = BLOCK;
         self.disk.write(file, 0, &self.segment.encode()).map_err(|e| self.failed("write", e))?;
         self.sync()?;
+        let name = Anchor::of(file, &self.segment);
+        self.anchor.name(&*self.disk, name).map_err(|e| anchor_failed(&*self.disk, e))?;
         self.index.add_segment(file, self.segment.salt, self.key.clone());
         Ok(())
     }
@@ -330,4 +366,8 @@ impl Writer {
     fn failed(&self, doing: &'static str, source: io::Error) -> WriteError {
         WriteError::Io { doing, file: self.disk.name(self.file), source }
     }
+}
+
+fn anchor_failed(disk: &dyn Disk, source: io::Error) -> WriteError {
+    WriteError::Io { doing: "write", file: disk.name(FileNo::ANCHOR), source }
 }
