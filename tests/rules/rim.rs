@@ -91,7 +91,7 @@ fn p11_a_format_error_names_the_request_it_refuses_and_shows_nothing_of_its_card
         let sent = world.sends(terminal, &wire);
         while world.answer(terminal).is_some() {}
         // Bytes behind the last field, and an end before the last field: both after F41.
-        let whole = sent.encode(&dialect, &dialect.default_header());
+        let whole = sent.encode(&dialect, dialect.default_header());
         let payload = &whole[2..];
         for wrong in [[payload, b"?"].concat(), payload[..payload.len() - 1].to_vec()] {
             let len = u16::try_from(wrong.len()).unwrap().to_be_bytes();

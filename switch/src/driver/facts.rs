@@ -54,12 +54,7 @@ pub fn facts(
         true => message.number(4).ok_or_else(|| format("F4 is no number"))?,
     };
     let card = card(message, tokens);
-    let f7_zone = i32::from(listener.dialect.f7_offset_minutes());
-    let sent_at = small(message.number(7));
-    let sent_ms = sent_at.and_then(|stamp| nearest_moment(stamp, f7_zone, wall_ms));
-    if message.has(7) && sent_ms.is_none() {
-        return Err(format("F7 is no date and time"));
-    }
+    let (sent_at, sent_ms) = sent(message, wall_ms).map_err(format)?;
     let local_at = local(message).map_err(format)?;
     let made_ms = sent_ms.or_else(|| nearest_moment(local_at?, zone_minutes, wall_ms));
     let coupon = if may_name_coupon(kind) { coupon(message).map_err(format)? } else { None };
@@ -104,6 +99,20 @@ fn card(message: &Message<'_>, tokens: &Tokenizer) -> Option<CardFacts> {
         prefix = prefix * 10 + digit.min(9);
     }
     Some(CardFacts { token: CardToken(tokens.token(digits)), prefix: CardPrefix(prefix) })
+}
+
+/// F7, and the moment that it is.
+///
+/// # Errors
+/// It is no date and time.
+fn sent(message: &Message<'_>, wall_ms: u64) -> Result<(Option<u32>, Option<u64>), &'static str> {
+    let zone = i32::from(message.dialect().f7_offset_minutes());
+    let sent_at = small(message.number(7));
+    let sent_ms = sent_at.and_then(|stamp| nearest_moment(stamp, zone, wall_ms));
+    if message.has(7) && sent_ms.is_none() {
+        return Err("F7 is no date and time");
+    }
+    Ok((sent_at, sent_ms))
 }
 
 /// F13 and F12 as MMDDhhmmss; None where one is missing, or has another form than in ISO 8583:1987.
