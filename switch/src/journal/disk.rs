@@ -9,13 +9,19 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
-/// A segment's file.
+/// A segment's file, or the anchor's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct FileNo(pub u32);
+
+impl FileNo {
+    /// The anchor's file, which `list` leaves out. No segment gets so high.
+    pub const ANCHOR: FileNo = FileNo(u32::MAX);
+}
 
 /// Storage as the journal needs it. All operations block. After `sync` returns, what was written to that
 /// file before survives a crash; before that, any part of it may be lost or torn.
 pub trait Disk: Send + Sync + 'static {
+    /// The segments' files.
     fn list(&self) -> io::Result<Vec<FileNo>>;
     fn len(&self, file: FileNo) -> io::Result<u64>;
     /// A new file of `len` zeros; it and its name are durable when this returns.
@@ -117,8 +123,11 @@ fn entries_to_sync(folder: &Path) -> Vec<(PathBuf, bool)> {
     entries
 }
 
-/// `segment-00000007.yj`
+/// `segment-00000007.yj`, or `anchor.yj`.
 fn file_name(file: FileNo) -> String {
+    if file == FileNo::ANCHOR {
+        return "anchor.yj".to_owned();
+    }
     format!("segment-{:08}.yj", file.0)
 }
 

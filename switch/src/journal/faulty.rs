@@ -145,7 +145,7 @@ fn missing() -> io::Error {
 
 impl Disk for FaultyDisk {
     fn list(&self) -> io::Result<Vec<FileNo>> {
-        Ok(self.lock().files.keys().copied().collect())
+        Ok(self.lock().files.keys().copied().filter(|file| *file != FileNo::ANCHOR).collect())
     }
 
     fn len(&self, file: FileNo) -> io::Result<u64> {
@@ -207,6 +207,9 @@ impl Disk for FaultyDisk {
     }
 
     fn name(&self, file: FileNo) -> String {
-        format!("memory:segment-{:08}", file.0)
+        match file {
+            FileNo::ANCHOR => "memory:anchor".to_owned(),
+            FileNo(number) => format!("memory:segment-{number:08}"),
+        }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! segment header, one 4096-byte block            frame header, 96 bytes
 //!   0  8  magic "YIKASEG1"                          0  4  magic "YKFR"
-//!   8  2  version (1)                               4  2  version (1)
+//!   8  2  version (2)                               4  2  version (1)
 //!  10  2  length of the wrapped data key            6  2  header length (96)
 //!  12  4  length of the file, in blocks             8  4  body length, sealed, with its 16-byte tag
 //!  16  8  segment number                           12  4  count of records
@@ -25,6 +25,8 @@
 //!                                                         frame's digest
 //! ```
 //!
+//! A segment of version 1 is the same, but was made when no anchor stood beside it (`anchor`).
+//!
 //! Is a bad frame torn or damaged? (`recovery::scan` decides.)
 //!
 //! | found at the expected place | a valid frame of this journal found later | verdict |
@@ -36,6 +38,7 @@
 //! | nothing valid, at or before the frame that the next segment continues from | - | damage |
 //! | valid CRC, seal does not open | - | damage, or a wrong key: the start stops |
 //! | the end of a file that is shorter than its header says | - | damage: files are whole and synced before use |
+//! | no segment at the end of the journal, where the anchor names one | - | damage: see the table in `anchor` |
 
 /// Everything starts on a multiple of this.
 pub const BLOCK: u64 = 4096;
@@ -48,7 +51,12 @@ pub const SEALED_HEADER: usize = 92;
 const SEGMENT_MAGIC: &[u8; 8] = b"YIKASEG1";
 const SPARE_MAGIC: &[u8; 8] = b"YIKASPR1";
 const FRAME_MAGIC: &[u8; 4] = b"YKFR";
+/// Of a frame.
 const VERSION: u16 = 1;
+/// Of a segment that an anchor names.
+const SEGMENT_VERSION: u16 = 2;
+/// Of a segment from before there were anchors.
+const SEGMENT_VERSION_BARE: u16 = 1;
 const CRC_AT: usize = BLOCK as usize - 4;
 /// Room for the wrapped data key in a segment header.
 pub const WRAPPED_MAX: usize = CRC_AT - 64;
@@ -59,6 +67,8 @@ pub struct Digest(pub [u8; 16]);
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SegmentHeader {
+    /// Whether an anchor stood beside it when it was made: its version.
+    pub anchored: bool,
     /// Length of its file, in blocks of 4 KiB: a file that is shorter was cut after it was in use.
     pub blocks: u32,
     pub number: u64,
@@ -99,7 +109,8 @@ impl SegmentHeader {
         let mut block = vec![0; BLOCK as usize];
         let wrapped = &self.wrapped[..self.wrapped.len().min(WRAPPED_MAX)];
         block[..8].copy_from_slice(SEGMENT_MAGIC);
-        block[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        let version = if self.anchored { SEGMENT_VERSION } else { SEGMENT_VERSION_BARE };
+        block[8..10].copy_from_slice(&version.to_le_bytes());
         block[10..12].copy_from_slice(&(wrapped.len() as u16).to_le_bytes());
         block[12..16].copy_from_slice(&self.blocks.to_le_bytes());
         block[16..24].copy_from_slice(&self.number.to_le_bytes());
@@ -128,7 +139,7 @@ pub fn file_kind(block: &[u8]) -> FileKind {
     if block.iter().all(|byte| *byte == 0) {
         return FileKind::Blank;
     }
-    if crc32c::crc32c(&block[..CRC_AT]) != u32_at(block, CRC_AT) {
+    if !block_crc_holds(block) {
         return FileKind::Unreadable("its header's checksum is wrong");
     }
     if block.starts_with(SPARE_MAGIC) {
@@ -137,11 +148,13 @@ pub fn file_kind(block: &[u8]) -> FileKind {
     if !block.starts_with(SEGMENT_MAGIC) {
         return FileKind::Unreadable("it is no journal segment");
     }
-    if u16_at(block, 8) != VERSION {
+    let version = u16_at(block, 8);
+    if ![SEGMENT_VERSION, SEGMENT_VERSION_BARE].contains(&version) {
         return FileKind::Unreadable("its format version is not one this build reads");
     }
     let wrapped = usize::from(u16_at(block, 10)).min(WRAPPED_MAX);
     FileKind::Segment(SegmentHeader {
+        anchored: version == SEGMENT_VERSION,
         blocks: u32_at(block, 12),
         number: u64_at(block, 16),
         salt: u64_at(block, 24),
@@ -222,20 +235,25 @@ fn frame_crc(frame: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&frame[..SEALED_HEADER]), &frame[FRAME_HEADER..])
 }
 
-fn close_block(block: &mut [u8]) {
+/// Whether the checksum at the end of a whole block holds.
+pub(super) fn block_crc_holds(block: &[u8]) -> bool {
+    crc32c::crc32c(&block[..CRC_AT]) == u32_at(block, CRC_AT)
+}
+
+pub(super) fn close_block(block: &mut [u8]) {
     let crc = crc32c::crc32c(&block[..CRC_AT]);
     block[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes(array_at(bytes, at))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(array_at(bytes, at))
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(array_at(bytes, at))
 }
 
@@ -261,6 +279,7 @@ mod tests {
     #[test]
     fn segment_header_has_golden_bytes() {
         let header = SegmentHeader {
+            anchored: true,
             blocks: 16_384,
             number: 7,
             salt: 0x1122_3344_5566_7788,
@@ -273,10 +292,17 @@ mod tests {
         assert_eq!(block.len(), 4096);
         assert_eq!(
             hex(&block[..68]),
-            "59494b41534547310100030000400000070000000000000088776655443322110300000000000000\
+            "59494b41534547310200030000400000070000000000000088776655443322110300000000000000\
              6300000000000000abababababababababababababababab01020300"
         );
-        assert_eq!(file_kind(&block), FileKind::Segment(header));
+        assert_eq!(file_kind(&block), FileKind::Segment(header.clone()));
+        let bare = SegmentHeader { anchored: false, ..header };
+        assert_eq!(
+            hex(&bare.encode()[..12]),
+            "59494b415345473101000300",
+            "a segment of version 1 still opens"
+        );
+        assert_eq!(file_kind(&bare.encode()), FileKind::Segment(bare));
         assert_eq!(file_kind(&spare_block()), FileKind::Spare);
         assert_eq!(file_kind(&[0; 4096]), FileKind::Blank);
     }

@@ -2,6 +2,7 @@
 //! effects that rest on them released. `Released` can be made here alone, and sessions and lines take
 //! nothing else: that is the whole durability argument (P1, P2), and the types carry it.
 
+pub mod anchor;
 pub mod disk;
 pub mod faulty;
 pub mod format;

@@ -88,9 +88,12 @@ pub fn scan(
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), String>,
 ) -> Result<Scan, RecoveryError> {
     let mut scan = Scan { next_seq: 1, ..Scan::default() };
+    // Before the segments are looked for: a running switch makes the segment first, and then names it.
+    let anchor = super::anchor::read(disk).map_err(|e| io_error("read", disk.name(FileNo::ANCHOR), e))?;
     let found = find_segments(disk, &mut scan)?;
     let segments: Vec<_> = found.into_values().collect();
     check_order(disk, &segments)?;
+    anchor.check(disk, &segments)?;
     for (at, (file, header)) in segments.iter().enumerate() {
         let key = open_key(disk, keys, *file, header)?;
         let until = segments.get(at + 1).map(|(_, next)| (next.continues, next.digest));

@@ -17,24 +17,24 @@ use yika_keystore::{Keystore, Lmk};
 
 const SIZE: JournalSize = JournalSize { segment_bytes: 64 * 1024, pending_bytes_max: 1 << 20 };
 
-fn keys() -> Arc<Keystore> {
+pub(super) fn keys() -> Arc<Keystore> {
     Arc::new(Keystore::in_memory(Lmk::test()))
 }
 
 /// A journal and the state it carries, driven by hand.
-struct Rig {
-    disk: FaultyDisk,
-    keys: Arc<Keystore>,
-    journal: Journal,
-    durable: Durable,
+pub(super) struct Rig {
+    pub(super) disk: FaultyDisk,
+    pub(super) keys: Arc<Keystore>,
+    pub(super) journal: Journal,
+    pub(super) durable: Durable,
 }
 
 impl Rig {
-    fn new() -> Rig {
+    pub(super) fn new() -> Rig {
         Rig::on(FaultyDisk::default(), keys()).unwrap()
     }
 
-    fn on(disk: FaultyDisk, keys: Arc<Keystore>) -> Result<Rig, String> {
+    pub(super) fn on(disk: FaultyDisk, keys: Arc<Keystore>) -> Result<Rig, String> {
         let opened = super::replay(&disk, &keys).map_err(|e| e.to_string())?;
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
         let journal =
@@ -43,7 +43,7 @@ impl Rig {
     }
 
     /// One batch with one entry of about `bytes`, and one effect that tells its number.
-    fn submit(&mut self, bytes: usize) -> u32 {
+    pub(super) fn submit(&mut self, bytes: usize) -> u32 {
         let mut batch = Batch::new(1_000);
         let id = ParticipantId(self.durable.participants.len() as u16);
         batch.record(&mut self.durable, Entry::Named { id, name: "n".repeat(bytes) });
@@ -63,7 +63,7 @@ impl Rig {
     }
 
     /// Commits batches one frame each.
-    fn commit(&mut self, count: usize, bytes: usize) {
+    pub(super) fn commit(&mut self, count: usize, bytes: usize) {
         for _ in 0..count {
             self.submit(bytes);
             assert!(self.journal.step().unwrap());
@@ -71,11 +71,11 @@ impl Rig {
     }
 }
 
-fn read(disk: &FaultyDisk, keys: &Keystore) -> Result<Scan, RecoveryError> {
+pub(super) fn read(disk: &FaultyDisk, keys: &Keystore) -> Result<Scan, RecoveryError> {
     scan(disk, keys, |_, _| Ok(()))
 }
 
-fn segment(disk: &FaultyDisk, keys: &Keystore) -> (FileNo, u64) {
+pub(super) fn segment(disk: &FaultyDisk, keys: &Keystore) -> (FileNo, u64) {
     let scan = read(disk, keys).unwrap();
     let last = scan.segments.last().unwrap();
     (last.file, last.end)

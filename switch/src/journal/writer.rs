@@ -1,6 +1,7 @@
 //! Turns bodies into durable frames: seal, write, one sync. One writer owns the tail of the journal. After
 //! a failed write or sync it never retries and never goes on: the pages' state is unknown from there.
 
+use super::anchor::{Anchor, AnchorKeeper};
 use super::disk::{Disk, FileNo};
 use super::format::{
     BLOCK, Digest, FRAME_BODY_MAX, FrameHeader, SEALED_HEADER, SegmentHeader, TAG, digest_of, seal_crc, span,
@@ -140,6 +141,7 @@ pub struct Writer {
     keys: Arc<Keystore>,
     spares: Arc<Spares>,
     index: Arc<Index>,
+    anchor: AnchorKeeper,
     file: FileNo,
     key: Arc<SealKey>,
     segment: SegmentHeader,
@@ -172,10 +174,13 @@ impl Writer {
         segment_bytes: u64,
     ) -> Result<Writer, WriteError> {
         let (key, _) = keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;
-        let number = scan.segments.last().map_or(0, |last| last.header.number);
+        let newest = scan.segments.last().map(|last| Anchor::of(last.file, &last.header));
+        let anchor =
+            AnchorKeeper::open(&*disk, newest.unwrap_or_default()).map_err(|e| anchor_failed(&*disk, e))?;
         let segment = SegmentHeader {
+            anchored: true,
             blocks: 0,
-            number,
+            number: newest.map_or(0, |newest| newest.segment),
             salt: 0,
             epoch: scan.epoch + 1,
             continues: scan.last_frame,
@@ -187,6 +192,7 @@ impl Writer {
             keys,
             spares,
             index,
+            anchor,
             file: FileNo(0),
             key: Arc::new(key),
             segment,
@@ -288,7 +294,7 @@ impl Writer {
     }
 
     /// The next segment: 1. a spare, full of zeros and durable; 2. its header with a fresh key and salt, and
-    /// the frame it continues from; 3. a sync; only then its first frame.
+    /// the frame it continues from; 3. a sync; 4. its name in the anchor, with a sync; only then its first frame.
     fn rotate(&mut self) -> Result<(), WriteError> {
         if self.last_frame > self.durable {
             self.sync()?;
@@ -304,6 +310,7 @@ impl Writer {
         let mut salt = [0; 8];
         self.keys.random(&mut salt);
         self.segment = SegmentHeader {
+            anchored: true,
             // The configuration's longest segment, 4 GiB, is 2^20 blocks.
             blocks: u32::try_from(self.segment_bytes / BLOCK).unwrap_or(0),
             number: self.segment.number + 1,
@@ -318,6 +325,8 @@ impl Writer {
         self.at = BLOCK;
         self.disk.write(file, 0, &self.segment.encode()).map_err(|e| self.failed("write", e))?;
         self.sync()?;
+        let name = Anchor::of(file, &self.segment);
+        self.anchor.name(&*self.disk, name).map_err(|e| anchor_failed(&*self.disk, e))?;
         self.index.add_segment(file, self.segment.salt, self.key.clone());
         Ok(())
     }
@@ -325,4 +334,8 @@ impl Writer {
     fn failed(&self, doing: &'static str, source: io::Error) -> WriteError {
         WriteError::Io { doing, file: self.disk.name(self.file), source }
     }
+}
+
+fn anchor_failed(disk: &dyn Disk, source: io::Error) -> WriteError {
+    WriteError::Io { doing: "write", file: disk.name(FileNo::ANCHOR), source }
 }
