@@ -337,6 +337,41 @@ fn rule_11_three_bad_macs_running_unkey_the_line_until_a_key_change_or_a_new_con
     balanced(&world);
 }
 
+#[test]
+fn rule_15_what_changes_durable_state_over_a_keyed_line_needs_its_mac() {
+    let (mut world, ring) = keyed();
+    let (sign_on, sign_off, cut_over) = (network("001"), network("002"), network("201"));
+    let under = |world: &mut World, mac: bool, wire: &Wire| {
+        world.bank_macs = BTreeMap::from([(BANK_A.to_owned(), ring.mac("mac-0"))]);
+        world.bank_macs.retain(|_, _| mac);
+        let answer = bank_asks(world, wire).wire.code();
+        world.bank_macs = BTreeMap::from([(BANK_A.to_owned(), ring.mac("mac-0"))]);
+        answer
+    };
+    let entries = world.driver.core.durable.next_seq;
+    for (wire, code) in [(&sign_off, "A0"), (&cut_over, "A0"), (&network("301"), "00"), (&sign_on, "00")] {
+        assert_eq!(under(&mut world, false, wire), code, "{wire:?}");
+    }
+    assert_eq!(world.driver.core.durable.next_seq, entries, "nothing was journalled");
+    assert_eq!((world.driver.counts.lines.bad_mac, world.driver.counts.lines.unkeyed), (2, 0));
+    let terminal = world.terminal();
+    let request = asked(&mut world, terminal);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "the bank is still there");
+    let date = world.driver.core.durable.dates.current;
+    assert_eq!(under(&mut world, true, &cut_over), "00");
+    assert!(world.driver.core.durable.dates.current > date);
+    assert_eq!(under(&mut world, true, &sign_off), "00");
+    assert_eq!(under(&mut world, false, &sign_on), "A0", "it would end what the bank has said under its key");
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    assert_eq!(under(&mut world, true, &sign_on), "00");
+    let request = asked(&mut world, terminal);
+    world.bank_answers(&request, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    balanced(&world);
+}
+
 /// Acknowledges every reversal that comes; how many came.
 fn reversed(world: &mut World) -> usize {
     let mut count = 0;

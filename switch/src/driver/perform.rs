@@ -194,6 +194,12 @@ impl Driver {
             return self.messages.forget(msg);
         };
         let peer = Peer::Line(id);
+        if self.needs_mac(kind, rim.participant, proof) {
+            self.counts.lines.bad_mac += 1;
+            let code = rim.link.dialect.codes().mac;
+            let reply = Reply { peer, msg, kind, code, amount: None, record: FieldSet::new() };
+            return self.reply(now, &reply);
+        }
         let event = if kind == Kind::KeyChange {
             match self.unwrap_key(&rim, &message) {
                 Ok((usage, block)) => {
@@ -212,6 +218,20 @@ impl Driver {
             Event::Request(waive(Waiver::BeforeKeys, request))
         };
         self.answers.push_back(event);
+    }
+
+    /// Whether a keyed participant asks without a MAC for what would change durable state (rule 15). A key change proves
+    /// itself by the key that it comes under: a line whose keys no longer agree mends itself so.
+    fn needs_mac(&self, kind: Kind, participant: ParticipantId, proof: Proof) -> bool {
+        let is_keyed = self.keys.of(participant).is_some_and(|keys| keys.mac.is_some());
+        let signed_off =
+            || self.core.durable.participants.get(&participant).is_some_and(|held| held.signed_off);
+        let changes = match kind {
+            Kind::SignOff | Kind::CutOver => true,
+            Kind::SignOn => signed_off(),
+            _ => false,
+        };
+        is_keyed && proof.epoch.is_none() && changes
     }
 
     /// The key of a key change under our master key, opened once. Err: the code to refuse with: unsupported where
