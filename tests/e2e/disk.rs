@@ -90,6 +90,18 @@ fn a_write_that_fails_stops_the_switch_with_its_reason_and_loses_nothing_that_wa
     shop.closes(yika);
 }
 
+#[test]
+fn a_data_folder_removed_under_a_running_switch_stops_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shop = Shop::open(folder.path());
+    let mut yika = Yika::start(folder.path());
+    wait_for("a payment", Duration::from_secs(20), || shop.pays(&yika).is_ok());
+    std::fs::remove_dir_all(yika.data()).unwrap();
+    assert_eq!(yika.wait().code(), Some(74));
+    let log = yika.log();
+    assert!(log.contains("stopped answering") && log.contains("is no longer in its place"), "{log}");
+}
+
 impl Shop {
     fn open(folder: &Path) -> Shop {
         let wire = yika_loadgen::Wire::named("iso87-ascii", None, None).unwrap();

@@ -1,11 +1,11 @@
-//! The only door to storage: seven operations on numbered files. `FileDisk` is the real one;
+//! The only door to storage: a few operations on numbered files. `FileDisk` is the real one;
 //! `faulty::FaultyDisk` keeps everything in memory and can crash, tear, fail and fill up, so that a missing
 //! sync fails a test.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
@@ -31,6 +31,8 @@ pub trait Disk: Send + Sync + 'static {
     fn write(&self, file: FileNo, offset: u64, bytes: &[u8]) -> io::Result<()>;
     fn sync(&self, file: FileNo) -> io::Result<()>;
     fn remove(&self, file: FileNo) -> io::Result<()>;
+    /// Whether the next start would find the file that is written to: it still stands under its name.
+    fn is_in_place(&self, file: FileNo) -> bool;
     /// How an operator finds the file.
     fn name(&self, file: FileNo) -> String;
 }
@@ -199,6 +201,14 @@ impl Disk for FileDisk {
         self.open.write().map_err(|_| poisoned())?.remove(&file);
         std::fs::remove_file(self.path(file))?;
         self.sync_folder()
+    }
+
+    /// A file that was deleted, moved away or replaced takes writes and syncs like any other.
+    fn is_in_place(&self, file: FileNo) -> bool {
+        let held = self.handle(file).and_then(|handle| handle.metadata());
+        let named = std::fs::metadata(self.path(file));
+        held.and_then(|held| named.map(|named| (held.dev(), held.ino()) == (named.dev(), named.ino())))
+            .unwrap_or(false)
     }
 
     fn name(&self, file: FileNo) -> String {

@@ -206,6 +206,10 @@ impl Disk for FaultyDisk {
         self.lock().files.remove(&file).map(|_| ()).ok_or_else(missing)
     }
 
+    fn is_in_place(&self, file: FileNo) -> bool {
+        self.lock().files.contains_key(&file)
+    }
+
     fn name(&self, file: FileNo) -> String {
         match file {
             FileNo::ANCHOR => "memory:anchor".to_owned(),

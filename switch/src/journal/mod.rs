@@ -25,7 +25,7 @@ use format::{BLOCK, FRAME_BODY_MAX};
 use reader::Index;
 use recovery::{RecoveryError, Scan, scan};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -126,6 +126,8 @@ struct Shared {
     /// Bytes handed over and not yet durable.
     pending_bytes: AtomicU64,
     failure: Mutex<Option<String>>,
+    /// The files are gone, and what was made durable in them with it: nothing is released any more.
+    gone: AtomicBool,
     stats: Stats,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -186,6 +188,8 @@ pub struct JournalSize {
     pub pending_bytes_max: u64,
 }
 
+/// How often the preparer looks whether a spare is wanted again, and whether the segment in use is still in its place.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// After this idle time a watermark is written, and after the second it is synced.
 const WATERMARK_AFTER: Duration = Duration::from_millis(1);
 const WATERMARK_SYNC_AFTER: Duration = Duration::from_millis(20);
@@ -207,8 +211,13 @@ impl Journal {
         let (shared, spares) = (journal.shared.clone(), journal.spares.clone());
         let spawned =
             std::thread::Builder::new().name("journal".into()).spawn(move || write_loop(&shared, writer));
+        let preparing = journal.shared.clone();
         let prepare = move || {
-            while spares.wait(Duration::from_millis(200)) {
+            while spares.wait(LOOK_EVERY) {
+                // First: in a folder that is gone no spare can be made either, and that is the lesser news.
+                if let Err(gone) = spares.check_in_place(&*disk) {
+                    return preparing.fail(&gone);
+                }
                 spares.prepare_one(&*disk, size.segment_bytes);
             }
         };
@@ -268,6 +277,7 @@ impl Journal {
             durable_batch: AtomicU64::new(0),
             pending_bytes: AtomicU64::new(0),
             failure: Mutex::default(),
+            gone: AtomicBool::new(false),
             stats: Stats::default(),
             wake,
         });
@@ -316,6 +326,9 @@ impl Journal {
 
     /// Moves every effect whose batch is durable into `out`, in order.
     pub fn released(&mut self, out: &mut Vec<Released<Effect>>) {
+        if self.shared.gone.load(Ordering::Acquire) {
+            return;
+        }
         let durable = self.shared.durable_batch.load(Ordering::Acquire);
         let count = self.waiting.partition_point(|(batch, _)| *batch <= durable);
         out.extend(self.waiting.drain(..count).map(|(_, effect)| Released(effect)));
@@ -425,10 +438,15 @@ impl Shared {
                 self.pending_bytes.fetch_sub(body.records.len() as u64, Ordering::Relaxed);
                 self.durable_batch.store(last, Ordering::Release);
             }
-            Some(error) => {
-                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-            }
+            Some(error) => return self.fail(error),
         }
+        (self.wake)();
+    }
+
+    /// Stops the journal for good; the first reason stands.
+    fn fail(&self, error: &WriteError) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.to_string());
+        self.gone.fetch_or(matches!(error, WriteError::Gone { .. }), Ordering::Release);
         (self.wake)();
     }
 }

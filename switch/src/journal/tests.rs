@@ -322,6 +322,50 @@ fn a_real_folder_keeps_what_a_thread_committed() {
     assert_eq!(opened.durable.dates.current, BusinessDate(20_260_150));
 }
 
+#[test]
+fn a_folder_removed_under_a_running_journal_stops_it_with_the_reason() {
+    let spoilers: [fn(&std::path::Path); 3] = [
+        |folder| std::fs::remove_dir_all(folder).unwrap(),
+        |folder| std::fs::rename(folder, folder.with_extension("away")).unwrap(),
+        // Another segment of the same name in its place.
+        |folder| {
+            let segment = folder.join("segment-00000000.yj");
+            std::fs::copy(&segment, folder.join("copy")).unwrap();
+            std::fs::rename(folder.join("copy"), segment).unwrap();
+        },
+    ];
+    for spoil in spoilers {
+        let top = tempfile::tempdir().unwrap();
+        let folder = top.path().join("journal");
+        let (woken, wakes) = std::sync::mpsc::channel();
+        let wake = Box::new(move || {
+            let _ = woken.send(());
+        });
+        let disk: Arc<dyn Disk> = Arc::new(FileDisk::create_in(&folder).unwrap());
+        let keys = keys();
+        let opened = super::replay(&*disk, &keys).unwrap();
+        let mut durable = opened.durable;
+        let mut journal = Journal::start(disk, keys, &opened.scan, SIZE, wake).unwrap();
+        spoil(&folder);
+        while journal.failure().is_none() {
+            wakes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        }
+        let why = journal.failure().unwrap();
+        assert!(why.contains("segment-00000000.yj is no longer in its place"), "{why}");
+        let mut batch = Batch::new(1);
+        let to = BusinessDate(20_260_101);
+        batch.record(&mut durable, Entry::CutOver { to, trigger: CutOverTrigger::Operator });
+        batch.effect(Effect::Alarm(Alarm::DateOpened { date: to }));
+        journal.submit(batch);
+        while !journal.is_durable() {
+            wakes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        }
+        let mut out = Vec::new();
+        journal.released(&mut out);
+        assert!(out.is_empty(), "nothing is acknowledged that the next start will not find");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -34,6 +34,11 @@ impl Body {
 pub enum WriteError {
     #[error("the journal cannot {doing} {file}: {source}; nothing after this was acknowledged")]
     Io { doing: &'static str, file: String, source: io::Error },
+    #[error(
+        "{file} is no longer in its place: it was deleted, moved or replaced while it was written to. What was acknowledged into it \
+         is lost to the next start unless it comes back: stop whatever removes it, and restore the data folder"
+    )]
+    Gone { file: String },
     #[error("the journal has no spare segment left in its folder: free disk space, then start again")]
     NoSpare,
     #[error("the keystore gave no data key: {0}")]
@@ -48,6 +53,8 @@ pub struct Spares {
 
 struct SpareState {
     ready: VecDeque<FileNo>,
+    /// The last one taken: the segment in use.
+    taken: Option<FileNo>,
     next: u32,
     /// The last failure to make one, for operators.
     trouble: Option<String>,
@@ -61,7 +68,7 @@ pub const SPARES_MIN: usize = 2;
 
 impl Spares {
     pub fn new(ready: Vec<FileNo>, next: u32) -> Spares {
-        let state = SpareState { ready: ready.into(), next, trouble: None, closed: false };
+        let state = SpareState { ready: ready.into(), taken: None, next, trouble: None, closed: false };
         Spares { ready: Mutex::new(state), wanted: Condvar::new() }
     }
 
@@ -74,9 +81,19 @@ impl Spares {
     }
 
     fn take(&self) -> Option<FileNo> {
-        let file = self.lock().ready.pop_front();
+        let mut state = self.lock();
+        let file = state.ready.pop_front();
+        state.taken = file.or(state.taken);
+        drop(state);
         self.wanted.notify_one();
         file
+    }
+
+    /// # Errors
+    /// `WriteError::Gone` when the segment in use is not where the next start will look for it.
+    pub fn check_in_place(&self, disk: &dyn Disk) -> Result<(), WriteError> {
+        let Some(file) = self.lock().taken else { return Ok(()) };
+        if disk.is_in_place(file) { Ok(()) } else { Err(WriteError::Gone { file: disk.name(file) }) }
     }
 
     /// Makes one spare if fewer than wanted are ready; returns whether it made one.
