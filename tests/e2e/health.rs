@@ -22,7 +22,7 @@ fn limit_files(yika: &Yika, soft: &str) {
 }
 
 #[test]
-fn a_switch_that_can_make_no_spare_segment_is_live_and_not_ready_until_it_can() {
+fn a_switch_that_can_make_no_spare_segment_is_live_says_so_once_and_is_not_ready_until_it_can() {
     let folder = tempfile::tempdir().unwrap();
     let (a, b) = banks();
     let settings = Settings { segment: "1MiB", ..Settings::default() };
@@ -41,10 +41,19 @@ fn a_switch_that_can_make_no_spare_segment_is_live_and_not_ready_until_it_can() 
     });
     assert!(get(admin, "/readyz").contains("segment-"), "the reason names the file");
     assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"));
+    let lines = |text: &str| yika.log().lines().filter(|line| line.contains(text)).count();
+    let (begins, ends) = ("no spare segment can be made:", "spare segments can be made again");
+    assert_eq!((lines(begins), lines(ends)), (1, 0), "{}", yika.log());
+    let line = yika.log().lines().find(|line| line.contains(begins)).unwrap().to_owned();
+    assert!(
+        line.contains("ERROR") && line.contains("segment-") && line.contains("Free disk space"),
+        "{line}"
+    );
     limit_files(&yika, "unlimited");
     wait_for("the switch to be ready again", Duration::from_secs(10), || {
         get(admin, "/readyz").starts_with("HTTP/1.1 200")
     });
+    assert_eq!((lines(begins), lines(ends)), (1, 1), "{}", yika.log());
     assert!(yika.stop().success());
 }
 

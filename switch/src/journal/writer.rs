@@ -114,18 +114,14 @@ impl Spares {
             // Whatever was written of it would only fill the disk further.
             let _ = disk.remove(file);
         }
+        let why = made.err().map(|e| format!("cannot make {}: {e}", disk.name(file)));
         let mut state = self.lock();
-        match made {
-            Ok(()) => {
-                state.trouble = None;
-                state.ready.push_back(file);
-                true
-            }
-            Err(e) => {
-                state.trouble = Some(format!("cannot make {}: {e}", disk.name(file)));
-                false
-            }
+        if why.is_none() {
+            state.ready.push_back(file);
         }
+        tell_trouble(state.trouble.as_deref(), why.as_deref(), state.ready.len());
+        state.trouble = why;
+        state.trouble.is_none()
     }
 
     /// Blocks until a spare is wanted, the time is up, or the journal closes; false when it closed.
@@ -149,6 +145,20 @@ impl Spares {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, SpareState> {
         self.ready.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// One line when trouble begins and one when it ends, however often it is tried in between.
+fn tell_trouble(before: Option<&str>, now: Option<&str>, spares: usize) {
+    match (before, now) {
+        (None, Some(why)) => tracing::error!(
+            why,
+            spares,
+            "no spare segment can be made: payments go on while two are ready, then new ones get 96. Free disk space, or raise \
+             the quota or file-size limit; nothing needs to be restarted"
+        ),
+        (Some(_), None) => tracing::info!(spares, "spare segments can be made again"),
+        _ => {}
     }
 }
 
