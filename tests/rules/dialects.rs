@@ -144,3 +144,38 @@ fn rule_09_what_decides_money_is_never_dropped() {
     assert!(world.banks_are_quiet() && world.open_obligations() == 0);
     balanced(&world);
 }
+
+#[test]
+fn rule_16_a_moment_that_is_none_is_a_format_error() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let entries = world.driver.core.durable.next_seq;
+    let wrong = [
+        (7, "1323233015"),
+        (7, "0000000000"),
+        (7, "1123253015"),
+        (7, "1123236015"),
+        (7, "0431120000"),
+        (12, "240000"),
+        (12, "236000"),
+        (12, "233060"),
+        (13, "1332"),
+        (13, "0000"),
+        (13, "0230"),
+    ];
+    for (n, value) in wrong {
+        let sent = world.sends(terminal, &purchase(100).with(n, value));
+        let answer = world.answer(terminal).unwrap();
+        assert_eq!((answer.code(), answer.stan()), ("30".into(), sent.stan()), "F{n} {value}");
+        let undo = sent.reversal("999999");
+        world.sends_raw(terminal, &undo);
+        assert_eq!(
+            world.answer(terminal).unwrap().code(),
+            "30",
+            "a reversal of no moment is none: F{n} {value}"
+        );
+    }
+    assert!(world.banks_are_quiet());
+    assert_eq!(world.driver.core.durable.next_seq, entries, "nothing was journalled");
+    approved(&mut world, terminal, &purchase(100).with(13, "0229").with(12, "000000"));
+}

@@ -54,12 +54,9 @@ pub fn facts(
         true => message.number(4).ok_or_else(|| format("F4 is no number"))?,
     };
     let card = card(message, tokens);
-    let f7_zone = i32::from(listener.dialect.f7_offset_minutes());
-    let sent_at = small(message.number(7));
-    let local_at = local(message);
-    let made_ms = sent_at
-        .and_then(|stamp| nearest_moment(stamp, f7_zone, wall_ms))
-        .or_else(|| nearest_moment(local_at?, zone_minutes, wall_ms));
+    let (sent_at, sent_ms) = sent(message, wall_ms).map_err(format)?;
+    let local_at = local(message).map_err(format)?;
+    let made_ms = sent_ms.or_else(|| nearest_moment(local_at?, zone_minutes, wall_ms));
     let coupon = if may_name_coupon(kind) { coupon(message).map_err(format)? } else { None };
     if coupon.is_some() && kind != Kind::Purchase {
         return Err(Unfit { code: codes.unsupported, what: "only a purchase can be paid with a coupon" });
@@ -104,10 +101,50 @@ fn card(message: &Message<'_>, tokens: &Tokenizer) -> Option<CardFacts> {
     Some(CardFacts { token: CardToken(tokens.token(digits)), prefix: CardPrefix(prefix) })
 }
 
-/// F13 and F12 as MMDDhhmmss.
-fn local(message: &Message<'_>) -> Option<u32> {
-    let (date, time) = (small(message.number(13))?, small(message.number(12))?);
-    date.checked_mul(1_000_000)?.checked_add(time)
+/// F7, and the moment that it is.
+///
+/// # Errors
+/// It is no date and time.
+fn sent(message: &Message<'_>, wall_ms: u64) -> Result<(Option<u32>, Option<u64>), &'static str> {
+    let zone = i32::from(message.dialect().f7_offset_minutes());
+    let sent_at = small(message.number(7));
+    let sent_ms = sent_at.and_then(|stamp| nearest_moment(stamp, zone, wall_ms));
+    if message.has(7) && sent_ms.is_none() {
+        return Err("F7 is no date and time");
+    }
+    Ok((sent_at, sent_ms))
+}
+
+/// F13 and F12 as MMDDhhmmss; None where one is missing, or has another form than in ISO 8583:1987.
+///
+/// # Errors
+/// One of them is no date or time of day. They are a part of the dedupe key (rule 3): garbage must not pass for a
+/// moment.
+fn local(message: &Message<'_>) -> Result<Option<u32>, &'static str> {
+    let date = message.digits::<4>(13).map(|text| number(&text).filter(|date| is_date(*date)));
+    let time = message.digits::<6>(12).map(|text| number(&text).filter(|time| is_time(*time)));
+    match (date, time) {
+        (Some(None), _) => Err("F13 is no date"),
+        (_, Some(None)) => Err("F12 is no time of day"),
+        (Some(Some(date)), Some(Some(time))) => Ok(Some(date * 1_000_000 + time)),
+        _ => Ok(None),
+    }
+}
+
+/// MMDD of any year.
+fn is_date(date: u32) -> bool {
+    let days = match date / 100 {
+        2 => 29,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    (1..=days).contains(&(date % 100))
+}
+
+/// hhmmss
+fn is_time(time: u32) -> bool {
+    time / 10_000 < 24 && time / 100 % 100 < 60 && time % 100 < 60
 }
 
 /// F90, or F61 (batch 6, F11 6, date 4) where the dialect says so, and F37.
