@@ -81,6 +81,34 @@ fn p11_garbage_closes_its_own_session_and_no_other() {
 }
 
 #[test]
+fn p11_a_format_error_names_the_request_it_refuses_and_shows_nothing_of_its_card() {
+    for (listener, name) in [(0, "iso87-ascii"), (1, "pos-bcd")] {
+        let mut world = World::new();
+        let terminal = world.terminal_at(listener);
+        let dialect = yika_tests::setup::dialect(name);
+        let sent = world.sends(terminal, &purchase(100).with(35, "4111111111111111=29122010000000000"));
+        while world.answer(terminal).is_some() {}
+        // Bytes behind the last field, and an end before the last field: both after F41.
+        let whole = sent.encode(&dialect, dialect.default_header());
+        let payload = &whole[2..];
+        for wrong in [[payload, b"?"].concat(), payload[..payload.len() - 1].to_vec()] {
+            let len = u16::try_from(wrong.len()).unwrap().to_be_bytes();
+            world.sends_bytes(terminal, &[&len[..], &wrong].concat());
+            let answer = world.answer(terminal).unwrap();
+            assert_eq!(
+                (answer.code(), answer.stan(), answer.text(41)),
+                ("30".into(), sent.stan(), sent.text(41))
+            );
+            assert_eq!(answer.mti, sent.mti.response());
+            for n in [2, 4, 14, 35] {
+                assert!(!answer.fields.has(n), "{name}: F{n} is repeated");
+            }
+        }
+        assert!(!world.was_closed(terminal), "{name}");
+    }
+}
+
+#[test]
 fn p11_bytes_may_come_one_at_a_time_or_many_frames_at_once() {
     let mut world = World::new();
     let terminal = world.terminal();

@@ -6,10 +6,10 @@ use super::buffer::{InBuf, OutBuf};
 use super::facts::facts;
 use super::messages::{Messages, NotHeld, Proof};
 use super::rim::{Epochs, Keys, ListenerRim, Rim};
-use super::wire::{Scratch, Towards, write_refusal};
+use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
 use crate::core::ids::{ListenerNo, MsgHandle, Now, Peer, SessionId};
-use yika_codec::{Code, Kind, Message, Mti};
+use yika_codec::{Code, Kind, Layout, Message};
 use yika_keystore::{Authentic, MacKey, Tokenizer, Waiver, waive};
 
 pub struct Session {
@@ -212,7 +212,8 @@ impl Session {
         write_refusal(&message, code, &to, around.scratch, self.out.tail());
     }
 
-    /// A format error goes back where the message can at least be addressed: a request's MTI at its place.
+    /// A format error goes back where the message can at least be addressed: a request's type could be read. What
+    /// else was read before the fault says which request is meant.
     fn undecodable(
         &mut self,
         payload: &[u8],
@@ -221,13 +222,14 @@ impl Session {
     ) -> Result<(), Closed> {
         around.counts.undecodable += 1;
         self.garbage += 1;
-        let header = listener.dialect.default_header().len();
-        let mti =
-            payload.get(header..header + 4).and_then(|text| text.try_into().ok()).and_then(Mti::from_digits);
-        if let Some(mti) = mti.filter(|mti| mti.is_request()) {
+        let mut layout = Layout::default();
+        // That it fails is known; the layout then holds the fields before the fault.
+        let _ = listener.dialect.decode(payload, &mut layout);
+        let message = listener.dialect.message(payload, &layout);
+        if message.mti().class() != 0 && message.mti().is_request() {
             let code = listener.dialect.codes().format;
             let to = Towards::listener(listener, around.rim, around.keys, around.now);
-            super::wire::write_format_error(mti, code, &to, self.out.tail());
+            write_format_error(&message, code, &to, around.scratch, self.out.tail());
         }
         if self.garbage >= GARBAGE_MAX { Err(Closed::Garbage) } else { Ok(()) }
     }

@@ -7,9 +7,7 @@ use crate::core::clock::{month_to_second, nearest_moment};
 use crate::core::effect::{Body, Reply, Send, Unsent};
 use crate::core::entry::OwedKind;
 use crate::core::ids::Now;
-use yika_codec::{
-    Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, Mti, ReversalStyle,
-};
+use yika_codec::{Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, ReversalStyle};
 use yika_keystore::{EncryptedPin, MacKey, PinFormat, translate_pin};
 use zeroize::Zeroize;
 
@@ -165,11 +163,22 @@ pub fn write_refusal(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> bool {
+    write_bare_refusal(request, &ECHO, code, to, scratch, out)
+}
+
+fn write_bare_refusal(
+    request: &Message<'_>,
+    echo: &FieldMask,
+    code: yika_codec::Code,
+    to: &Towards<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> bool {
     scratch.header.clear();
     to.dialect.reply_header(request.header(), &mut scratch.header);
     let mut draft = Draft::new(request.mti().response());
     draft.header(&scratch.header);
-    for n in request.fields().filter(|n| ECHO.has(*n)) {
+    for n in request.fields().filter(|n| echo.has(*n)) {
         draft.splice(request, n);
     }
     draft.set(39, code.bytes());
@@ -404,10 +413,17 @@ fn digits(out: &mut [u8], mut number: u64) {
     }
 }
 
-/// Appends a format error for a request of which only the MTI could be read.
-pub fn write_format_error(mti: Mti, code: yika_codec::Code, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
-    let mut draft = Draft::new(mti.response());
-    draft.header(to.dialect.default_header());
-    draft.set(39, code.bytes());
-    frame(&mut draft, to, out).is_ok()
+/// What a format error repeats, so that its request can be found: moment, trace number, reference, terminal, merchant.
+/// Never what belongs to a card.
+const ADDRESS: FieldMask = FieldMask::of(&[7, 11, 12, 13, 37, 41, 42]);
+
+/// Appends a format error for a request that could be read only up to a fault, with what stood before it.
+pub fn write_format_error(
+    request: &Message<'_>,
+    code: yika_codec::Code,
+    to: &Towards<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> bool {
+    write_bare_refusal(request, &ADDRESS, code, to, scratch, out)
 }
