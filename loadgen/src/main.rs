@@ -19,6 +19,9 @@ fn main() -> ExitCode {
             return exit.into();
         }
     };
+    if let Err(error) = cli::outlive_file_size_limit() {
+        eprintln!("yika-loadgen: a file-size limit (ulimit -f) may end this process without a word: {error}");
+    }
     let result = match cli.command {
         Command::Run(args) => cli::run::run(*args),
         Command::Issuer(args) => cli::issuer::run(*args),

@@ -75,10 +75,9 @@ fn a_write_that_fails_stops_the_switch_with_its_reason_and_loses_nothing_that_wa
     let mut shop = Shop::open(folder.path());
     assert!(Yika::start(folder.path()).stop().success(), "it leaves spare segments of full length");
     // The last block of a segment lies beyond the largest file this process may write (getrlimit(2),
-    // RLIMIT_FSIZE); without the signal the write itself fails, as on a broken disk.
-    let mut limited = Command::new("sh");
-    let limit = format!("--fsize={}", SEGMENT_BYTES - 4096);
-    limited.args(["-c", "trap '' XFSZ; exec prlimit \"$@\"", "sh", &limit]).arg(program("yika"));
+    // RLIMIT_FSIZE): the write itself fails, as on a broken disk.
+    let mut limited = Command::new("prlimit");
+    limited.arg(format!("--fsize={}", SEGMENT_BYTES - 4096)).arg(program("yika"));
     let mut yika = Yika::try_start(folder.path(), limited).unwrap();
     assert_eq!(shop.pays_until_refused(&yika), None, "a payment that is not durable gets no answer");
     assert!(shop.told.len() > 20, "only {} payments fitted", shop.told.len());
@@ -88,6 +87,27 @@ fn a_write_that_fails_stops_the_switch_with_its_reason_and_loses_nothing_that_wa
     let yika = Yika::start(folder.path());
     wait_for("payments to go on", Duration::from_secs(20), || shop.pays(&yika).is_ok());
     shop.closes(yika);
+}
+
+#[test]
+fn a_file_size_limit_set_before_the_start_ends_it_with_a_reason_and_not_by_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let _shop = Shop::open(folder.path());
+    let limited = |program: PathBuf| {
+        let mut command = Command::new("prlimit");
+        command.arg("--fsize=16384").arg(program);
+        command
+    };
+    let ended = Yika::try_start(folder.path(), limited(program("yika"))).err().unwrap();
+    let log = std::fs::read_to_string(folder.path().join("yika.log")).unwrap();
+    assert_eq!(ended.code(), Some(74), "{log}");
+    assert!(log.contains("File too large"), "{log}");
+    let at = folder.path().join("demo");
+    std::fs::create_dir(&at).unwrap();
+    let mut demo = limited(program("yika"));
+    demo.args(["demo", "--seconds", "3", "--calm", "--allow-tmpfs", "--dir"]).arg(&at);
+    let ended = demo.output().unwrap();
+    assert_eq!(ended.status.code(), Some(74), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 #[test]

@@ -30,9 +30,8 @@ fn a_switch_that_can_make_no_spare_segment_is_live_says_so_once_and_is_not_ready
     assert!(Yika::start(folder.path()).stop().success(), "it leaves spare segments of full length");
     // No file may become as long as a segment (getrlimit(2), RLIMIT_FSIZE): the start takes one spare that is
     // there, and cannot make another.
-    let mut limited = Command::new("sh");
-    let limit = format!("--fsize={}:unlimited", SEGMENT_BYTES - 4096);
-    limited.args(["-c", "trap '' XFSZ; exec prlimit \"$@\"", "sh", &limit]).arg(program("yika"));
+    let mut limited = Command::new("prlimit");
+    limited.arg(format!("--fsize={}:unlimited", SEGMENT_BYTES - 4096)).arg(program("yika"));
     let yika = Yika::try_start(folder.path(), limited).unwrap();
     let admin = yika.addresses().unwrap().admin.unwrap();
     wait_for("the trouble to be told", Duration::from_secs(10), || {

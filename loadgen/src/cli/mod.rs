@@ -22,6 +22,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// SIGXFSZ on Linux (signal(7)).
+const FILE_SIZE_SIGNAL: i32 = 25;
+
+/// A ledger over the file-size limit fails with its reason; by default the signal ends the process where it stands.
+pub(crate) fn outlive_file_size_limit() -> std::io::Result<()> {
+    // The handler is the process's own and outlives the runtime that it was asked from.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::from_raw(FILE_SIZE_SIGNAL)).map(drop)
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Terminals: payments by a schedule or in a closed window, measured and written to a ledger.

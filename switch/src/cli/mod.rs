@@ -11,7 +11,7 @@ mod saf;
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
-use crate::net::{ClockJudge, ServeError, Stop, serve};
+use crate::net::{ClockJudge, ServeError, Stop, outlive_file_size_limit, serve};
 use clap::{Args, Parser, Subcommand};
 use out::{Out, complain};
 use panics::OnPanic;
@@ -213,6 +213,9 @@ pub fn run() -> ExitCode {
     let demo = matches!(cli.command, Command::Demo(_));
     panics::tell(if demo { OnPanic::Unwind } else { OnPanic::End });
     init_logs();
+    if let Err(error) = outlive_file_size_limit() {
+        tracing::warn!(%error, "a file-size limit (ulimit -f) may end this process without a word");
+    }
     let Some(done) = panics::caught(|| carry_out(cli.command)) else {
         return ExitCode::from(panics::INTERNAL);
     };

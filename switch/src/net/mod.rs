@@ -6,6 +6,8 @@ mod clock;
 mod connection;
 mod listen;
 mod serve;
+mod signals;
 
 pub use clock::ClockJudge;
 pub use serve::{ServeError, Stop, raise_open_files, serve};
+pub use signals::outlive_file_size_limit;

@@ -3,6 +3,7 @@
 use super::clock::{self, ClockJudge};
 use super::connection::{Connection, End};
 use super::listen::{Bound, bind_all};
+use super::signals::Signals;
 use crate::admin;
 use crate::config::{Config, Environment, core_settings, participant_names};
 use crate::core::Core;
@@ -18,7 +19,6 @@ use crate::journal::disk::{Disk, FileDisk};
 use crate::journal::recovery::RecoveryError;
 use crate::journal::writer::WriteError;
 use crate::journal::{Journal, JournalSize, Reader, replay};
-use rustix::process::Signal as SignalName;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -27,7 +27,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, mpsc};
 use yika_keystore::{KeyError, Keystore};
 
@@ -485,34 +484,4 @@ fn start_reader(reader: Reader, work: Arc<Notify>) -> (std::sync::mpsc::SyncSend
         }
     });
     (ask, answers)
-}
-
-/// SIGTERM and SIGINT alike. SIGHUP, which a closing terminal sends, is told of and ignored; SIGXFSZ is ignored, so
-/// that a write over the file-size limit fails like any other and stops the journal with its reason.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    _file_size: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            _file_size: signal(SignalKind::from_raw(SignalName::XFSZ.as_raw()))?,
-        })
-    }
-
-    async fn next(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => tracing::info!("SIGHUP: nothing is read anew while running; SIGTERM drains"),
-            }
-        }
-    }
 }
