@@ -196,13 +196,34 @@ fn rule_15_a_key_that_is_not_what_its_check_value_says_is_refused_and_changes_no
         assert_eq!(answer.wire.code(), *code, "{wire:?}");
     }
     let clashes = world.alarms.iter().filter(|alarm| matches!(alarm, Alarm::KeyClash { .. })).count();
-    assert_eq!(clashes, cases.len());
+    assert_eq!((clashes, world.driver.counts.lines.keys_refused), (1, cases.len() as u64));
     assert_eq!(world.driver.core.durable.next_seq, entries, "nothing was journalled");
     let terminal = world.terminal();
     let request = asked(&mut world, terminal);
     assert!(is_under(&world, &request, &ring.mac("retail-0")));
     answers_under(&mut world, &request, ring.mac("retail-0"));
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
+}
+
+#[test]
+fn p9_a_bank_that_floods_with_wrong_keys_makes_a_line_a_minute_and_a_count() {
+    let (mut world, ring) = world_of("retail-0", KEK_DES);
+    let wrong = key_change("2", &flipped(&ring.carried("retail-1", WrapForm::TdesEcb)));
+    for _ in 0..500 {
+        assert_eq!(bank_asks(&mut world, &wrong).wire.code(), "A0");
+    }
+    world.advance(60_000);
+    bank_asks(&mut world, &wrong);
+    let told: Vec<u64> = world
+        .alarms
+        .iter()
+        .filter_map(|alarm| match alarm {
+            Alarm::KeyClash { held_back, why, .. } => (!why.is_empty()).then_some(*held_back),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [0, 499]);
+    assert_eq!(world.driver.counts.lines.keys_refused, 501);
 }
 
 /// The last digit is another one.

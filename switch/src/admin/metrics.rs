@@ -115,6 +115,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_line_connects_total", &[("result", "failed")], counts.lines.connect_failures),
         ("yika_lines_unkeyed_total", &[], counts.lines.unkeyed),
         ("yika_lines_closed_total", &[("why", "slow-reader")], counts.lines.closed_slow),
+        ("yika_key_changes_refused_total", &[], counts.lines.keys_refused),
         ("yika_line_echoes_lost_total", &[], counts.lines.echo_lost),
         ("yika_sessions_accepted_total", &[], counts.accepted),
         ("yika_sessions_refused_total", &[], counts.refused_connections),

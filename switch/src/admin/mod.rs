@@ -225,8 +225,8 @@ pub fn log_alarm(alarm: &Alarm) {
             by_ms,
             "the system clock jumped ahead and is followed: windows and business dates end earlier by that much. Check time synchronisation"
         ),
-        Alarm::KeyClash { participant } => tracing::error!(
-            %participant, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
+        Alarm::KeyClash { participant, why, held_back } => tracing::error!(
+            %participant, why, held_back, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
         ),
         Alarm::LineUnkeyed { participant, line } => tracing::error!(
             %participant, line = line.0, "three MACs in a row were wrong: the line carries no requests until a key change or a new connection. \

@@ -192,6 +192,9 @@ pub enum Alarm {
     },
     KeyClash {
         participant: ParticipantId,
+        why: String,
+        /// Refusals since the last such alarm that were only counted.
+        held_back: u64,
     },
     /// Three MACs in a row were wrong: the line carries no requests (rule 11).
     LineUnkeyed {

@@ -74,6 +74,8 @@ pub struct LineCounts {
     /// Lines closed because the peer did not read our answers.
     pub closed_slow: u64,
     pub unexpected: u64,
+    /// Key changes that were refused.
+    pub keys_refused: u64,
     pub echo_lost: u64,
     pub connects: u64,
     pub connect_failures: u64,

@@ -11,6 +11,7 @@ pub mod messages;
 mod perform;
 pub mod rim;
 pub mod session;
+mod told;
 pub mod wire;
 
 use crate::core::Core;
@@ -26,6 +27,7 @@ use rim::{Keys, Rim};
 use session::{Around, Closed, Session, SessionCounts};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use told::Told;
 use wire::Scratch;
 use yika_keystore::Tokenizer;
 
@@ -54,6 +56,7 @@ pub struct Driver {
     last_tick_us: u64,
     last_idle_us: u64,
     clock: WallClock,
+    keys_refused: Told,
     draining: bool,
     pub counts: Counts,
     pub latency: Latency,
@@ -161,6 +164,7 @@ impl Driver {
             released: Vec::new(),
             batch: Batch::default(),
             scratch: Scratch::default(),
+            keys_refused: Told::default(),
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
             draining: false,

@@ -34,8 +34,8 @@ impl Driver {
             Effect::Forget { peer, msg } => self.forget(peer, msg),
             Effect::UseKey { participant, usage, epoch, block } => {
                 // The block was opened once already, before the core accepted it.
-                if self.keys.change(participant, usage, epoch, &block, now.mono_us).is_err() {
-                    self.outputs.push(Output::Alarm(Alarm::KeyClash { participant }));
+                if let Err(error) = self.keys.change(participant, usage, epoch, &block, now.mono_us) {
+                    self.tell_key_refused(participant, &error.to_string(), now);
                 }
                 self.each_line(participant, Line::keyed);
             }
@@ -206,8 +206,8 @@ impl Driver {
                     let block = block.as_str().to_owned();
                     Event::KeyChange { peer, msg, participant: rim.participant, usage, block }
                 }
-                Err(code) => {
-                    self.outputs.push(Output::Alarm(Alarm::KeyClash { participant: rim.participant }));
+                Err((code, why)) => {
+                    self.tell_key_refused(rim.participant, &why, now);
                     let reply = Reply { peer, msg, kind, code, amount: None, record: FieldSet::new() };
                     return self.reply(now, &reply);
                 }
@@ -237,21 +237,30 @@ impl Driver {
     /// The key of a key change under our master key, opened once. Err: the code to refuse with: unsupported where
     /// no key was agreed to carry others, format where the key cannot be read, MAC or PIN where it is not what its
     /// check value says, or not a key of that use.
-    fn unwrap_key(&self, rim: &LineRim, message: &Message<'_>) -> Result<(KeyUse, LmkBlock), Code> {
+    fn unwrap_key(&self, rim: &LineRim, message: &Message<'_>) -> Result<(KeyUse, LmkBlock), (Code, String)> {
         let codes = rim.link.dialect.codes();
         let keys = self.keys.of(rim.participant);
-        let (keys, kek) =
-            keys.and_then(|keys| Some((keys, keys.kek.as_deref()?))).ok_or(codes.unsupported)?;
-        let (usage, wrapped) = wrapped_key(message).ok_or(codes.format)?;
+        let (keys, kek) = keys
+            .and_then(|keys| Some((keys, keys.kek.as_deref()?)))
+            .ok_or_else(|| (codes.unsupported, "no kek is configured for it".to_owned()))?;
+        let (usage, wrapped) =
+            wrapped_key(message).ok_or_else(|| (codes.format, "F53 and F48 name no key".to_owned()))?;
         let (into, algorithm) = keys.expected(usage, matches!(wrapped, Wrapped::KeyBlock(_)));
         let block = self.keys.store().rewrap(kek, &wrapped, into, algorithm, Mode::Both);
-        block.map(|block| (usage, block)).map_err(|error| {
-            tracing::warn!(participant = rim.name, %error, "key change refused");
-            match usage {
-                KeyUse::Mac => codes.mac,
-                KeyUse::Pin => codes.pin,
-            }
+        block.map(|block| (usage, block)).map_err(|error| match usage {
+            KeyUse::Mac => (codes.mac, error.to_string()),
+            KeyUse::Pin => (codes.pin, error.to_string()),
         })
+    }
+
+    /// Counted each time; an alarm once a minute, however often it is sent.
+    fn tell_key_refused(&mut self, participant: ParticipantId, why: &str, now: Now) {
+        self.counts.lines.keys_refused += 1;
+        if let Some(held_back) = self.keys_refused.may_tell(participant, now.mono_us) {
+            let name = self.core.durable.participants.get(&participant).map_or("", |held| held.name.as_str());
+            let why = format!("from \"{name}\": {why}");
+            self.outputs.push(Output::Alarm(Alarm::KeyClash { participant, why, held_back }));
+        }
     }
 }
 
