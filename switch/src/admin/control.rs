@@ -1,6 +1,7 @@
 //! The control socket: one JSON request on a line, one JSON answer on a line. Who may open the socket may
 //! operate the switch: its file belongs to the switch's user alone.
 
+use super::reason::check_reason;
 use super::{Command, Handle, ObligationView, Readiness, Status};
 use crate::core::ids::ObligationId;
 use crate::data_dir::control_socket_in;
@@ -31,58 +32,6 @@ pub enum Answer {
 }
 
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
-
-/// A reason stays in the journal for good, and is a line of its dump.
-const REASON_CHARS_MAX: usize = 500;
-
-/// What an operator gives as the reason of a settlement, without blanks around it.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check_reason(text: &str) -> Result<&str, String> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err("say why, and with whom it was agreed: the reason stays in the journal".into());
-    }
-    if text.chars().count() > REASON_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(format!(
-            "one line of at most {REASON_CHARS_MAX} characters: the reason stays in the journal"
-        ));
-    }
-    if holds_card_number(text) {
-        return Err(
-            "it holds what looks like a card number, which may stand nowhere in clear: name the obligation"
-                .into(),
-        );
-    }
-    Ok(text)
-}
-
-/// 13 to 19 digits, in one group or several with blanks or hyphens between them, whose check digit fits (ISO/IEC
-/// 7812-1).
-fn holds_card_number(text: &str) -> bool {
-    let runs = text.split(|c: char| !(c.is_ascii_digit() || c == ' ' || c == '-'));
-    runs.map(|run| run.split([' ', '-']).collect::<Vec<&str>>()).any(|groups| {
-        (0..groups.len()).any(|from| {
-            let mut digits = Vec::new();
-            groups[from..].iter().any(|group| {
-                digits.extend(group.chars().filter_map(|c| c.to_digit(10)));
-                (13..=19).contains(&digits.len()) && check_digit_fits(&digits)
-            })
-        })
-    })
-}
-
-fn check_digit_fits(digits: &[u32]) -> bool {
-    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit })
-        .sum();
-    sum.is_multiple_of(10)
-}
 
 /// `sun_path` of a Unix socket's address, with its closing zero (unix(7)).
 const PATH_BYTES_MAX: usize = 107;
@@ -204,25 +153,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), settle);
         assert_eq!(serde_json::to_string(&Request::Status).unwrap(), "\"status\"");
         assert!(serde_json::from_str::<Request>("{\"erase\":true}").is_err());
-    }
-
-    #[test]
-    fn a_reason_says_something_on_one_line_without_a_card_number() {
-        assert_eq!(check_reason(" ticket 88 ").unwrap(), "ticket 88");
-        for blank in ["", "  ", "\t\n"] {
-            assert!(check_reason(blank).unwrap_err().contains("say why"), "{blank:?}");
-        }
-        for wrong in ["two\nlines".to_owned(), "x".repeat(REASON_CHARS_MAX + 1)] {
-            assert!(check_reason(&wrong).unwrap_err().contains("one line of at most"));
-        }
-        for card in ["88 4111111111111111", "4111 1111-1111 1111 by phone"] {
-            assert!(check_reason(card).unwrap_err().contains("card number"), "{card}");
-        }
-        assert!(check_reason(&"一".repeat(REASON_CHARS_MAX)).is_ok());
-        assert!(
-            check_reason("ticket 4111111111111112, of 2026-11-24").is_ok(),
-            "no card has this check digit"
-        );
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod desk;
 mod help;
 mod http;
 mod metrics;
+mod reason;
 
 pub use desk::{Desk, obligations as obligations_of};
+pub use reason::check_reason;
 
 use crate::config::Config;
 use crate::core::effect::Alarm;

@@ -3,7 +3,8 @@
 
 use super::out::{complain, json_line};
 use super::{CliError, Place, keys};
-use crate::admin::control::{Answer, Request, ask, check_reason, status as ask_status};
+use crate::admin::check_reason;
+use crate::admin::control::{Answer, Request, ask, status as ask_status};
 use crate::admin::{ObligationView, obligations_of};
 use crate::data_dir::is_running;
 use crate::journal::disk::FileDisk;
