@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::Dialect;
 use yika_switch::config::{
-    Config, Environment, JournalConfig, LinkConfig, ListenerConfig, ParticipantConfig, RimBounds,
-    RouteConfig, Sharing, SignOn,
+    AdminBounds, Config, Environment, JournalConfig, LinkConfig, ListenerConfig, ParticipantConfig,
+    RimBounds, RouteConfig, Sharing, SignOn,
 };
 use yika_switch::core::entry::Limits;
 use yika_switch::core::settings::{AnswerMatch, Bounds};
@@ -81,6 +81,11 @@ pub fn config() -> Config {
         key_file: None,
         test_keys: Vec::new(),
         admin: None,
+        admin_bounds: AdminBounds {
+            connections_max: 32,
+            time: Duration::from_secs(10),
+            request_bytes_max: 64 << 10,
+        },
         institution: "10000001".into(),
         zone_minutes: 480,
         cut_over_minute: None,

@@ -1,6 +1,7 @@
 //! The control socket: one JSON request on a line, one JSON answer on a line. Who may open the socket may
 //! operate the switch: its file belongs to the switch's user alone.
 
+use super::door::{Door, Guest};
 use super::reason::check_reason;
 use super::{Command, Handle, ObligationView, Readiness, Status};
 use crate::core::ids::ObligationId;
@@ -10,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -31,8 +32,6 @@ pub enum Answer {
     Refused(String),
 }
 
-const REQUEST_BYTES_MAX: u64 = 64 * 1024;
-
 /// `sun_path` of a Unix socket's address, with its closing zero (unix(7)).
 const PATH_BYTES_MAX: usize = 107;
 
@@ -51,7 +50,12 @@ pub(super) fn bind(path: &Path) -> Result<std::os::unix::net::UnixListener, Stri
     Ok(socket)
 }
 
-pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Handle, ready: Readiness) {
+pub(super) async fn serve(
+    socket: std::os::unix::net::UnixListener,
+    handle: Handle,
+    ready: Readiness,
+    door: Door,
+) {
     let Ok(socket) = UnixListener::from_std(socket) else {
         tracing::error!("the control socket cannot be served");
         return;
@@ -59,16 +63,18 @@ pub(super) async fn serve(socket: std::os::unix::net::UnixListener, handle: Hand
     loop {
         match socket.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, handle.clone(), ready.clone()));
+                if let Some(guest) = door.admit(stream) {
+                    tokio::spawn(converse(guest, handle.clone(), ready.clone()));
+                }
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
 
-async fn converse(stream: UnixStream, handle: Handle, ready: Readiness) {
-    let (reader, mut writer) = stream.into_split();
-    let mut lines = tokio::io::BufReader::new(reader.take(REQUEST_BYTES_MAX)).lines();
+async fn converse(guest: Guest<UnixStream>, handle: Handle, ready: Readiness) {
+    let (reader, mut writer) = tokio::io::split(guest);
+    let mut lines = tokio::io::BufReader::new(reader).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let answer = match serde_json::from_str::<Request>(&line) {
             // Nobody takes commands before the journal is replayed: say so at once.
@@ -144,6 +150,7 @@ pub fn status(data: &Path) -> Result<Status, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AdminBounds;
 
     #[test]
     fn requests_have_a_fixed_form_on_the_socket() {
@@ -159,6 +166,57 @@ mod tests {
     fn a_path_that_is_too_long_for_a_socket_is_told_with_its_cure() {
         let why = bind(Path::new(&format!("/{}", "x".repeat(PATH_BYTES_MAX)))).err().unwrap();
         assert!(why.contains("108 bytes") && why.contains("data_dir"), "{why}");
+    }
+
+    #[test]
+    fn p9_the_control_socket_lets_in_so_many_at_once_each_for_so_long_and_with_so_much_to_say() {
+        use std::io::Read;
+        use std::sync::atomic::Ordering;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let socket = bind(&path).unwrap();
+        let (time, full) = (Duration::from_secs(2), 2);
+        let door = Door::new(AdminBounds { connections_max: full, time, request_bytes_max: 8192 });
+        let counts = door.clone();
+        let asks = move || {
+            let connect = || std::os::unix::net::UnixStream::connect(&path).unwrap();
+            let ended = |mut stream: std::os::unix::net::UnixStream| {
+                stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                let mut text = Vec::new();
+                match stream.read_to_end(&mut text) {
+                    Ok(_) => String::from_utf8(text).unwrap(),
+                    Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => String::new(),
+                    Err(e) => panic!("it was not closed: {e}"),
+                }
+            };
+            let (silent, mut trickling) = (connect(), connect());
+            trickling.write_all(b"\"sta").unwrap();
+            assert_eq!(ended(connect()), "", "there are two places");
+            assert_eq!(
+                (ended(silent), ended(trickling)),
+                (String::new(), String::new()),
+                "their time is over"
+            );
+            let mut long = connect();
+            let _ = long.write_all(&[b'x'; 100_000]);
+            assert_eq!(ended(long), "");
+            let mut good = connect();
+            good.write_all(b"\"status\"\n").unwrap();
+            assert!(ended(good).contains("starting"), "the places are free again");
+            let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+            let counts = counts.counts();
+            // The good one stayed open until its time was over, too.
+            assert_eq!((load(&counts.full), load(&counts.time), load(&counts.size)), (1, 3, 1));
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (commands, _inbox) = tokio::sync::mpsc::channel(1);
+        runtime.block_on(async {
+            let asking = tokio::task::spawn_blocking(asks);
+            tokio::select! {
+                () = serve(socket, Handle::new(commands), Readiness::default(), door) => panic!("it was closed"),
+                done = asking => done.unwrap(),
+            }
+        });
     }
 
     #[test]

@@ -29,7 +29,14 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_line_connects_total", "Attempts to connect to participants"),
     ("yika_lines_closed_total", "Lines that were closed from here, by why"),
     ("yika_lines_unkeyed_total", "Lines that stopped carrying requests after three wrong MACs in a row"),
-    ("yika_key_changes_refused_total", "New working keys that were refused; the log tells one a minute of each"),
+    (
+        "yika_key_changes_refused_total",
+        "New working keys that were refused; the log tells one a minute of each",
+    ),
+    (
+        "yika_admin_connections_closed_total",
+        "Connections to the admin port or control socket that a bound ended: too many, too long open, too much said",
+    ),
     ("yika_line_echoes_lost_total", "Echo requests that a participant did not answer"),
     ("yika_sessions_accepted_total", "Connections of terminals accepted"),
     ("yika_sessions_refused_total", "Connections of terminals refused: too many, or draining"),

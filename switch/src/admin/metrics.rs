@@ -2,12 +2,13 @@
 //! way of a payment touches a metrics library, and no label comes from a message.
 
 use super::desk::{Tally, tallies};
+use super::door::DoorCounts;
 use super::help::HELP;
 use crate::driver::{Driver, LATENCY_BOUNDS_US};
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Everything a scrape shows, copied on the switch's thread.
 pub struct Snapshot {
@@ -27,6 +28,20 @@ impl Snapshot {
             latency: driver.latency.counts.to_vec(),
             latency_sum_us: driver.latency.sum_us,
         }
+    }
+
+    /// What the doors of admin port and control socket have closed.
+    pub(super) fn add_doors(&mut self, [port, control]: [&DoorCounts; 2]) {
+        let name = "yika_admin_connections_closed_total";
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        self.counters.extend([
+            (name, [("to", "port"), ("why", "full")].as_slice(), of(&port.full)),
+            (name, &[("to", "port"), ("why", "time")], of(&port.time)),
+            (name, &[("to", "port"), ("why", "size")], of(&port.size)),
+            (name, &[("to", "control"), ("why", "full")], of(&control.full)),
+            (name, &[("to", "control"), ("why", "time")], of(&control.time)),
+            (name, &[("to", "control"), ("why", "size")], of(&control.size)),
+        ]);
     }
 
     /// Prometheus text, version 0.0.4.

@@ -4,6 +4,7 @@
 
 pub mod control;
 mod desk;
+mod door;
 mod help;
 mod http;
 mod metrics;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::core::effect::Alarm;
 use crate::core::ids::ObligationId;
 use crate::data_dir::DataDir;
+use door::Door;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -182,6 +184,7 @@ pub fn start(config: &Config, data: &DataDir, handle: Handle, ready: Readiness) 
         Some(address) => Some(http::bind(address)?),
         None => None,
     };
+    let doors = [(); 2].map(|()| Door::new(config.admin_bounds));
     let address = port.as_ref().and_then(|port| port.local_addr().ok());
     let serve = move || {
         // Metrics must never take time from payments; without the right to be nice it still works.
@@ -189,9 +192,9 @@ pub fn start(config: &Config, data: &DataDir, handle: Handle, ready: Readiness) 
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => runtime.block_on(async {
-                let control = control::serve(control, handle.clone(), ready.clone());
+                let control = control::serve(control, handle.clone(), ready.clone(), doors[1].clone());
                 match port {
-                    Some(port) => tokio::join!(control, http::serve(port, handle.clone(), ready)).0,
+                    Some(port) => tokio::join!(control, http::serve(port, handle.clone(), ready, doors)).0,
                     None => control.await,
                 }
             }),

@@ -35,6 +35,7 @@ pub struct Config {
     pub key_file: Option<PathBuf>,
     pub test_keys: Vec<TestKey>,
     pub admin: Option<SocketAddr>,
+    pub admin_bounds: AdminBounds,
     /// F32 of what we send.
     pub institution: String,
     pub zone_minutes: i32,
@@ -88,6 +89,17 @@ pub struct RimBounds {
     pub message_bytes_max: usize,
     /// A session that sends nothing for so long is closed.
     pub idle: Duration,
+}
+
+/// Bounds of the admin port and of the control socket, each for itself (P9).
+#[derive(Clone, Copy, Debug)]
+pub struct AdminBounds {
+    /// More are closed at once.
+    pub connections_max: usize,
+    /// From connecting to the last byte of the answer.
+    pub time: Duration,
+    /// What one connection may say; closed when it says more.
+    pub request_bytes_max: usize,
 }
 
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use super::doc::{Doc, Table};
 use super::error::ConfigErrors;
 use super::rows::{Places, SwitchPlaces, address, listener, participant, route, seconds, test_key};
 use super::units::{parse_clock, parse_size, parse_zone};
-use super::{Config, Environment, JournalConfig, RimBounds};
+use super::{AdminBounds, Config, Environment, JournalConfig, RimBounds};
 use crate::core::entry::Limits;
 use crate::core::settings::Bounds;
 use std::path::Path;
@@ -67,7 +67,7 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
         top.tables("listener").iter().filter_map(|table| listener(table, &dialects, &mut places)).collect();
     let routes = top.tables("route").iter().filter_map(|table| route(table, &mut places)).collect();
     top.finish();
-    let (limits, bounds, rim) = read_limits(limits.as_ref());
+    let (limits, bounds, rim, admin_bounds) = read_limits(limits.as_ref());
     let journal = read_journal(journal.as_ref());
     let switch = switch?;
     places.switch =
@@ -83,6 +83,7 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
         key_file: switch.text("key_file").map(|text| base.join(text)),
         test_keys,
         admin: address(&switch, "admin"),
+        admin_bounds,
         institution: institution(&switch),
         zone_minutes: switch
             .parsed("time_zone", "a zone such as \"+08:00\" or \"utc\"", parse_zone)
@@ -112,7 +113,7 @@ fn institution(switch: &Table<'_>) -> String {
 }
 
 /// The defaults of every bound, with the table that may change them.
-fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds) {
+fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds, AdminBounds) {
     let day = 86_400;
     let duration = |key, range, default| table.map_or(default, |table| table.duration(key, range, default));
     let count = |key, range, default| table.map_or(default, |table| table.count(key, range, default));
@@ -144,10 +145,15 @@ fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds) {
         message_bytes_max: bytes(size("message_memory_max", 1 << 20..=1 << 40, 512 << 20)),
         idle: duration("session_idle", seconds(1, 7 * day), Duration::from_secs(3600)),
     };
+    let admin = AdminBounds {
+        connections_max: count("admin_connections_max", 1..=1024, 32),
+        time: duration("admin_time", seconds(1, 600), Duration::from_secs(10)),
+        request_bytes_max: bytes(size("admin_request_max", 4096..=1 << 20, 64 << 10)),
+    };
     if let Some(table) = table {
         table.finish();
     }
-    (limits, bounds, rim)
+    (limits, bounds, rim, admin)
 }
 
 fn read_journal(table: Option<&Table<'_>>) -> JournalConfig {
