@@ -4,8 +4,9 @@
 use super::doc::{Place, Table, nearest};
 use super::rows::Places;
 use super::units::show_duration;
-use super::{Config, Environment, LinkConfig};
+use super::{Config, Environment, LinkConfig, ListenerConfig, addresses};
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(super) fn cross_check(top: &Table<'_>, config: &Config, places: &Places) {
@@ -27,6 +28,18 @@ fn switch(top: &Table<'_>, config: &Config, places: &Places) {
         let rule = "the admin port asks nobody who they are: give it a loopback address, and a proxy in front of it where others must see it";
         top.fault(&place.admin, rule);
     }
+    if let (Some(admin), Some(place)) = (config.admin, &places.switch) {
+        usable(top, &place.admin, admin);
+        if config.listeners.iter().any(|listener| addresses::clash(listener.address, admin)) {
+            top.fault(&place.admin, format!("{admin} is taken by a listener"));
+        }
+    }
+}
+
+fn usable(top: &Table<'_>, place: &Place, address: SocketAddr) {
+    if let Some(why) = addresses::unusable(address) {
+        top.fault(place, format!("{address} {why}"));
+    }
 }
 
 fn participants(top: &Table<'_>, config: &Config, places: &Places) {
@@ -44,7 +57,15 @@ fn participants(top: &Table<'_>, config: &Config, places: &Places) {
         if link.connect.is_empty() {
             top.fault(&place.connect, format!("\"{}\" has no address to connect to", participant.name));
         }
-        if let Some(own) = config.listeners.iter().find(|listener| link.connect.contains(&listener.address)) {
+        for address in &link.connect {
+            if let Some(why) = addresses::unreachable(*address) {
+                top.fault(&place.connect, format!("{address} {why}"));
+            }
+        }
+        let own = |listener: &&ListenerConfig| {
+            link.connect.iter().any(|address| addresses::reaches(*address, listener.address))
+        };
+        if let Some(own) = config.listeners.iter().find(own) {
             let rule = format!("{} is a listener of this switch: it would talk to itself", own.address);
             top.fault(&place.connect, rule);
         }
@@ -62,7 +83,7 @@ fn grows(top: &Table<'_>, place: &Place, end: &str, first: Duration, last: Durat
 }
 
 fn listeners(top: &Table<'_>, config: &Config, places: &Places) {
-    let mut addresses = BTreeSet::new();
+    let mut taken = addresses::Taken::default();
     for (listener, place) in config.listeners.iter().zip(&places.listeners) {
         match config.participants.iter().find(|participant| participant.name == listener.participant) {
             None => unknown(top, &place.participant, config, &listener.participant),
@@ -76,8 +97,12 @@ fn listeners(top: &Table<'_>, config: &Config, places: &Places) {
             let rule = "is reachable from other machines in plain TCP; say allow_plaintext = true if a protected network is meant";
             top.fault(&place.address, rule);
         }
-        if listener.address.port() != 0 && !addresses.insert(listener.address) {
-            top.fault(&place.address, format!("{} is listened on twice", listener.address));
+        usable(top, &place.address, listener.address);
+        if let Some(other) = taken.take(listener.address) {
+            top.fault(
+                &place.address,
+                format!("{} is listened on twice: {other} is there already", listener.address),
+            );
         }
     }
 }
@@ -214,6 +239,9 @@ fn trace_numbers(top: &Table<'_>, config: &Config, places: &Places) {
 }
 
 fn unknown(top: &Table<'_>, place: &Place, config: &Config, name: &str) {
+    if top.doc().is_full() {
+        return top.fault(place, "no participant has this name");
+    }
     let known: Vec<&str> = config.participants.iter().map(|participant| participant.name.as_str()).collect();
     top.doc().fault_like(place, format!("no participant is named \"{name}\""), nearest(name, &known));
 }

@@ -4,7 +4,7 @@
 
 use super::error::ConfigError;
 use super::units::{DURATION_RULE, SIZE_RULE, parse_duration, parse_size};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -15,8 +15,14 @@ pub(super) struct Doc<'t> {
     origin: &'t str,
     text: &'t str,
     faults: RefCell<Vec<(usize, ConfigError)>>,
+    not_shown: Cell<usize>,
     asked: RefCell<BTreeSet<(String, &'static str)>>,
 }
+
+/// Faults that are told; each costs a look for its line and its likeness. Who has more begins with these.
+const FAULTS_MAX: usize = 100;
+/// Bytes of a line that is shown.
+const LINE_SHOWN_MAX: usize = 1000;
 
 /// Where a key or value stands.
 #[derive(Clone, Debug)]
@@ -60,7 +66,7 @@ fn hide_keys(text: &str) -> String {
 
 impl<'t> Doc<'t> {
     pub(super) fn new(origin: &'t str, text: &'t str) -> Doc<'t> {
-        Doc { origin, text, faults: RefCell::default(), asked: RefCell::default() }
+        Doc { origin, text, faults: RefCell::default(), not_shown: Cell::new(0), asked: RefCell::default() }
     }
 
     pub(super) fn text(&self) -> &'t str {
@@ -71,18 +77,29 @@ impl<'t> Doc<'t> {
         self.fault_like(place, rule, None);
     }
 
+    /// Whether so much is wrong that more is only counted.
+    pub(super) fn is_full(&self) -> bool {
+        self.faults.borrow().len() >= FAULTS_MAX
+    }
+
     pub(super) fn fault_like(&self, place: &Place, rule: impl Into<String>, did_you_mean: Option<String>) {
+        if self.is_full() {
+            self.not_shown.set(self.not_shown.get() + 1);
+            return;
+        }
         let span = place.span.clone();
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let text = self.text[line_start..].lines().next().unwrap_or("");
+        // Nobody looks for a caret in a line of thousands; its place is told all the same.
+        let text = if text.len() > LINE_SHOWN_MAX { "(a long line)" } else { text };
         // A value of several lines is marked on its first.
         let marked = self.text.get(span.clone()).and_then(|marked| marked.lines().next()).unwrap_or("");
         let error = ConfigError {
             origin: self.origin.to_owned(),
             line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
-            width: marked.chars().count(),
+            width: marked.chars().take(LINE_SHOWN_MAX).count(),
             text: hide_keys(text),
             key: place.key.clone(),
             rule: hide_keys(&rule.into()),
@@ -97,11 +114,11 @@ impl<'t> Doc<'t> {
         self.fault(&place, error.message());
     }
 
-    /// All faults in the order of the text.
-    pub(super) fn take_faults(&self) -> Vec<ConfigError> {
+    /// The faults in the order of the text, and how many more there are.
+    pub(super) fn take_faults(&self) -> (Vec<ConfigError>, usize) {
         let mut faults = self.faults.take();
         faults.sort_by_key(|(at, _)| *at);
-        faults.into_iter().map(|(_, error)| error).collect()
+        (faults.into_iter().map(|(_, error)| error).collect(), self.not_shown.take())
     }
 
     /// Every key the reader knows, with the table it stands in.
@@ -280,7 +297,8 @@ impl<'d> Table<'d> {
             let name: &str = key.get_ref().as_ref();
             if !asked.contains(&name) {
                 let place = Place { key: self.path_to(name), span: key.span() };
-                self.doc.fault_like(&place, "unknown key", nearest(name, &asked));
+                let like = if self.doc.is_full() { None } else { nearest(name, &asked) };
+                self.doc.fault_like(&place, "unknown key", like);
             }
         }
     }
@@ -320,8 +338,14 @@ fn integer(value: &DeValue<'_>) -> Option<u64> {
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }
 
+/// Longer than any name that somebody mistyped; likeness costs the square of it.
+const NAME_LIKE_MAX: usize = 100;
+
 /// The candidate most like `word`, if one is like it at all.
 pub(super) fn nearest(word: &str, candidates: &[&str]) -> Option<String> {
+    if word.len() > NAME_LIKE_MAX {
+        return None;
+    }
     let likeness = |candidate: &&str| strsim::jaro_winkler(word, candidate);
     let best = candidates.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     // Below this two words share little more than a letter or two.

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 pub enum ConfigErrors {
     #[error("cannot read the configuration {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{}", Listed { origin, errors })]
-    Wrong { origin: String, errors: Vec<ConfigError> },
+    #[error("{}", Listed { origin, errors, not_shown: *not_shown })]
+    Wrong { origin: String, errors: Vec<ConfigError>, not_shown: usize },
 }
 
 /// One fault.
@@ -56,6 +56,7 @@ impl fmt::Display for ConfigError {
 struct Listed<'e> {
     origin: &'e str,
     errors: &'e [ConfigError],
+    not_shown: usize,
 }
 
 impl fmt::Display for Listed<'_> {
@@ -63,7 +64,10 @@ impl fmt::Display for Listed<'_> {
         for error in self.errors {
             writeln!(f, "{error}")?;
         }
-        let count = self.errors.len();
+        if self.not_shown > 0 {
+            writeln!(f, "{}: {} more errors are not shown", self.origin, self.not_shown)?;
+        }
+        let count = self.errors.len() + self.not_shown;
         write!(f, "{}: {count} error{}", self.origin, if count == 1 { "" } else { "s" })
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration, checked: what `yika serve` runs on. Parsed once at the start or at a reload; after
 //! that nobody checks again. Every key documents unit, default, effect and limit in `configs/reference.toml`.
 
+mod addresses;
 mod build;
 mod check;
 mod dialects;

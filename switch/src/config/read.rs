@@ -31,10 +31,10 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 pub fn parse(origin: &str, text: &str, base: &Path) -> Result<Config, ConfigErrors> {
     let doc = Doc::new(origin, text);
     let config = read_doc(&doc, base);
-    let errors = doc.take_faults();
+    let (errors, not_shown) = doc.take_faults();
     match config {
         Some(config) if errors.is_empty() => Ok(config),
-        _ => Err(ConfigErrors::Wrong { origin: origin.to_owned(), errors }),
+        _ => Err(ConfigErrors::Wrong { origin: origin.to_owned(), errors, not_shown }),
     }
 }
 

@@ -140,7 +140,7 @@ fn the_reference_file_is_complete_and_loads() {
     let doc = Doc::new("reference.toml", &text);
     assert!(read_doc(&doc, Path::new(".")).is_some());
     let known = doc.known_keys();
-    let faults: Vec<String> = doc.take_faults().iter().map(ToString::to_string).collect();
+    let faults: Vec<String> = doc.take_faults().0.iter().map(ToString::to_string).collect();
     assert_eq!(faults, Vec::<String>::new());
     assert!(known.len() > 70, "only {} keys", known.len());
     for (table, key) in known {
@@ -325,4 +325,83 @@ fn trace_numbers_cannot_run_out_on_a_link_that_is_matched_without_f7() {
 fn answers_are_not_matched_by_the_merchant() {
     let message = wrong("timeout = \"3s\"", "answer_match = [11, 41, 42]");
     assert!(message.contains("answers are matched by some of 7, 11, 37, 41, not 42"), "{message}");
+}
+
+#[test]
+fn addresses_that_a_start_would_refuse_are_faults() {
+    let listener = "address = \"127.0.0.1:7100\"";
+    let plain = |address: &str| format!("address = \"{address}\"\nallow_plaintext = true");
+    for (address, says) in [
+        ("239.1.1.1:7100", "multicast"),
+        ("[ff02::1]:7100", "multicast"),
+        ("255.255.255.255:7100", "broadcast"),
+        ("[fe80::1]:7100", "needs its interface"),
+    ] {
+        assert!(wrong(listener, &plain(address)).contains(says), "{address}");
+        let told = wrong("connect = [\"127.0.0.1:7200\"]", &format!("connect = [\"{address}\"]"));
+        assert!(told.contains(says), "{told}");
+    }
+    for (address, says) in [
+        ("127.0.0.1:0", "port 0"),
+        ("0.0.0.0:7200", "names no machine"),
+        ("[::]:7200", "names no machine"),
+        ("127.0.0.1:7100", "it would talk to itself"),
+    ] {
+        let told = wrong("connect = [\"127.0.0.1:7200\"]", &format!("connect = [\"{address}\"]"));
+        assert!(told.contains(says), "{told}");
+    }
+    let itself = GOOD.replace(listener, &plain("0.0.0.0:7200"));
+    assert!(faults(&itself).contains("it would talk to itself"));
+    let second = |first: &str, second: &str| {
+        let more =
+            format!("[[listener]]\n{}\nparticipant = \"city\"\ndialect = \"iso87-ascii\"\n", plain(second));
+        format!("{}{more}", GOOD.replace(listener, &plain(first)))
+    };
+    for (one, two) in [
+        ("127.0.0.1:7100", "127.0.0.1:7100"),
+        ("0.0.0.0:7100", "127.0.0.1:7100"),
+        ("127.0.0.1:7100", "0.0.0.0:7100"),
+        ("[::]:7100", "127.0.0.1:7100"),
+        ("[::1]:7100", "[::]:7100"),
+        ("[::ffff:127.0.0.1]:7100", "127.0.0.1:7100"),
+    ] {
+        assert!(faults(&second(one, two)).contains("is listened on twice"), "{one} {two}");
+    }
+    for (one, two) in [
+        ("127.0.0.1:7100", "127.0.0.1:7101"),
+        ("127.0.0.1:7100", "127.0.0.2:7100"),
+        ("0.0.0.0:7100", "[::1]:7100"),
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("[fe80::1%1]:7100", "[fe80::1%2]:7100"),
+    ] {
+        assert!(parse("test.toml", &second(one, two), Path::new(".")).is_ok(), "{one} {two}");
+    }
+    let told = wrong("data_dir = \"data\"", "data_dir = \"data\"\nadmin = \"127.0.0.1:7100\"");
+    assert!(told.contains("is taken by a listener"), "{told}");
+}
+
+/// What is wrong with this text.
+fn faults(text: &str) -> String {
+    parse("test.toml", text, Path::new(".")).err().unwrap().to_string()
+}
+
+#[test]
+fn a_file_full_of_faults_is_told_of_in_short() {
+    let keys: String = (0..50_000).map(|at| format!("unknown_{at} = 1\n")).collect();
+    let told = faults(&format!("{GOOD}{keys}"));
+    assert!(
+        told.contains("49900 more errors are not shown") && told.ends_with("50000 errors"),
+        "{}",
+        &told[told.len() - 200..]
+    );
+    assert!(told.len() < 50_000, "{} bytes", told.len());
+    let listeners: String = (0..2000)
+        .map(|at| format!("[[listener]]\naddress = \"127.0.0.1:{}\"\nparticipant = \"nobody\"\ndialect = \"iso87-ascii\"\n", 10_000 + at))
+        .collect();
+    assert!(faults(&format!("{GOOD}{listeners}")).ends_with("2000 errors"));
+    let inline: Vec<String> = (0..20_000).map(|at| format!("k{at} = 1")).collect();
+    let told = faults(&format!("{GOOD}more = {{ {} }}\n", inline.join(", ")));
+    assert!(told.len() < 50_000, "{} bytes", told.len());
+    let long = "k".repeat(200_000);
+    assert!(faults(&format!("{GOOD}{long} = 1\n")).contains("unknown key"));
 }
