@@ -3,6 +3,7 @@
 use crate::city::{Settings, Town};
 use crate::peer::{Bank, Peer, names, purchase};
 use std::fs::OpenOptions;
+use std::path::Path;
 use std::time::Duration;
 use yika_switch::admin::control::status;
 use yika_tests::process::{Yika, run as command, wait_for};
@@ -77,19 +78,7 @@ fn a_check_says_what_was_understood() {
 
 #[test]
 fn a_segment_that_was_cut_stops_the_start_with_file_and_offset_and_stays_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let yika = Yika::start(folder.path());
-    let mut terminal = Peer::connect(town.listener, "iso87-ascii");
-    for stan in 1..=3 {
-        terminal.sends(&purchase("iso87-ascii", CARD, stan, 100));
-        let request = bank.hears();
-        bank.answers(&request, "00");
-        assert_eq!(terminal.hears().code(), "00");
-    }
-    assert!(yika.stop().success());
-    drop(terminal);
+    let folder = three_payments();
     let config = folder.path().join("yika.toml").display().to_string();
     let place = folder.path().join("data").display().to_string();
     let segment = folder.path().join("data/journal/segment-00000000.yj");
@@ -109,4 +98,36 @@ fn a_segment_that_was_cut_stops_the_start_with_file_and_offset_and_stays_as_it_i
         }
         assert_eq!(std::fs::metadata(&segment).unwrap().len(), cut, "nothing was changed");
     }
+}
+
+#[test]
+fn the_newest_segment_deleted_while_spares_stand_beside_it_stops_the_start() {
+    let folder = three_payments();
+    let config = folder.path().join("yika.toml").display().to_string();
+    let journal = folder.path().join("data/journal");
+    std::fs::remove_file(journal.join("segment-00000000.yj")).unwrap();
+    let files = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+    let before = files(&journal);
+    assert!(before > 2, "spares and anchor");
+    let (code, _, err) = command("yika", &["serve", "--config", &config]);
+    assert_eq!(code, 74, "{err}");
+    assert!(err.contains("segment-00000000.yj") && err.contains("the anchor names it"), "{err}");
+    assert_eq!(files(&journal), before, "nothing was changed");
+}
+
+/// A switch has run here, with three payments in its journal, and was stopped.
+fn three_payments() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
+    let yika = Yika::start(folder.path());
+    let mut terminal = Peer::connect(town.listener, "iso87-ascii");
+    for stan in 1..=3 {
+        terminal.sends(&purchase("iso87-ascii", CARD, stan, 100));
+        let request = bank.hears();
+        bank.answers(&request, "00");
+        assert_eq!(terminal.hears().code(), "00");
+    }
+    assert!(yika.stop().success());
+    folder
 }
