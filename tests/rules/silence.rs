@@ -237,3 +237,27 @@ fn p6_a_reversal_that_ended_unknown_opens_again_also_after_a_restart() {
     assert_eq!(world.open_obligations(), 0);
     balanced(&world);
 }
+
+#[test]
+fn p9_beyond_the_bound_of_late_answers_the_oldest_is_unmatched_and_its_reversal_stays() {
+    let mut settings = config();
+    settings.bounds.late_max = 1;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let asked = [100, 200].map(|minor| {
+        world.sends(terminal, &purchase(minor).with(2, format!("411111000000{minor:04}")));
+        world.at_bank(BANK_A).unwrap()
+    });
+    world.advance(TIMEOUT_MS + 10);
+    for request in &asked {
+        world.bank_answers(request, "00");
+    }
+    let counters = &world.driver.core.counters;
+    assert_eq!((counters.unmatched_unknown_key, counters.late_approvals), (1, 1));
+    assert_eq!(world.open_obligations(), 2);
+    while let Some(reversal) = world.at_bank(BANK_A) {
+        world.bank_answers(&reversal, "00");
+    }
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
