@@ -263,3 +263,27 @@ fn p5_obligations_survive_a_crash_and_are_retried_until_discharged() {
     assert!(world.at_bank(BANK_A).is_none());
     balanced(&world);
 }
+
+#[test]
+fn rule_08_a_third_void_waits_too_when_the_second_never_left() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, answer) = crate::approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &void_of(&sent, &answer));
+    world.at_bank(BANK_A).expect("the first void, which the bank does and does not answer");
+    world.advance(TIMEOUT_MS + 10);
+    world.sends(terminal, &void_of(&sent, &answer));
+    world.advance(TIMEOUT_MS + 10);
+    world.sends(terminal, &void_of(&sent, &answer));
+    let mut reversal = None;
+    while let Some(request) = world.at_bank(BANK_A) {
+        assert_eq!(request.wire.mti.class(), 0x04, "no void passes the reversal of the first");
+        reversal = Some(request);
+    }
+    world.bank_answers(&reversal.unwrap(), "00");
+    let third = world.at_bank(BANK_A).unwrap();
+    assert_eq!(third.wire.text(3), "200000");
+    world.bank_answers(&third, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}

@@ -175,7 +175,10 @@ impl Durable {
             (outcome.code.is_approved() || outcome.approved > 0) && first_life(intent.kind).is_some();
         if let Some(target) = intent.target.and_then(|no| self.originals.get_mut(no.0)) {
             target.busy = None;
-            target.last_on_it = Some(intent.tx);
+            // One that owes nothing does not hide what its forerunner still owes (rule 8).
+            if !outcome.owed.is_empty() || target.last_on_it.is_none_or(|last| !self.owing.has(&last)) {
+                target.last_on_it = Some(intent.tx);
+            }
             if stands {
                 apply_to_target(target, intent.kind, outcome.approved);
             }
