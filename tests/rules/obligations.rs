@@ -287,3 +287,19 @@ fn rule_08_a_third_void_waits_too_when_the_second_never_left() {
     assert_eq!(world.open_obligations(), 0);
     balanced(&world);
 }
+
+#[test]
+fn rule_07_an_advice_is_discharged_by_every_code_that_agrees() {
+    for code in ["00", "94", "08", "11", "16", "A2"] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        world.sends(terminal, &advice(700));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.bank_answers(&request, code);
+        let durable = &world.driver.core.durable;
+        assert!(durable.exceptions.is_empty(), "{code}: the bank booked it");
+        assert_eq!(durable.books.books().map(|(_, book)| book.agreed).sum::<i64>(), 700);
+        assert_eq!(world.open_obligations(), 0);
+        balanced(&world);
+    }
+}

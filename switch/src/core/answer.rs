@@ -195,7 +195,7 @@ impl Core {
 
 /// Codes by which a participant agrees: 00, and those that add something to it (ID seen, VIP, track update, and
 /// UnionPay's "accepted, confirmed later"). The terminal is told 00.
-fn approves(code: Code) -> bool {
+pub(super) fn approves(code: Code) -> bool {
     matches!(code.bytes(), b"00" | b"08" | b"11" | b"16" | b"A2" | b"A4" | b"A5" | b"A6")
 }
 
