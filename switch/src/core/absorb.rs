@@ -153,7 +153,8 @@ impl Durable {
             let money = Money { minor: outcome.approved, currency };
             self.book_told(tx.intent.acquirer, kind, tx.intent.date, money, false);
         }
-        if outcome.stand_in {
+        // What a date that is over could not take, its successor does not have to (rule 10).
+        if outcome.stand_in && tx.intent.date == self.dates.current {
             self.spend_stand_in(&tx.intent, outcome.approved);
         }
         for owed in outcome.owed.iter().cloned() {
