@@ -231,6 +231,11 @@ fn rule_05_a_payment_reversed_after_its_void_does_not_come_back_with_the_voids_r
         assert!(world.at_bank(BANK_A).is_none(), "the void stands, and with it both reversals");
     }
     world.crash();
+    let terminal = world.terminal();
+    for wire in [&sent, &voided] {
+        world.sends_raw(terminal, &wire.repeated());
+        assert_eq!(world.answer(terminal).unwrap().code(), "12", "a repeat gets the decline");
+    }
     balanced(&world);
 }
 

@@ -13,7 +13,7 @@ use super::entry::{
 use super::facts::Facts;
 use super::finish::code_for;
 use super::ids::{Currency, KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
-use super::original::first_life;
+use super::original::{Life, Original, first_life};
 use super::volatile::{Copy, Live, Waiter};
 use siphasher::sip::SipHasher24;
 use smallvec::smallvec;
@@ -118,7 +118,8 @@ impl Core {
         let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
         let mti = facts.mti.without_repeat();
         let Some(Handle::Kept(no)) = self.at_stan(facts, mti, facts.stan, own) else { return false };
-        self.durable.original(no).is_some_and(|held| held.life == super::original::Life::Reversed)
+        let reversed = |held: &Original| held.life == Life::Reversed || held.reversed_while_undone;
+        self.durable.original(no).is_some_and(reversed)
     }
 
     fn fresh(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
@@ -364,7 +365,7 @@ impl Core {
     fn originals_full(&self, now: Now) -> bool {
         let limits = &self.settings.limits;
         let kept = self.durable.originals.len() + self.durable.open.len() as u64;
-        let young = |oldest: &super::original::Original| {
+        let young = |oldest: &Original| {
             let kept_ms = oldest.expires_ms.saturating_sub(limits.original_window_ms);
             kept_ms.saturating_add(limits.dedupe_window_ms) > now.wall_ms
         };

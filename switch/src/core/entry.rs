@@ -264,7 +264,8 @@ pub enum ReversalOf {
     InFlight(TxId),
     /// A kept payment, now undone.
     Kept(OriginalNo),
-    /// A kept payment that a void or cancel had undone already: it must not come to stand again.
+    /// A kept payment that a void or cancel had undone already and that must not come to stand again; or such a void
+    /// or cancel, whose own reversal would bring it back.
     Undone(OriginalNo),
 }
 

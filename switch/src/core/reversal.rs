@@ -94,8 +94,9 @@ impl Core {
         if self.is_used(original) {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
-        let undone = matches!(original.life, Life::Voided | Life::Cancelled);
-        if !matches!(original.life, Life::Approved | Life::Held) || self.must_stay(original) {
+        let stays = self.must_stay(original);
+        let undone = stays || matches!(original.life, Life::Voided | Life::Cancelled);
+        if undone || !matches!(original.life, Life::Approved | Life::Held) {
             let of = if undone { ReversalOf::Undone(no) } else { ReversalOf::WithoutEffect };
             return self.acknowledge(now, batch, request, key, of, Vec::new());
         }
