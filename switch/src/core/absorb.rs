@@ -298,6 +298,14 @@ impl Durable {
                 self.lapsed.remove(&owed.id);
                 self.owe(*owed);
             }
+            LateEffect::Excepted(id) => {
+                self.book_agreed(late.participant, late.kind, late.date, late.money);
+                let date = self.book_date(late.date);
+                let moved = signed(late.kind, late.money.minor);
+                self.books.book(date, late.money.currency).exceptions -= moved;
+                let held = self.exceptions.get_mut(&id).ok_or("a late answer names an unknown exception")?;
+                held.books -= moved;
+            }
             LateEffect::Settles(id) => {
                 self.absorb_discharge(id, Discharge::Acknowledged { code: late.code })?;
             }

@@ -343,6 +343,8 @@ pub enum LateEffect {
     Reopened(Box<Owed>),
     /// An approval of a message still being repeated: nothing is owed any more.
     Settles(ObligationId),
+    /// An approval whose obligation had ended as a named exception: what it agreed to is named there, too.
+    Excepted(ObligationId),
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
