@@ -357,3 +357,24 @@ fn rule_05_a_reversal_of_what_was_voided_is_00_without_effect_and_of_what_was_re
     assert!(world.at_bank(BANK_A).is_none());
     balanced(&world);
 }
+
+#[test]
+fn rule_06_a_payment_older_than_the_window_is_not_held_however_quiet_it_was_since() {
+    for back in ["reversal", "refund"] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let (sent, _) = approved(&mut world, terminal, &purchase(100));
+        world.advance(602_000);
+        assert_eq!(world.driver.core.durable.originals.len(), 1);
+        world.now.mono_us += 86_400_000_000;
+        world.advance(10);
+        let terminal = world.terminal();
+        if back == "reversal" {
+            assert_eq!(reverses(&mut world, terminal, &sent.reversal("000700")), ("00".into(), nothing()));
+        } else {
+            assert_eq!(code(&mut world, terminal, &refund(&sent, 100)), "25");
+        }
+        assert!(world.driver.core.durable.originals.is_empty());
+        balanced(&world);
+    }
+}

@@ -303,8 +303,10 @@ impl Durable {
                 let date = self.book_date(late.date);
                 let moved = signed(late.kind, late.money.minor);
                 self.books.book(date, late.money.currency).exceptions -= moved;
-                let held = self.exceptions.get_mut(&id).ok_or("a late answer names an unknown exception")?;
-                held.books -= moved;
+                // Its name may have been forgotten a moment ago; its sum is on the books all the same.
+                if let Some(held) = self.exceptions.get_mut(&id) {
+                    held.books -= moved;
+                }
             }
             LateEffect::Settles(id) => {
                 self.absorb_discharge(id, Discharge::Acknowledged { code: late.code })?;

@@ -23,7 +23,7 @@ impl Core {
             let verdict = verdict(Reason::Unsupported, code, None, Vec::new());
             return self.take(now, batch, request, key, verdict);
         }
-        match self.named(facts) {
+        match self.named(now, facts) {
             Some(Handle::Open(tx)) => self.reverse_in_flight(now, batch, request, key, tx),
             Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
             Some(Handle::Ended { .. }) => {
