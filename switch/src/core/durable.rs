@@ -31,7 +31,7 @@ pub struct Durable {
     pub dedupe_ring: Ring<Expiry>,
     /// Where a reversal, void, completion or refund finds what it names.
     pub handles: Table<KeyedHash, Handle>,
-    /// Payments whose reversal came first (P6), by terminal, message type, F11 and F7 (0 where it did not say).
+    /// Payments whose reversal came first (P6), by terminal, message type, F11, F7 and origin (0 where it did not say).
     pub reversed_before: Table<KeyedHash, ()>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
     pub handle_ring: Ring<Expiry>,
@@ -271,9 +271,16 @@ impl Durable {
         mti: Option<Mti>,
         stan: u32,
         sent_at: u32,
+        origin: u64,
     ) -> KeyedHash {
         let mti = mti.map_or(0, Mti::bcd);
-        let parts: [&[u8]; 4] = [terminal, &mti.to_le_bytes(), &stan.to_le_bytes(), &sent_at.to_le_bytes()];
+        let parts: [&[u8]; 5] = [
+            terminal,
+            &mti.to_le_bytes(),
+            &stan.to_le_bytes(),
+            &sent_at.to_le_bytes(),
+            &origin.to_le_bytes(),
+        ];
         self.keyed(b'B', acquirer, &parts)
     }
 

@@ -34,7 +34,9 @@ impl Core {
                 let stan = facts.original.stan.unwrap_or(facts.stan);
                 let sent_at = facts.original.sent_at.unwrap_or(0);
                 let (who, terminal, mti) = (facts.acquirer, &facts.terminal, facts.original.mti);
-                let handle = self.durable.reversed_key(who, terminal, mti, stan, sent_at);
+                let batch_no = facts.original.batch.or(facts.batch);
+                let origin = self.durable.origin(who, &facts.merchant, batch_no);
+                let handle = self.durable.reversed_key(who, terminal, mti, stan, sent_at, origin);
                 let of = ReversalOf::Unknown { handle, sent_at };
                 self.acknowledge(now, batch, request, key, of, Vec::new());
             }
