@@ -378,3 +378,22 @@ fn rule_06_a_payment_older_than_the_window_is_not_held_however_quiet_it_was_sinc
         balanced(&world);
     }
 }
+
+#[test]
+fn rule_11_a_void_is_of_the_whole_and_never_partly_approved() {
+    let mut settings = yika_tests::setup::config();
+    settings.participants[1].link.as_mut().unwrap().partial_approval = true;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &void(&sent, 100));
+    let request = world.at_bank(BANK_A).unwrap();
+    let part = world.answer_to(&request, "10").with(4, "000000000040");
+    world.bank_sends(&request, &part);
+    assert_eq!(world.answer(terminal).unwrap().code(), "51");
+    let undone = world.at_bank(BANK_A).unwrap();
+    assert_eq!(undone.wire.text(90)[4..10], request.wire.stan());
+    world.bank_answers(&undone, "00");
+    assert_eq!(code(&mut world, terminal, &void(&sent, 100)), "00", "the payment stands and can be voided");
+    balanced(&world);
+}
