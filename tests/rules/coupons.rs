@@ -296,3 +296,40 @@ fn rule_18_a_private_f48_that_names_no_coupon_is_left_alone() {
     }
     balanced(&world);
 }
+
+#[test]
+fn rule_18_a_void_whose_first_leg_cannot_be_taken_back_is_declined_and_parked_by_name() {
+    let mut world = World::new();
+    let (terminal, sent, asked) = begin(&mut world);
+    grant(&mut world, &asked, 300);
+    let rest = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&rest, "00");
+    world.answer(terminal).unwrap();
+    let named = format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0);
+    world.sends(terminal, &purchase(1000).with(3, "200000").with(90, named.clone()));
+    let coupon = world.at_bank(COUPONS).unwrap();
+    world.bank_answers(&coupon, "00");
+    let bank = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&bank, "51");
+    assert_eq!(world.answer(terminal).unwrap().code(), "51");
+    for _ in 0..3 {
+        let undone = std::iter::from_fn(|| world.at_bank(COUPONS)).last().unwrap();
+        assert_eq!(undone.wire.text(90)[4..10], coupon.wire.stan());
+        world.bank_answers(&undone, "12");
+        world.advance(30_000);
+    }
+    assert!(world.at_bank(COUPONS).is_none(), "refused three times: parked");
+    assert_eq!(world.open_obligations(), 1);
+    balanced(&world);
+    world.sends(terminal, &purchase(1000).with(3, "200000").with(90, named));
+    assert!(world.banks_are_quiet(), "another void waits for it");
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    let id = *world.driver.core.durable.obligations.first_key_value().unwrap().0;
+    world.driver.settle(id, "the platform gave it back by hand".into(), 1);
+    world.step();
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+    world.crash();
+    balanced(&world);
+}

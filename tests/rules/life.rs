@@ -357,3 +357,43 @@ fn rule_05_a_reversal_of_what_was_voided_is_00_without_effect_and_of_what_was_re
     assert!(world.at_bank(BANK_A).is_none());
     balanced(&world);
 }
+
+#[test]
+fn rule_06_a_payment_older_than_the_window_is_not_held_however_quiet_it_was_since() {
+    for back in ["reversal", "refund"] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let (sent, _) = approved(&mut world, terminal, &purchase(100));
+        world.advance(602_000);
+        assert_eq!(world.driver.core.durable.originals.len(), 1);
+        world.now.mono_us += 86_400_000_000;
+        world.advance(10);
+        let terminal = world.terminal();
+        if back == "reversal" {
+            assert_eq!(reverses(&mut world, terminal, &sent.reversal("000700")), ("00".into(), nothing()));
+        } else {
+            assert_eq!(code(&mut world, terminal, &refund(&sent, 100)), "25");
+        }
+        assert!(world.driver.core.durable.originals.is_empty());
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_11_a_void_is_of_the_whole_and_never_partly_approved() {
+    let mut settings = yika_tests::setup::config();
+    settings.participants[1].link.as_mut().unwrap().partial_approval = true;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &void(&sent, 100));
+    let request = world.at_bank(BANK_A).unwrap();
+    let part = world.answer_to(&request, "10").with(4, "000000000040");
+    world.bank_sends(&request, &part);
+    assert_eq!(world.answer(terminal).unwrap().code(), "51");
+    let undone = world.at_bank(BANK_A).unwrap();
+    assert_eq!(undone.wire.text(90)[4..10], request.wire.stan());
+    world.bank_answers(&undone, "00");
+    assert_eq!(code(&mut world, terminal, &void(&sent, 100)), "00", "the payment stands and can be voided");
+    balanced(&world);
+}

@@ -6,6 +6,7 @@
 mod clock;
 mod coupons;
 mod crash;
+mod crash_life;
 mod dedupe;
 mod dialects;
 mod identity;

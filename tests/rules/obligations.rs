@@ -263,3 +263,43 @@ fn p5_obligations_survive_a_crash_and_are_retried_until_discharged() {
     assert!(world.at_bank(BANK_A).is_none());
     balanced(&world);
 }
+
+#[test]
+fn rule_08_a_third_void_waits_too_when_the_second_never_left() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, answer) = crate::approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &void_of(&sent, &answer));
+    world.at_bank(BANK_A).expect("the first void, which the bank does and does not answer");
+    world.advance(TIMEOUT_MS + 10);
+    world.sends(terminal, &void_of(&sent, &answer));
+    world.advance(TIMEOUT_MS + 10);
+    world.sends(terminal, &void_of(&sent, &answer));
+    let mut reversal = None;
+    while let Some(request) = world.at_bank(BANK_A) {
+        assert_eq!(request.wire.mti.class(), 0x04, "no void passes the reversal of the first");
+        reversal = Some(request);
+    }
+    world.bank_answers(&reversal.unwrap(), "00");
+    let third = world.at_bank(BANK_A).unwrap();
+    assert_eq!(third.wire.text(3), "200000");
+    world.bank_answers(&third, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_07_an_advice_is_discharged_by_every_code_that_agrees() {
+    for code in ["00", "94", "08", "11", "16", "A2"] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        world.sends(terminal, &advice(700));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.bank_answers(&request, code);
+        let durable = &world.driver.core.durable;
+        assert!(durable.exceptions.is_empty(), "{code}: the bank booked it");
+        assert_eq!(durable.books.books().map(|(_, book)| book.agreed).sum::<i64>(), 700);
+        assert_eq!(world.open_obligations(), 0);
+        balanced(&world);
+    }
+}

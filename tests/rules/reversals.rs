@@ -231,6 +231,11 @@ fn rule_05_a_payment_reversed_after_its_void_does_not_come_back_with_the_voids_r
         assert!(world.at_bank(BANK_A).is_none(), "the void stands, and with it both reversals");
     }
     world.crash();
+    let terminal = world.terminal();
+    for wire in [&sent, &voided] {
+        world.sends_raw(terminal, &wire.repeated());
+        assert_eq!(world.answer(terminal).unwrap().code(), "12", "a repeat gets the decline");
+    }
     balanced(&world);
 }
 
@@ -353,4 +358,20 @@ fn rule_05_an_f37_that_the_switch_gave_is_not_a_terminals_own_of_the_same_digits
         }
         balanced(&world);
     }
+}
+
+#[test]
+fn rule_05_a_reversal_that_came_first_declines_no_payment_of_another_merchant_or_batch() {
+    let mut world = World::new();
+    let pos = world.terminal_at(1);
+    let lost =
+        world.stamped(&purchase(100).with(11, "000005").with(60, "22000001").with(42, "MERCHANT0000001"));
+    let reversal = Wire { mti: mti(0x0400), ..lost.clone() }.with(61, "0000010000051124").with(39, "98");
+    world.sends_raw(pos, &reversal);
+    assert_eq!(world.answer(pos).unwrap().code(), "00");
+    approved(&mut world, pos, &lost.clone().with(42, "MERCHANT0000002"));
+    approved(&mut world, pos, &lost.clone().with(60, "22000002"));
+    world.sends_raw(pos, &lost);
+    assert_eq!(world.answer(pos).unwrap().code(), "12", "its own is declined when it comes");
+    balanced(&world);
 }

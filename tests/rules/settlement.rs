@@ -86,6 +86,32 @@ fn rule_13_what_is_owed_from_a_closed_date_is_discharged_on_the_next_and_both_ba
 }
 
 #[test]
+fn rule_13_what_comes_after_its_date_has_closed_books_to_the_current_one() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &purchase(70));
+    let silent = world.at_bank(BANK_A).unwrap();
+    world.driver.cut_over(1);
+    world.advance(TIMEOUT_MS + 10);
+    assert!(!world.driver.core.durable.dates.open.contains_key(&TODAY));
+    world.sends_raw(terminal, &sent.reversal("000500"));
+    world.bank_answers(&silent, "00");
+    balanced(&world);
+    assert_eq!((told(&world, TODAY), told(&world, TOMORROW)), (100, -100));
+    world.crash();
+    for _ in 0..3 {
+        while let Some(owed) = world.at_bank(BANK_A) {
+            world.bank_answers(&owed, "00");
+        }
+        world.advance(TIMEOUT_MS);
+    }
+    assert_eq!(world.open_obligations(), 0);
+    assert!(world.driver.core.durable.books.books().all(|(_, book)| book.owed == 0));
+    balanced(&world);
+}
+
+#[test]
 fn p7_totals_per_participant_are_what_each_side_would_count() {
     let mut world = World::new();
     let terminal = world.terminal();

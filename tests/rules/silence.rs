@@ -2,9 +2,10 @@
 
 use crate::balanced;
 use yika_switch::core::effect::Alarm;
+use yika_switch::core::ids::ObligationId;
 use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
 use yika_tests::world::mti;
-use yika_tests::{Terminal, Wire, World, purchase};
+use yika_tests::{BankRequest, Terminal, Wire, World, purchase};
 
 #[test]
 fn rule_04_a_silent_purchase_is_declined_and_reversed_until_acknowledged() {
@@ -289,5 +290,108 @@ fn p6_a_reversal_that_ended_unknown_opens_again_also_after_a_restart() {
     let again = world.at_bank(BANK_A).unwrap();
     world.bank_answers(&again, "00");
     assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn p9_beyond_the_bound_of_late_answers_the_oldest_is_unmatched_and_its_reversal_stays() {
+    let mut settings = config();
+    settings.bounds.late_max = 1;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let asked = [100, 200].map(|minor| {
+        world.sends(terminal, &purchase(minor).with(2, format!("411111000000{minor:04}")));
+        world.at_bank(BANK_A).unwrap()
+    });
+    world.advance(TIMEOUT_MS + 10);
+    for request in &asked {
+        world.bank_answers(request, "00");
+    }
+    let counters = &world.driver.core.counters;
+    assert_eq!((counters.unmatched_unknown_key, counters.late_approvals), (1, 1));
+    assert_eq!(world.open_obligations(), 2);
+    while let Some(reversal) = world.at_bank(BANK_A) {
+        world.bank_answers(&reversal, "00");
+    }
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn p6_a_late_approval_after_an_operator_settled_its_reversal_is_named_in_the_exception() {
+    for crash in [false, true] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        world.sends(terminal, &purchase(100));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.advance(TIMEOUT_MS + 10);
+        world.driver.settle(ObligationId(1), "the bank says that it has nothing".into(), 7);
+        world.step();
+        assert_eq!(world.open_obligations(), 0);
+        world.bank_answers(&request, "00");
+        let durable = &world.driver.core.durable;
+        assert_eq!(durable.books.books().map(|(_, book)| book.agreed).sum::<i64>(), 100, "it had");
+        assert_eq!(durable.exceptions.values().map(|one| one.books).sum::<i64>(), -100, "and owes it");
+        if crash {
+            world.crash();
+        }
+        world.bank_answers(&request, "00");
+        assert_eq!(world.driver.core.durable.exceptions.values().map(|one| one.books).sum::<i64>(), -100);
+        balanced(&world);
+    }
+}
+
+/// A refund that was taken into custody, and the first message of it that the bank saw.
+fn refund_in_custody(world: &mut World) -> (Terminal, Wire, BankRequest) {
+    let terminal = world.terminal();
+    let (_, answer) = crate::approved(world, terminal, &purchase(1000));
+    let refund = Wire { mti: mti(0x0220), ..purchase(300).with(3, "200000").with(37, answer.text(37)) };
+    let sent = world.sends(terminal, &refund);
+    let first = world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    (terminal, sent, first)
+}
+
+#[test]
+fn p6_a_late_partial_answer_does_not_pay_a_refund_that_was_told_whole() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(100));
+    world.at_bank(BANK_A).unwrap();
+    world.advance(TIMEOUT_MS + 10);
+    world.answer(terminal).unwrap();
+    let ahead = world.at_bank(BANK_A).expect("the card's reversal, which keeps the repeat back");
+    let (_, _, first) = refund_in_custody(&mut world);
+    while world.at_bank(BANK_A).is_some() {}
+    let part = world.answer_to(&first, "10").with(4, "000000000100");
+    world.bank_sends(&first, &part);
+    assert_eq!(world.open_obligations(), 2, "the whole is still owed");
+    world.bank_answers(&ahead, "00");
+    let repeat = world.at_bank(BANK_A).unwrap();
+    assert_eq!((repeat.wire.mti, repeat.wire.amount()), (mti(0x0221), 300));
+    world.bank_answers(&repeat, "00");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_04_a_refund_in_custody_and_its_reversal_reach_the_bank_in_order_and_net_to_zero() {
+    let mut world = World::new();
+    let (terminal, sent, _) = refund_in_custody(&mut world);
+    world.sends_raw(terminal, &sent.reversal("000400"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.crash();
+    world.advance(1000);
+    let repeat = world.at_bank(BANK_A).unwrap();
+    assert_eq!(repeat.wire.mti, mti(0x0221));
+    assert!(world.at_bank(BANK_A).is_none(), "the refund goes first");
+    world.bank_answers(&repeat, "00");
+    let undone = world.at_bank(BANK_A).unwrap();
+    assert_eq!(&undone.wire.text(90)[..10], format!("0220{}", repeat.wire.stan()));
+    world.bank_answers(&undone, "00");
+    assert_eq!(world.open_obligations(), 0);
+    let agreed: i64 = world.driver.core.durable.books.books().map(|(_, book)| book.agreed).sum();
+    assert_eq!(agreed, 1000);
     balanced(&world);
 }

@@ -132,3 +132,47 @@ fn rule_10_never_with_a_pin_on_cash_or_balance_nor_after_a_time_out() {
     world.advance(TIMEOUT_MS + 10);
     assert_eq!(world.answer(terminal).unwrap().code(), "68", "it may have been approved there");
 }
+
+#[test]
+fn rule_10_what_was_stood_in_for_on_a_date_that_is_over_takes_nothing_from_the_next() {
+    let mut world = world();
+    let terminal = world.terminal();
+    world.commits = false;
+    let sent = world.sends(terminal, &purchase(500));
+    world.driver.cut_over(1);
+    world.goes_down(BANK_A);
+    world.commits = true;
+    world.step();
+    assert_eq!(world.answer(terminal).unwrap().code(), "00", "stood in for on the date of its intent");
+    world.sends_raw(terminal, &sent.reversal("000050"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    for _ in 0..2 {
+        world.sends(terminal, &purchase(400));
+        assert_eq!(world.answer(terminal).unwrap().code(), "00", "800 for a card on a date");
+    }
+    balanced(&world);
+}
+
+#[test]
+fn rule_10_an_advice_that_is_refused_and_its_reversal_are_both_named_and_net_to_zero() {
+    let mut world = world();
+    world.goes_down(BANK_A);
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(500));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends_raw(terminal, &sent.reversal("000099"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.comes_up(BANK_A);
+    let advice = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&advice, "51");
+    for _ in 0..20 {
+        while let Some(reversal) = world.at_bank(BANK_A) {
+            world.bank_answers(&reversal, "25");
+        }
+        world.advance(TIMEOUT_MS);
+    }
+    assert_eq!(world.open_obligations(), 0);
+    let exceptions = &world.driver.core.durable.exceptions;
+    assert_eq!(exceptions.values().map(|one| one.books).collect::<Vec<_>>(), [500, -500]);
+    balanced(&world);
+}

@@ -118,7 +118,7 @@ impl World {
 
     /// Sends a request with F11, F7, F12 and F13 filled in where they are missing; returns it as sent.
     pub fn sends(&mut self, from: Terminal, wire: &Wire) -> Wire {
-        let wire = self.dated(wire);
+        let wire = self.stamped(wire);
         self.sends_raw(from, &wire);
         wire
     }
@@ -312,7 +312,8 @@ impl World {
         format!("{:06}", self.next_stan - 1)
     }
 
-    fn dated(&mut self, wire: &Wire) -> Wire {
+    /// With F11, F7, F12 and F13 filled in where they are missing.
+    pub fn stamped(&mut self, wire: &Wire) -> Wire {
         let mut wire = wire.clone();
         let local = month_to_second(self.now.wall_ms, 480);
         let utc = month_to_second(self.now.wall_ms, 0);

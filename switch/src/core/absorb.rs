@@ -153,7 +153,8 @@ impl Durable {
             let money = Money { minor: outcome.approved, currency };
             self.book_told(tx.intent.acquirer, kind, tx.intent.date, money, false);
         }
-        if outcome.stand_in {
+        // What a date that is over could not take, its successor does not have to (rule 10).
+        if outcome.stand_in && tx.intent.date == self.dates.current {
             self.spend_stand_in(&tx.intent, outcome.approved);
         }
         for owed in outcome.owed.iter().cloned() {
@@ -174,9 +175,13 @@ impl Durable {
         let stands =
             (outcome.code.is_approved() || outcome.approved > 0) && first_life(intent.kind).is_some();
         if let Some(target) = intent.target {
+            // One that owes nothing does not hide what its forerunner still owes (rule 8).
+            let hides = |last| outcome.owed.is_empty() && self.owing.has(&last);
             self.originals.change(target, |target| {
                 target.busy = None;
-                target.last_on_it = Some(intent.tx);
+                if !target.last_on_it.is_some_and(hides) {
+                    target.last_on_it = Some(intent.tx);
+                }
                 if stands {
                     apply_to_target(target, intent.kind, outcome.approved);
                 }
@@ -291,6 +296,16 @@ impl Durable {
                 self.book_agreed(late.participant, late.kind, late.date, late.money);
                 self.lapsed.remove(&owed.id);
                 self.owe(*owed);
+            }
+            LateEffect::Excepted(id) => {
+                self.book_agreed(late.participant, late.kind, late.date, late.money);
+                let date = self.book_date(late.date);
+                let moved = signed(late.kind, late.money.minor);
+                self.books.book(date, late.money.currency).exceptions -= moved;
+                // Its name may have been forgotten a moment ago; its sum is on the books all the same.
+                if let Some(held) = self.exceptions.get_mut(&id) {
+                    held.books -= moved;
+                }
             }
             LateEffect::Settles(id) => {
                 self.absorb_discharge(id, Discharge::Acknowledged { code: late.code })?;

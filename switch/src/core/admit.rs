@@ -13,7 +13,7 @@ use super::entry::{
 use super::facts::Facts;
 use super::finish::code_for;
 use super::ids::{Currency, KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
-use super::original::first_life;
+use super::original::{Life, Original, first_life};
 use super::volatile::{Copy, Live, Room, Waiter};
 use siphasher::sip::SipHasher13;
 use smallvec::smallvec;
@@ -103,13 +103,19 @@ impl Core {
 
     /// Whether a reversal of this payment came before it (P6).
     fn reversed_before(&self, facts: &Facts) -> bool {
-        let before = &self.durable.reversed_before;
-        let has = |mti, sent_at| {
-            let (who, terminal) = (facts.acquirer, &facts.terminal);
-            before.has(&self.durable.reversed_key(who, terminal, mti, facts.stan, sent_at))
+        let (durable, who, terminal) = (&self.durable, facts.acquirer, &facts.terminal);
+        if durable.reversed_before.is_empty() {
+            return false;
+        }
+        // What the reversal did not say fits everything.
+        let origins = [0, durable.origin(who, &facts.merchant, facts.batch)];
+        let moments = [0, facts.sent_at.unwrap_or(0)];
+        let of = |mti, sent_at, origin| {
+            let key = durable.reversed_key(who, terminal, mti, facts.stan, sent_at, origin);
+            durable.reversed_before.has(&key)
         };
-        let at = |sent_at| has(None, sent_at) || has(Some(facts.mti.without_repeat()), sent_at);
-        !before.is_empty() && (at(0) || facts.sent_at.is_some_and(at))
+        let said = |mti| moments.iter().any(|at| origins.iter().any(|origin| of(mti, *at, *origin)));
+        said(None) || said(Some(facts.mti.without_repeat()))
     }
 
     /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5).
@@ -117,7 +123,8 @@ impl Core {
         let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
         let mti = facts.mti.without_repeat();
         let Some(Handle::Kept(no)) = self.at_stan(facts, mti, facts.stan, own) else { return false };
-        self.durable.original(no).is_some_and(|held| held.life == super::original::Life::Reversed)
+        let reversed = |held: Original| held.life == Life::Reversed || held.reversed_while_undone;
+        self.durable.original(no).is_some_and(reversed)
     }
 
     fn fresh(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {

@@ -128,7 +128,10 @@ impl Core {
         let late_ms = now.mono_us.saturating_sub(watch.ended_us) / 1000;
         let approved = approves(code) || code == PARTIAL;
         self.counters.late += 1;
-        let effect = if approved { self.late_effect(now, &watch, agreed) } else { LateEffect::None };
+        let effect = match approved {
+            true => self.late_effect(now, &watch, agreed, approves(code)),
+            false => LateEffect::None,
+        };
         if approved {
             self.counters.late_approvals += 1;
             let (of, participant) = (watch.leg, watch.participant);
@@ -164,13 +167,18 @@ impl Core {
         }
     }
 
-    fn late_effect(&self, now: Now, watch: &LateWatch, agreed: u64) -> LateEffect {
+    fn late_effect(&self, now: Now, watch: &LateWatch, agreed: u64, whole: bool) -> LateEffect {
         let Some(id) = watch.owed else { return LateEffect::None };
         if let Some(held) = self.durable.obligations.get(&id) {
             return match held.owed.kind {
                 OwedKind::Reverse => LateEffect::ReversalPending(id),
-                OwedKind::Repeat | OwedKind::Advice => LateEffect::Settles(id),
+                OwedKind::Repeat | OwedKind::Advice if whole => LateEffect::Settles(id),
+                // The whole was told, and is still owed.
+                OwedKind::Repeat | OwedKind::Advice => LateEffect::None,
             };
+        }
+        if self.durable.exceptions.contains_key(&id) {
+            return LateEffect::Excepted(id);
         }
         match self.durable.lapsed.get(&id) {
             Some(lapsed) => LateEffect::Reopened(Box::new(self.reopened(now, &lapsed.owed, agreed))),
@@ -195,7 +203,7 @@ impl Core {
 
 /// Codes by which a participant agrees: 00, and those that add something to it (ID seen, VIP, track update, and
 /// UnionPay's "accepted, confirmed later"). The terminal is told 00.
-fn approves(code: Code) -> bool {
+pub(super) fn approves(code: Code) -> bool {
     matches!(code.bytes(), b"00" | b"08" | b"11" | b"16" | b"A2" | b"A4" | b"A5" | b"A6")
 }
 

@@ -34,7 +34,7 @@ pub struct Durable {
     pub dedupe_ring: Ring<Expiry<ShortHash>>,
     /// Where a reversal, void, completion or refund finds what it names.
     handles: Table<ShortHash, PackedHandle, WIDE>,
-    /// Payments whose reversal came first (P6), by terminal, message type, F11 and F7 (0 where it did not say).
+    /// Payments whose reversal came first (P6), by terminal, message type, F11, F7 and origin (0 where it did not say).
     pub reversed_before: Table<ShortHash, ()>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
     pub handle_ring: Ring<Expiry<ShortHash>>,
@@ -312,9 +312,16 @@ impl Durable {
         mti: Option<Mti>,
         stan: u32,
         sent_at: u32,
+        origin: u64,
     ) -> ShortHash {
         let mti = mti.map_or(0, Mti::bcd);
-        let parts: [&[u8]; 4] = [terminal, &mti.to_le_bytes(), &stan.to_le_bytes(), &sent_at.to_le_bytes()];
+        let parts: [&[u8]; 5] = [
+            terminal,
+            &mti.to_le_bytes(),
+            &stan.to_le_bytes(),
+            &sent_at.to_le_bytes(),
+            &origin.to_le_bytes(),
+        ];
         self.short(b'B', acquirer, &parts)
     }
 

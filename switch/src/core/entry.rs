@@ -270,7 +270,8 @@ pub enum ReversalOf {
     InFlight(TxId),
     /// A kept payment, now undone.
     Kept(OriginalNo),
-    /// A kept payment that a void or cancel had undone already: it must not come to stand again.
+    /// A kept payment that a void or cancel had undone already and that must not come to stand again; or such a void
+    /// or cancel, whose own reversal would bring it back.
     Undone(OriginalNo),
 }
 
@@ -349,6 +350,8 @@ pub enum LateEffect {
     Reopened(Box<Owed>),
     /// An approval of a message still being repeated: nothing is owed any more.
     Settles(ObligationId),
+    /// An approval whose obligation had ended as a named exception: what it agreed to is named there, too.
+    Excepted(ObligationId),
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -33,7 +33,7 @@ impl Core {
         let sent = &tx.intent.legs[usize::from(leg.leg)];
         let participant = self.settings.participant(sent.participant);
         let allowed = Allowed {
-            partial: participant.is_some_and(|p| p.partial_approval),
+            partial: participant.is_some_and(|p| p.partial_approval) && !is_of_the_whole(tx.intent.kind),
             next_fits: self.next_fits(now, tx),
         };
         let (key, to) = (self.answer_key(sent.participant, &sent.identity), sent.participant);
@@ -304,6 +304,11 @@ impl Core {
         let listener = self.live.live.get(&tx)?.listener;
         Some(&self.settings.listener(listener)?.codes)
     }
+}
+
+/// Voids and cancels take the whole back (rule 6): a part would leave a rest that nothing can give back.
+fn is_of_the_whole(kind: Kind) -> bool {
+    matches!(kind, Kind::Void | Kind::CompletionCancel | Kind::PreAuthCancel)
 }
 
 /// What a leg that ended like this turns into, given how the transaction ends: nothing is owed, or an

@@ -16,7 +16,7 @@ use yika_codec::{Code, Kind};
 impl Core {
     pub(super) fn follow_up(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
         let facts = &request.facts;
-        let no = match self.named(facts) {
+        let no = match self.named(now, facts) {
             Some(Handle::Kept(no)) => no,
             Some(Handle::Open(_)) => return self.decline(now, batch, request, key, Reason::Busy),
             Some(Handle::Ended { .. }) => {

@@ -7,7 +7,7 @@ use super::Core;
 use super::absorb::apart;
 use super::durable::Handle;
 use super::facts::Facts;
-use super::ids::{CardToken, Currency};
+use super::ids::{CardToken, Currency, Now};
 use super::life::builds_on;
 use yika_codec::{Kind, Mti};
 
@@ -25,8 +25,16 @@ struct Seen {
 
 impl Core {
     /// The message that this one names: by F90 or F61 (F41 and F11, with F42 and F60.2 where both have them), then
-    /// by F37; a reversal without F90 by its own F11, which F37 narrows where it has one (rule 5).
-    pub(super) fn named(&self, facts: &Facts) -> Option<Handle> {
+    /// by F37; a reversal without F90 by its own F11, which F37 narrows where it has one (rule 5). Not what is
+    /// forgotten by the very entry that would change it: a quiet switch may hold it beyond the window.
+    pub(super) fn named(&self, now: Now, facts: &Facts) -> Option<Handle> {
+        self.found(facts).filter(|held| match held {
+            Handle::Kept(no) => self.durable.original(*no).is_some_and(|kept| kept.expires_ms > now.wall_ms),
+            Handle::Open(_) | Handle::Ended { .. } => true,
+        })
+    }
+
+    fn found(&self, facts: &Facts) -> Option<Handle> {
         if let Some(stan) = facts.original.stan {
             let fits = |held: &Handle| self.same_moment(facts, held) && self.same_type(facts, held);
             return self.by_stan(facts, stan, fits).or_else(|| self.by_rrn(facts, fits));

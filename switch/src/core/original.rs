@@ -34,7 +34,8 @@ pub struct Original {
     pub expires_ms: u64,
     /// What this one voided, completed or refunded.
     pub target: Option<OriginalNo>,
-    /// Its terminal was told that it is reversed, while a void or cancel of it stood: that one stays.
+    /// Its terminal was told that it is reversed, and nothing was sent: a void or cancel of it stood, which stays; or
+    /// it is that void or cancel.
     pub reversed_while_undone: bool,
     /// The last that did so to this one: what is owed from it goes first (rule 8).
     pub last_on_it: Option<TxId>,

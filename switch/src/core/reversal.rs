@@ -23,7 +23,7 @@ impl Core {
             let verdict = verdict(Reason::Unsupported, code, None, Vec::new());
             return self.take(now, batch, request, key, verdict);
         }
-        match self.named(facts) {
+        match self.named(now, facts) {
             Some(Handle::Open(tx)) => self.reverse_in_flight(now, batch, request, key, tx),
             Some(Handle::Kept(no)) => self.reverse_kept(now, batch, request, key, no),
             Some(Handle::Ended { .. }) => {
@@ -34,7 +34,9 @@ impl Core {
                 let stan = facts.original.stan.unwrap_or(facts.stan);
                 let sent_at = facts.original.sent_at.unwrap_or(0);
                 let (who, terminal, mti) = (facts.acquirer, &facts.terminal, facts.original.mti);
-                let handle = self.durable.reversed_key(who, terminal, mti, stan, sent_at);
+                let batch_no = facts.original.batch.or(facts.batch);
+                let origin = self.durable.origin(who, &facts.merchant, batch_no);
+                let handle = self.durable.reversed_key(who, terminal, mti, stan, sent_at, origin);
                 let of = ReversalOf::Unknown { handle, sent_at };
                 self.acknowledge(now, batch, request, key, of, Vec::new());
             }
@@ -94,8 +96,9 @@ impl Core {
         if self.is_used(&original) {
             return self.decline(now, batch, request, key, Reason::OriginalNotFound);
         }
-        let undone = matches!(original.life, Life::Voided | Life::Cancelled);
-        if !matches!(original.life, Life::Approved | Life::Held) || self.must_stay(&original) {
+        let stays = self.must_stay(&original);
+        let undone = stays || matches!(original.life, Life::Voided | Life::Cancelled);
+        if undone || !matches!(original.life, Life::Approved | Life::Held) {
             let of = if undone { ReversalOf::Undone(no) } else { ReversalOf::WithoutEffect };
             return self.acknowledge(now, batch, request, key, of, Vec::new());
         }

@@ -3,6 +3,7 @@
 //! one obligation at a time, in the order they arose.
 
 use super::Core;
+use super::answer::approves;
 use super::batch::Batch;
 use super::effect::{Alarm, Body, Effect, Send, SendOf, Unsent};
 use super::entry::{Discharge, Entry, OwedKind};
@@ -168,14 +169,15 @@ impl Core {
     /// Rule 7, once for all kinds.
     pub(super) fn obligation_answered(&mut self, now: Now, batch: &mut Batch, id: ObligationId, code: Code) {
         let Some(held) = self.durable.obligations.get(&id) else { return };
-        if held.parked.is_some() && !matches!(code.bytes(), b"00" | b"94") {
+        let agrees = approves(code) || code.bytes() == b"94";
+        if held.parked.is_some() && !agrees {
             return;
         }
         let (participant, kind) = (held.owed.participant, held.owed.kind);
         let timeout_ms = self.settings.participant(participant).map_or(0, |p| p.timeout_us / 1000);
         let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms);
         match (kind, code.bytes()) {
-            (_, b"00" | b"94") => self.discharge(now, batch, id, Discharge::Acknowledged { code }),
+            _ if agrees => self.discharge(now, batch, id, Discharge::Acknowledged { code }),
             (_, b"68" | b"91" | b"96" | b"98") => self.back_off(now, id, participant),
             (_, b"A0") => self.wait_for_keys(now, id, participant),
             // It agreed once and says now that it knows nothing: not undone, so the sum gets a name.

@@ -1,6 +1,10 @@
 //! What lives only while the process lives: who waits for which answer, which lines carry requests,
 //! which deadlines run on the monotonic clock. Outside P8; after a restart it is rebuilt from the
 //! durable state and by living again.
+//!
+//! Every table has its bound (P9): what is live, in flight or waits behind an obligation is a leg of a transaction in
+//! flight (`open_max`; then 96), who waits for one is a copy (`copies_max`; then no answer), what is queued to go out
+//! is an obligation (`obligations_max`), and a deadline is a request whose key is still in the window (`dedupe_max`).
 
 use super::entry::Few;
 use super::facts::Facts;
@@ -24,11 +28,14 @@ pub(crate) struct Volatile {
     /// Per participant, in order: each leg's deadline. Time-outs are one per participant, so the queue is sorted.
     pub deadlines: BTreeMap<ParticipantId, VecDeque<(u64, LegRef)>>,
     pub saf: BTreeMap<ParticipantId, SafQueue>,
-    /// Legs that wait for the last open obligation of the transaction they build on (rule 8).
+    /// Legs that wait for the last open obligation of the transaction they build on (rule 8): no more keys than
+    /// obligations are open, and under each the one leg in flight, besides those that ended since it was queued.
     pub behind: BTreeMap<TxId, Vec<LegRef>>,
-    /// Reversals that wait until their original is written or not (rule 8).
+    /// Reversals that wait until their original is written or not (rule 8): each an open obligation.
     pub unwritten: BTreeMap<LegRef, ObligationId>,
+    /// At most `fetches_max` cold reads, with `copies_max` copies each; more get no answer and come again.
     pub fetching: Table<Seq, Vec<Copy>>,
+    /// At most `late_max` unanswered legs; the oldest is let go. Its reversal stays, its answer is unmatched.
     pub late_order: VecDeque<(u64, AnswerKey)>,
     /// Currencies in use on a business date: those with a book, and those that may get one.
     pub currencies: (BusinessDate, Vec<Currency>),

@@ -180,7 +180,9 @@ fn late(one: &Late, names: &Names) -> Group {
         .number("amount", one.money.minor)
         .text("effect", words::late(&one.effect));
     match &one.effect {
-        LateEffect::ReversalPending(id) | LateEffect::Settles(id) => told.number("obligation", id.0),
+        LateEffect::ReversalPending(id) | LateEffect::Settles(id) | LateEffect::Excepted(id) => {
+            told.number("obligation", id.0)
+        }
         LateEffect::Reopened(one) => told.number("obligation", one.id.0),
         LateEffect::None | LateEffect::AlreadyReversed => told,
     }

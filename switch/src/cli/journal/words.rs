@@ -102,6 +102,7 @@ pub(super) fn late(effect: &LateEffect) -> &'static str {
         LateEffect::AlreadyReversed => "already-reversed",
         LateEffect::Reopened(_) => "reopened",
         LateEffect::Settles(_) => "settles",
+        LateEffect::Excepted(_) => "excepted",
     }
 }
 
