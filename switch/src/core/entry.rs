@@ -534,6 +534,16 @@ mod tests {
             Entry::Parked { id: ObligationId(3), code: Code::new(*b"30") },
             Entry::CutOver { to: BusinessDate(20_261_125), trigger: CutOverTrigger::Clock },
             Entry::TimePassed,
+            Entry::Late(Late {
+                of: LegRef { tx: TxId(42), leg: 0 },
+                participant: ParticipantId(2),
+                code: Code::APPROVED,
+                late_ms: 7,
+                kind: Kind::Purchase,
+                money: Money { minor: 1000, currency: Currency(156) },
+                date: BusinessDate(20_261_124),
+                effect: LateEffect::Excepted(ObligationId(3)),
+            }),
         ]
     }
 
