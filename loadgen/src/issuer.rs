@@ -4,7 +4,10 @@
 //! bounded; going down closes every connection before it returns. Decisions are the books' alone.
 
 mod answer;
+mod desk;
 mod host;
+
+pub use desk::Desk;
 
 use crate::books::{BookCounts, Role};
 use crate::ledger::Ledger;

@@ -7,6 +7,7 @@ mod books;
 mod cards;
 mod clock;
 mod compose;
+mod crew;
 pub mod issuer;
 mod keys;
 pub mod ledger;
@@ -22,7 +23,8 @@ mod wire;
 
 pub use books::{BookCounts, Role};
 pub use cards::{CardsError, TEST_PIN, TEST_PREFIXES};
-pub use issuer::{IssuerConfig, IssuerError, IssuerHandle, IssuerStats};
+pub use crew::{BadFraming, Crew};
+pub use issuer::{Desk, IssuerConfig, IssuerError, IssuerHandle, IssuerStats};
 pub use keys::{TestKeyError, test_mac_key, test_pin_key};
 pub use ledger::{Ledger, LedgerError};
 pub use mix::{Act, Mix, MixError};

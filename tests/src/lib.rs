@@ -6,6 +6,7 @@
 pub mod keys;
 pub mod process;
 pub mod setup;
+pub mod sim;
 pub mod wire;
 pub mod world;
 

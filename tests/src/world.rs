@@ -1,22 +1,19 @@
 //! Runs the real driver in virtual time and plays everybody around it.
 
 use crate::setup::{ACQUIRER, config};
+use crate::sim::start::start;
 use crate::wire::{Frame, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use yika_codec::{Dialect, Mti};
 use yika_keystore::{Keystore, Lmk, MacKey};
-use yika_switch::config::{Config, core_settings, participant_names};
-use yika_switch::core::batch::Batch;
+use yika_switch::config::Config;
 use yika_switch::core::clock::month_to_second;
 use yika_switch::core::effect::Alarm;
 use yika_switch::core::ids::{LineId, ListenerNo, Now, SessionId};
-use yika_switch::core::{Core, name_participants};
-use yika_switch::driver::rim::{Keys, Rim};
 use yika_switch::driver::{Driver, Output};
-use yika_switch::journal::disk::Disk;
 use yika_switch::journal::faulty::FaultyDisk;
-use yika_switch::journal::{Journal, JournalSize, replay};
+use yika_switch::journal::replay;
 
 /// A session of a terminal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -77,7 +74,7 @@ impl World {
         let keys = Arc::new(keys);
         let now = Now { mono_us: 1, wall_ms: BEGINNING_MS };
         let disk = FaultyDisk::default();
-        let driver = start(&config, &disk, &keys, now).unwrap();
+        let driver = start(&config, &disk, &keys, now, None).unwrap().unwrap();
         let mut world = World {
             config,
             disk,
@@ -283,7 +280,7 @@ impl World {
         self.at_terminals.clear();
         self.line_bytes.clear();
         self.session_bytes.clear();
-        self.driver = start(&self.config, &self.disk, &self.keys, self.now)?;
+        self.driver = start(&self.config, &self.disk, &self.keys, self.now, None)?.unwrap();
         self.advance(1000);
         Ok(())
     }
@@ -411,29 +408,6 @@ impl Default for World {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// What `net::serve` does, without sockets and threads.
-fn start(config: &Config, disk: &FaultyDisk, keys: &Arc<Keystore>, now: Now) -> Result<Driver, String> {
-    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-    let opened = replay(&*shared, keys).map_err(|e| e.to_string())?;
-    let mut durable = opened.durable;
-    let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
-    let ids = name_participants(&mut durable, &mut batch, participant_names(config));
-    let settings = Arc::new(core_settings(config, &ids));
-    let open_keys = Keys::open(keys.clone(), config, &ids, &durable, now).map_err(|e| e.to_string())?;
-    let mut core = Core::new(durable, settings);
-    core.recover(now, &mut batch);
-    let size = JournalSize {
-        segment_bytes: config.journal.segment_bytes,
-        pending_bytes_max: config.journal.pending_bytes_max,
-    };
-    let journal =
-        Journal::start_stepped(shared, keys.clone(), &opened.scan, size).map_err(|e| e.to_string())?;
-    let rim = Rim::new(config, &ids);
-    let mut driver = Driver::new(core, journal, size, rim, open_keys, batch, now);
-    while driver.journal_mut().step().map_err(|e| e.to_string())? {}
-    Ok(driver)
 }
 
 /// The MTI a test compares with.

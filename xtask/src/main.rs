@@ -19,6 +19,7 @@ Developer commands of Yika.
   cargo xtask test          set up, then formatting, licences, lints, build and every test
   cargo xtask tidy          only the rules of the house: borders, lengths, names, card numbers, words
   cargo xtask bench [ARGS]  the measured costs, in release; ARGS go to the bench program
+  cargo xtask sim [ARGS]    simulated worlds by seed: --seeds N --minutes M, or --seed S [--faults A,B] for one with its trace
   cargo xtask help          this page
 
 `test` needs cargo and python3 with venv; as root on Debian it installs the latter by itself. It keeps what
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         ("test", []) => test::run(),
         ("tidy", []) => Step::cargo("tidy", &test::TIDY).run(),
         ("bench", rest) => bench(rest),
+        ("sim", rest) => sim(rest),
         ("help" | "--help" | "-h", _) => {
             println!("{HELP}");
             Ok(())
@@ -57,6 +59,14 @@ fn bench(rest: &[String]) -> Result<(), Failed> {
     let programs = ["build", "--release", "--package", "yika-switch", "--package", "yika-loadgen"];
     Step::cargo("build", &programs).run()?;
     let mut step = Step::cargo("bench", &["run", "--release", "--package", "yika-bench", "--"]);
+    step.arguments.extend_from_slice(rest);
+    step.run()
+}
+
+fn sim(rest: &[String]) -> Result<(), Failed> {
+    let run =
+        ["run", "--quiet", "--profile", "checked", "--package", "yika-tests", "--bin", "yika-sim", "--"];
+    let mut step = Step::cargo("sim", &run);
     step.arguments.extend_from_slice(rest);
     step.run()
 }

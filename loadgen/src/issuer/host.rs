@@ -1,11 +1,9 @@
-//! The sockets of a host: accepts, reads frames, asks the books, writes answers, keeps those that have to wait.
+//! The sockets of a host: accepts, reads frames, asks the desk, writes answers, keeps those that have to wait.
 //! Single-threaded; no state is borrowed across an await.
 
-use super::answer::{self, PinFound, asked, check_pin};
+use super::desk::Desk;
 use super::{Command, IssuerConfig, IssuerStats};
-use crate::books::{Books, Decided};
-use crate::script::Delivery;
-use crate::wire::{FRAME_BYTES_MAX, MacCheck, read_some, write_some};
+use crate::wire::{FRAME_BYTES_MAX, read_some, write_some};
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -20,7 +18,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use yika_codec::{Code, Kind, Layout, Message};
 
 /// Answers that wait for their time, at most.
 const DELAYED_MAX: usize = 1_000_000;
@@ -31,13 +28,9 @@ const OUTBOX_BYTES_MAX: usize = 8 << 20;
 /// Pause after a failed accept (out of file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-const MAC_ERROR: Code = Code::new(*b"A0");
-const UNSUPPORTED: Code = Code::new(*b"40");
-
 struct Host {
     config: IssuerConfig,
-    books: RefCell<Books>,
-    stats: RefCell<IssuerStats>,
+    desk: RefCell<Desk>,
     peers: RefCell<HashMap<u64, Rc<Peer>>>,
     delayed: RefCell<BinaryHeap<Reverse<Delayed>>>,
     delayed_kick: Notify,
@@ -67,11 +60,9 @@ pub(super) fn run(
     commands: Receiver<Command>,
     kick: Arc<Notify>,
 ) {
-    let books = Books::new(config.role, config.script, config.seed, config.reversal_unknown, config.payments);
     let host = Rc::new(Host {
+        desk: RefCell::new(Desk::new(&config)),
         config,
-        books: RefCell::new(books),
-        stats: RefCell::default(),
         peers: RefCell::default(),
         delayed: RefCell::default(),
         delayed_kick: Notify::new(),
@@ -97,7 +88,7 @@ async fn serve(
             // A reply that nobody waits for any more is no loss.
             match command {
                 Command::SetScript(script, reply) => {
-                    host.books.borrow_mut().script = script;
+                    host.desk.borrow_mut().books.script = script;
                     let _ = reply.send(());
                 }
                 Command::GoDown(reply) => {
@@ -114,12 +105,11 @@ async fn serve(
                     let _ = reply.send(result);
                 }
                 Command::Ledger(reply) => {
-                    let _ = reply.send(host.books.borrow().ledger(&host.config.name));
+                    let _ = reply.send(host.desk.borrow().books.ledger(&host.config.name));
                 }
                 Command::Stats(reply) => {
-                    let books = host.books.borrow().counts;
                     let connections_open = host.peers.borrow().len() as u64;
-                    let _ = reply.send(IssuerStats { books, connections_open, ..*host.stats.borrow() });
+                    let _ = reply.send(IssuerStats { connections_open, ..host.desk.borrow().stats() });
                 }
                 Command::Stop => return,
             }
@@ -159,7 +149,7 @@ async fn accept(host: Rc<Host>, listener: TcpListener) {
             closed: Cell::new(false),
             kick: Notify::new(),
         });
-        host.stats.borrow_mut().connections += 1;
+        host.desk.borrow_mut().stats.connections += 1;
         host.peers.borrow_mut().insert(number, Rc::clone(&peer));
         let host = Rc::clone(&host);
         spawn_local(async move {
@@ -172,7 +162,6 @@ async fn accept(host: Rc<Host>, listener: TcpListener) {
 
 async fn converse(host: &Host, peer: &Rc<Peer>) -> io::Result<()> {
     let mut inbox = Vec::new();
-    let mut layout = Layout::default();
     while !peer.closed.get() {
         let waiting = !peer.outbox.borrow().is_empty();
         let interest = if waiting { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
@@ -181,7 +170,7 @@ async fn converse(host: &Host, peer: &Rc<Peer>) -> io::Result<()> {
             () = peer.kick.notified() => {}
         }
         while !peer.closed.get() && read_some(&peer.stream, &mut inbox)? {
-            host.take_frames(peer, &mut inbox, &mut layout)?;
+            host.take_frames(peer, &mut inbox)?;
         }
         let mut outbox = peer.outbox.borrow_mut();
         if !write_some(&peer.stream, &mut outbox)? && outbox.len() > OUTBOX_BYTES_MAX {
@@ -193,19 +182,19 @@ async fn converse(host: &Host, peer: &Rc<Peer>) -> io::Result<()> {
 
 impl Host {
     /// Answers each whole frame in `inbox` and keeps the rest.
-    fn take_frames(&self, peer: &Rc<Peer>, inbox: &mut Vec<u8>, layout: &mut Layout) -> io::Result<()> {
+    fn take_frames(&self, peer: &Rc<Peer>, inbox: &mut Vec<u8>) -> io::Result<()> {
         let mut taken = 0;
         let mut outbox = peer.outbox.borrow_mut();
         loop {
             let rest = &inbox[taken..];
             match self.config.wire.framing.next(rest, FRAME_BYTES_MAX) {
                 Ok(Some(frame)) => {
-                    self.take_frame(peer, &rest[frame.start..frame.end], layout, &mut outbox);
+                    self.take_frame(peer, &rest[frame.start..frame.end], &mut outbox);
                     taken += frame.end;
                 }
                 Ok(None) => break,
                 Err(_) => {
-                    self.stats.borrow_mut().frame_errors += 1;
+                    self.desk.borrow_mut().stats.frame_errors += 1;
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
@@ -214,81 +203,20 @@ impl Host {
         Ok(())
     }
 
-    fn take_frame(&self, peer: &Rc<Peer>, payload: &[u8], layout: &mut Layout, outbox: &mut Vec<u8>) {
-        let wire = &self.config.wire;
-        let mut stats = self.stats.borrow_mut();
-        if wire.dialect.decode(payload, layout).is_err() {
-            stats.parse_errors += 1;
+    fn take_frame(&self, peer: &Rc<Peer>, payload: &[u8], outbox: &mut Vec<u8>) {
+        let start = outbox.len();
+        let mut desk = self.desk.borrow_mut();
+        let delay = desk.take_frame(payload, outbox);
+        if delay.is_zero() || outbox.len() == start {
             return;
         }
-        let message = wire.dialect.message(payload, layout);
-        if !message.mti().is_request() {
-            stats.parse_errors += 1;
-            return;
-        }
-        stats.requests += 1;
-        let kind = message.kind();
-        let network =
-            matches!(kind, Some(Kind::SignOn | Kind::SignOff | Kind::Echo | Kind::KeyChange | Kind::CutOver));
-        let mac = wire.check_mac(&message);
-        if mac != MacCheck::Holds && !(network && mac == MacCheck::Missing) {
-            stats.mac_failures += 1;
-            answer::write(wire, self.config.role, &message, &Decided::now(MAC_ERROR), outbox);
-            stats.answers += 1;
-            return;
-        }
-        match kind {
-            Some(kind) if network => {
-                stats.network += 1;
-                stats.answers += u64::from(answer::write_network(wire, &message, kind, outbox));
-            }
-            Some(kind) => {
-                let pin = check_pin(&message, self.config.pin.as_ref());
-                stats.pins_good += u64::from(pin == PinFound::Good);
-                stats.pins_wrong += u64::from(pin == PinFound::Wrong);
-                let Some(asked) = asked(&message, kind, pin) else {
-                    stats.parse_errors += 1;
-                    return;
-                };
-                let decided = self.books.borrow_mut().handle(&asked);
-                self.deliver(peer, &message, &decided, outbox, &mut stats);
-            }
-            None => {
-                answer::write(wire, self.config.role, &message, &Decided::now(UNSUPPORTED), outbox);
-                stats.answers += 1;
-            }
-        }
-    }
-
-    /// Lets the answer go now, later, twice or never.
-    fn deliver(
-        &self,
-        peer: &Rc<Peer>,
-        request: &Message<'_>,
-        decided: &Decided,
-        outbox: &mut Vec<u8>,
-        stats: &mut IssuerStats,
-    ) {
-        if matches!(decided.delivery, Delivery::Silence | Delivery::Lost) {
-            stats.silenced += 1;
-            return;
-        }
-        let copies = if decided.twice { 2 } else { 1 };
-        let (wire, role) = (&self.config.wire, self.config.role);
-        if decided.delay.is_zero() {
-            (0..copies).for_each(|_| answer::write(wire, role, request, decided, outbox));
-            stats.answers += copies;
-            return;
-        }
+        let bytes = outbox.split_off(start);
         let mut delayed = self.delayed.borrow_mut();
         if delayed.len() >= DELAYED_MAX {
-            stats.answers_dropped += 1;
+            desk.stats.answers_dropped += 1;
             return;
         }
-        let mut bytes = Vec::new();
-        (0..copies).for_each(|_| answer::write(wire, role, request, decided, &mut bytes));
-        stats.answers += copies;
-        let (due, number) = (Instant::now() + decided.delay, stats.requests);
+        let (due, number) = (Instant::now() + delay, desk.stats.requests);
         let first = delayed.peek().is_none_or(|Reverse(first)| due < first.due);
         delayed.push(Reverse(Delayed { due, number, peer: Rc::downgrade(peer), bytes }));
         if first {
@@ -306,7 +234,7 @@ impl Host {
                     peer.outbox.borrow_mut().extend_from_slice(&first.bytes);
                     peer.kick.notify_one();
                 }
-                None => self.stats.borrow_mut().answers_dropped += 1,
+                None => self.desk.borrow_mut().stats.answers_dropped += 1,
             }
         }
         delayed.peek().map(|Reverse(first)| first.due)

@@ -74,6 +74,8 @@ pub struct RunConfig {
     pub limits: Limits,
     /// For the ledger.
     pub name: String,
+    /// Seconds since 1970 that its references are made of, so that runs do not share any; None takes the clock's.
+    pub began_s: Option<u32>,
 }
 
 impl RunConfig {
@@ -99,6 +101,7 @@ impl RunConfig {
             seed: 1,
             limits: Limits::default(),
             name: "terminals".to_owned(),
+            began_s: None,
         }
     }
 
@@ -129,7 +132,8 @@ impl RunConfig {
             return Err(RunError::PinKeyMissing);
         }
         self.mix.check(&self.wire.dialect)?;
-        let tag = u64::from(now_s()).wrapping_mul(31).wrapping_add(self.seed);
+        let began_s = self.began_s.unwrap_or_else(now_s);
+        let tag = u64::from(began_s).wrapping_mul(31).wrapping_add(self.seed);
         Ok(Plan {
             composer: Composer {
                 wire: self.wire.clone(),

@@ -1,0 +1,49 @@
+//! Seeds in the test command: a thousand worlds in virtual time, each with faults of its own.
+
+#![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use yika_tests::sim::run::faults_of;
+use yika_tests::sim::{Coverage, run, shrink};
+
+/// Seeds of one test run.
+const SEEDS: u64 = 1_000;
+
+#[test]
+fn a_thousand_seeds_violate_nothing() {
+    let (next, coverage) = (AtomicU64::new(0), Mutex::new(Coverage::default()));
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= SEEDS {
+                        return;
+                    }
+                    match run(seed, &faults_of(seed), false) {
+                        Ok(outcome) => coverage.lock().unwrap().add(&outcome.coverage),
+                        Err(violation) => failed.lock().unwrap().push((seed, violation.what)),
+                    }
+                }
+            });
+        }
+    });
+    let coverage = coverage.into_inner().unwrap();
+    println!("{coverage}");
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    for (seed, what) in &failed {
+        println!("FAILED {seed}: {what}");
+    }
+    if let Some((seed, what)) = failed.first() {
+        let faults = shrink(*seed, &faults_of(*seed));
+        println!("{} seeds failed; the first with its fewest faults {faults:?}:", failed.len());
+        if let Err(violation) = run(*seed, &faults, true) {
+            println!("{violation}");
+        }
+        panic!("seed {seed}: {what}");
+    }
+    assert_eq!(coverage.unused_faults(), [], "these faults never fired");
+}

@@ -1,0 +1,93 @@
+//! What goes wrong in a run, and when. Faults are a list beside the seed: leaving one out changes nothing else.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// One fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    pub kind: FaultKind,
+    pub at_us: u64,
+    /// How long it lasts, where it lasts.
+    pub lasts_us: u64,
+    /// Which one it hits: a bank, a line, a connection, as many as there are.
+    pub pick: u64,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident,)+) => {
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum FaultKind { $($(#[$doc])* $kind,)+ }
+
+        impl FaultKind {
+            pub const ALL: &[FaultKind] = &[$(FaultKind::$kind),+];
+        }
+    };
+}
+
+kinds! {
+    /// The machine loses power: of what was not synced, any sectors may have reached the disk.
+    PowerCut,
+    /// It loses power, and again while it starts.
+    PowerCutTwice,
+    /// The process is killed; what it wrote stays.
+    Kill,
+    /// An operator stops the switch, which drains, and starts it.
+    Drain,
+    /// A bank closes its connections and refuses new ones.
+    BankDown,
+    /// A bank takes no byte from its connections.
+    BankDeaf,
+    /// A bank answers nothing until it is over.
+    BankStalls,
+    /// One connection to a bank breaks; what is under way on it is lost.
+    LineCut,
+    /// One connection of terminals breaks.
+    SessionCut,
+    /// Terminals do not read.
+    TerminalDeaf,
+    /// Something that is no message comes on a connection of terminals.
+    SessionGarbage,
+    /// Something that is no message comes from a bank.
+    LineGarbage,
+    /// Commits take a hundred times as long.
+    SlowDisk,
+    /// A write of the journal fails.
+    FailedWrite,
+    /// A sync of the journal fails.
+    FailedSync,
+    /// No file can be made.
+    FullDisk,
+    /// The wall clock jumps ahead.
+    ClockAhead,
+    /// The wall clock is set back.
+    ClockBack,
+    /// An operator moves the business date on.
+    CutOver,
+    /// Power is lost and a bit of what was durable is flipped: the start must refuse; the disk is then mended.
+    BitRot,
+}
+
+impl FaultKind {
+    /// Whether the switch ends by it.
+    pub fn ends_the_process(self) -> bool {
+        use FaultKind::{BitRot, Drain, FailedSync, FailedWrite, Kill, PowerCut, PowerCutTwice};
+        matches!(self, PowerCut | PowerCutTwice | Kill | Drain | FailedWrite | FailedSync | BitRot)
+    }
+}
+
+/// The faults of a seed, in order, all within the first `run_us`.
+pub fn plan(seed: u64, run_us: u64) -> Vec<Fault> {
+    let mut random = StdRng::seed_from_u64(seed ^ 0x6661_756c_7473);
+    let count = random.random_range(2..10);
+    let mut faults: Vec<Fault> = (0..count)
+        .map(|_| Fault {
+            kind: FaultKind::ALL[random.random_range(0..FaultKind::ALL.len())],
+            at_us: random.random_range(run_us / 10..run_us),
+            lasts_us: random.random_range(50_000..4_000_000),
+            pick: random.random(),
+        })
+        .collect();
+    faults.sort_by_key(|fault| fault.at_us);
+    faults
+}

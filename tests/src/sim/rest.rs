@@ -1,0 +1,225 @@
+//! The rest of a world: what its faults do, how the switch dies, and how it starts again.
+
+use super::check;
+use super::fault::FaultKind;
+use super::run::Violation;
+use super::start::start;
+use super::world::{Event, World};
+use rand::RngExt;
+use yika_switch::core::ids::LineId;
+use yika_switch::journal::disk::Disk;
+use yika_switch::journal::faulty::Faults;
+
+impl World {
+    pub(super) fn begin_fault(&mut self, at: usize) -> Result<(), Violation> {
+        let fault = self.faults[at];
+        let pick = |count: usize| (fault.pick % count.max(1) as u64) as usize;
+        let (bank, connection) = (pick(self.banks.len()), pick(self.terminals.len()));
+        self.note(|| format!("FAULT {at}: {:?} for {} ms", fault.kind, fault.lasts_us / 1000));
+        if fault.kind.ends_the_process() && self.switch.is_none() {
+            return Ok(());
+        }
+        self.coverage.fault(fault.kind);
+        match fault.kind {
+            FaultKind::PowerCut | FaultKind::PowerCutTwice => self.lose_power(fault.lasts_us)?,
+            FaultKind::BitRot => self.lose_power(fault.lasts_us)?,
+            FaultKind::Kill => self.die(fault.lasts_us)?,
+            FaultKind::Drain => self.switch.iter_mut().for_each(|driver| driver.drain()),
+            FaultKind::BankDown => self.bank_goes_down(bank),
+            FaultKind::BankDeaf => self.banks[bank].deaf = true,
+            FaultKind::BankStalls => self.banks[bank].stalls = true,
+            FaultKind::LineCut => {
+                let open: Vec<LineId> =
+                    self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
+                if let Some(line) = open.get(pick(open.len())) {
+                    self.cut_line(*line);
+                }
+            }
+            FaultKind::SessionCut => self.hang_up(connection),
+            FaultKind::TerminalDeaf => self.terminals[connection].deaf = true,
+            FaultKind::SessionGarbage => self.session_garbage(connection),
+            FaultKind::LineGarbage => self.line_garbage(fault.pick),
+            FaultKind::SlowDisk => self.slow_disk = true,
+            FaultKind::FailedWrite => {
+                self.disk.set_faults(Faults { fail_write: Some(1), ..Faults::default() })
+            }
+            FaultKind::FailedSync => self.disk.set_faults(Faults { fail_sync: Some(1), ..Faults::default() }),
+            FaultKind::FullDisk => self.disk.set_faults(Faults { full: true, ..Faults::default() }),
+            FaultKind::ClockAhead => self.clock_off_ms += (fault.lasts_us / 100) as i64,
+            FaultKind::ClockBack => self.clock_off_ms -= (fault.lasts_us / 100) as i64,
+            FaultKind::CutOver => self.switch.iter_mut().for_each(|driver| driver.cut_over(1)),
+        }
+        self.schedule(fault.lasts_us, Event::Over(at));
+        Ok(())
+    }
+
+    pub(super) fn end_fault(&mut self, at: usize) {
+        let fault = self.faults[at];
+        let pick = |count: usize| (fault.pick % count.max(1) as u64) as usize;
+        let (bank, connection) = (pick(self.banks.len()), pick(self.terminals.len()));
+        match fault.kind {
+            FaultKind::BankDown => self.banks[bank].down = false,
+            FaultKind::BankDeaf => self.banks[bank].deaf = false,
+            FaultKind::BankStalls => {
+                self.banks[bank].stalls = false;
+                for (line, epoch, bytes) in std::mem::take(&mut self.banks[bank].held) {
+                    self.bank_says(line, epoch, bytes);
+                }
+            }
+            FaultKind::TerminalDeaf => self.terminals[connection].deaf = false,
+            FaultKind::SlowDisk => self.slow_disk = false,
+            FaultKind::FullDisk => self.disk.set_faults(Faults::default()),
+            _ => return,
+        }
+        self.note(|| format!("over {at}: {:?}", fault.kind));
+    }
+
+    fn bank_goes_down(&mut self, bank: usize) {
+        self.banks[bank].down = true;
+        let lines: Vec<LineId> =
+            self.lines.iter().filter(|(_, pipe)| pipe.up && pipe.bank == bank).map(|(id, _)| *id).collect();
+        lines.into_iter().for_each(|line| self.cut_line(line));
+    }
+
+    /// Both sides learn of it at once; what was on its way is lost.
+    fn cut_line(&mut self, line: LineId) {
+        let Some(pipe) = self.lines.get_mut(&line) else { return };
+        (pipe.up, pipe.epoch) = (false, pipe.epoch + 1);
+        let attempt = pipe.attempt;
+        if let Some(driver) = &mut self.switch {
+            driver.line_lost(line, attempt, self.now, self.random.random());
+        }
+    }
+
+    fn session_garbage(&mut self, at: usize) {
+        let bytes = self.garbage();
+        if let (Some(driver), Some(id)) = (&mut self.switch, self.terminals[at].session) {
+            driver.session_bytes(id, &bytes, self.now);
+        }
+        self.hang_up(at);
+    }
+
+    fn line_garbage(&mut self, pick: u64) {
+        let bytes = self.garbage();
+        let open: Vec<LineId> = self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
+        let Some(line) = open.get((pick % open.len().max(1) as u64) as usize).copied() else { return };
+        if let Some(driver) = &mut self.switch {
+            driver.line_bytes(line, &bytes, self.now);
+        }
+        self.cut_line(line);
+    }
+
+    /// Some of it looks like a frame.
+    fn garbage(&mut self) -> Vec<u8> {
+        let len = self.random.random_range(1..200);
+        let mut bytes: Vec<u8> = (0..len).map(|_| self.random.random()).collect();
+        if self.random.random_bool(0.5) {
+            let length = (len as u16).to_be_bytes();
+            bytes.splice(0..0, length);
+        }
+        bytes
+    }
+
+    /// Power is lost, half of the time between a write and its sync. Any sectors of what was not synced may be kept.
+    fn lose_power(&mut self, lasts_us: u64) -> Result<(), Violation> {
+        if let Some(driver) = &mut self.switch
+            && !driver.journal().is_durable()
+            && self.random.random_bool(0.5)
+        {
+            self.disk.set_faults(Faults { fail_sync: Some(1), ..Faults::default() });
+            if driver.journal_mut().step().is_err() {
+                self.coverage.torn_commits += 1;
+            }
+        }
+        self.crash_disk();
+        self.die(lasts_us)
+    }
+
+    fn crash_disk(&mut self) {
+        let kept = [0.0, 0.5, 0.9, 1.0][self.random.random_range(0..4)];
+        let random = &mut self.random;
+        self.disk.crash_keeping(|_| random.random_bool(kept));
+    }
+
+    /// The process is gone, and with it every connection. What it left behind is examined; it starts again.
+    pub(super) fn die(&mut self, after_us: u64) -> Result<(), Violation> {
+        self.switch = None;
+        self.life += 1;
+        self.forget_commit();
+        self.coverage.deaths += 1;
+        self.note(|| "the process is gone".into());
+        (0..self.terminals.len()).for_each(|at| self.hang_up(at));
+        for pipe in self.lines.values_mut() {
+            (pipe.up, pipe.epoch) = (false, pipe.epoch + 1);
+        }
+        let full = self.faults.iter().any(|fault| {
+            fault.kind == FaultKind::FullDisk
+                && (fault.at_us..fault.at_us + fault.lasts_us).contains(&self.now.mono_us)
+        });
+        self.disk.set_faults(Faults { full, ..Faults::default() });
+        check::journal(&self.disk, &self.keys, &self.seen)?;
+        self.schedule(after_us.min(2_000_000), Event::Boot(self.life));
+        Ok(())
+    }
+
+    pub(super) fn boot(&mut self) -> Result<(), Violation> {
+        let last = self.faults.iter().filter(|fault| fault.at_us <= self.now.mono_us);
+        let last = last.max_by_key(|fault| fault.at_us).map(|fault| fault.kind);
+        if last == Some(FaultKind::BitRot) && self.random.random_bool(0.9) {
+            self.rot()?;
+        }
+        let dies_again = last == Some(FaultKind::PowerCutTwice) && self.random.random_bool(0.7);
+        let commits = dies_again.then(|| self.random.random_range(0..3));
+        match start(&self.setting.config, &self.disk, &self.keys, self.now, commits) {
+            Ok(Some(driver)) => {
+                self.note(|| {
+                    let durable = &driver.core.durable;
+                    format!(
+                        "started; {} obligations open, entry {}",
+                        durable.obligations.len(),
+                        durable.next_seq
+                    )
+                });
+                self.switch = Some(driver);
+                check::replay(self.switch.as_ref().expect("set on the line above"), &self.disk, &self.keys)
+            }
+            Ok(None) => {
+                self.note(|| "power is lost again during the start".into());
+                self.crash_disk();
+                self.die(300_000)
+            }
+            Err(why) if self.is_full() => {
+                self.note(|| format!("the start waits for room on the disk: {why}"));
+                self.schedule(300_000, Event::Boot(self.life));
+                Ok(())
+            }
+            Err(why) => {
+                Err(Violation::new(format!("P12: the start refuses a journal that nothing damaged: {why}")))
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.faults.iter().any(|fault| {
+            fault.kind == FaultKind::FullDisk
+                && (fault.at_us..fault.at_us + fault.lasts_us + 400_000).contains(&self.now.mono_us)
+        })
+    }
+
+    /// Flips a bit of a copy: it is found, or nothing that was acknowledged is missing; the disk itself stays whole.
+    fn rot(&mut self) -> Result<(), Violation> {
+        let rotten = self.disk.image();
+        let files = rotten.list().unwrap_or_default();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let file = files[self.random.random_range(0..files.len())];
+        let bits = rotten.len(file).unwrap_or(0) * 8;
+        // Most of a segment is zeros that nobody needs: half of the flips hit its beginning.
+        let most = if self.random.random_bool(0.5) { bits.min(8 * 32_768) } else { bits };
+        rotten.flip_bit(file, self.random.random_range(0..most.max(1)));
+        self.coverage.flips += 1;
+        self.coverage.flips_refused += u64::from(check::damaged(&rotten, &self.disk, &self.keys)?);
+        Ok(())
+    }
+}
