@@ -350,9 +350,15 @@ impl Journal {
         let done = writer.commit(&body);
         self.shared.tail_blocks.store(writer.free_blocks(), Ordering::Relaxed);
         self.shared.committed(&body, last, done.as_ref().err(), Duration::ZERO);
-        // The turn of the thread that makes spares.
-        while self.spares.prepare_one(&*self.reader.disk, self.segment_bytes) {}
+        self.make_spares();
         done.map(|()| true)
+    }
+
+    /// The turn of the thread that makes spares.
+    fn make_spares(&self) {
+        if self.stepped.is_some() {
+            while self.spares.prepare_one(&*self.reader.disk, self.segment_bytes) {}
+        }
     }
 
     /// The stepped journal's idle time: vouches for the last frame, as the thread does after a pause.
@@ -360,6 +366,7 @@ impl Journal {
     /// # Errors
     /// As `step`.
     pub fn step_idle(&mut self, wall_ms: u64) -> Result<(), WriteError> {
+        self.make_spares();
         match &mut self.stepped {
             Some(writer) if writer.wants_watermark() => {
                 writer.write_watermark(wall_ms).and_then(|()| writer.sync())

@@ -45,8 +45,8 @@ impl World {
             }
             FaultKind::FailedSync => self.disk.set_faults(Faults { fail_sync: Some(1), ..Faults::default() }),
             FaultKind::FullDisk => self.disk.set_faults(Faults { full: true, ..Faults::default() }),
-            FaultKind::ClockAhead => self.clock_off_ms += (fault.lasts_us / 100) as i64,
-            FaultKind::ClockBack => self.clock_off_ms -= (fault.lasts_us / 100) as i64,
+            FaultKind::ClockAhead => self.clock_off_ms += (fault.lasts_us / 400) as i64,
+            FaultKind::ClockBack => self.clock_off_ms -= (fault.lasts_us / 400) as i64,
             FaultKind::CutOver => self.switch.iter_mut().for_each(|driver| driver.cut_over(1)),
         }
         self.schedule(fault.lasts_us, Event::Over(at));

@@ -37,7 +37,7 @@ pub struct Outcome {
 }
 
 /// Virtual time after which everything must have come to rest.
-const REST_US: u64 = 180_000_000;
+const REST_US: u64 = 400_000_000;
 
 /// The faults that a seed has by itself.
 pub fn faults_of(seed: u64) -> Vec<Fault> {
