@@ -100,6 +100,31 @@ fn a_failed_sync_stops_all_answers_and_loses_nothing_acknowledged() {
     balanced(&world);
 }
 
+/// After a failed sync the file still reads as it was written: a start must not build on what only the cache holds.
+#[test]
+fn what_a_start_read_after_a_failed_sync_survives_the_next_loss_of_power() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(100));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.disk.set_faults(Faults { fail_sync: Some(1), ..Faults::default() });
+    world.commits = false;
+    world.bank_answers(&request, "51");
+    assert!(world.driver.journal_mut().step().is_err(), "the outcome is written, and its sync fails");
+    world.commits = true;
+    world.disk.set_faults(Faults::default());
+    world.restart().unwrap();
+    let terminal = world.terminal();
+    world.sends_raw(terminal, &sent.repeated());
+    let told = world.answer(terminal).unwrap();
+    assert_eq!(told.code(), "51", "the start read the outcome");
+    world.try_crash().unwrap();
+    let terminal = world.terminal();
+    world.sends_raw(terminal, &sent.repeated());
+    assert_eq!(world.answer(terminal).unwrap(), told);
+    balanced(&world);
+}
+
 #[test]
 fn a_full_disk_refuses_new_payments_and_finishes_those_in_flight() {
     let mut world = World::new();

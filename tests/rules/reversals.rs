@@ -336,6 +336,26 @@ fn rule_05_where_no_type_is_named_the_reversals_own_fields_card_and_amount_tell(
     balanced(&world);
 }
 
+/// F37 is shared by a hold and its completion: the reversal of a completion that never came leaves the hold alone.
+#[test]
+fn rule_05_a_reversal_of_what_never_came_does_not_undo_another_message_of_the_payment() {
+    for listener in [0, 1] {
+        let mut world = World::new();
+        let terminal = world.terminal_at(listener);
+        let (held, answer) = approved(&mut world, terminal, &pre_auth(100).with(60, "10000001"));
+        let completion =
+            Wire { mti: mti(0x0220), ..held.clone() }.with(11, "000777").with(37, answer.text(37));
+        let reversal = match listener {
+            0 => completion.reversal("000778"),
+            _ => Wire { mti: mti(0x0400), ..completion.clone() }.with(61, "0000010007771124").with(39, "98"),
+        };
+        world.sends_raw(terminal, &reversal);
+        assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        assert!(world.banks_are_quiet() && world.open_obligations() == 0, "the hold stands");
+        balanced(&world);
+    }
+}
+
 #[test]
 fn rule_05_an_f37_that_the_switch_gave_is_not_a_terminals_own_of_the_same_digits() {
     for given_first in [true, false] {

@@ -37,7 +37,9 @@ impl Core {
     fn found(&self, facts: &Facts) -> Option<Handle> {
         if let Some(stan) = facts.original.stan {
             let fits = |held: &Handle| self.same_moment(facts, held) && self.same_type(facts, held);
-            return self.by_stan(facts, stan, fits).or_else(|| self.by_rrn(facts, fits));
+            // F37 is shared by all messages of a payment: another one than was named is not meant.
+            let named = |held: &Handle| fits(held) && self.stan_of(held) == Some(stan);
+            return self.by_stan(facts, stan, fits).or_else(|| self.by_rrn(facts, named));
         }
         if facts.kind == Kind::Reversal {
             let fits =
@@ -124,6 +126,15 @@ impl Core {
         match held {
             Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.rrn),
             Handle::Kept(no) => self.durable.original(*no).map(|original| original.rrn),
+            Handle::Ended { .. } => None,
+        }
+    }
+
+    /// F11 of what holds a place, where it still matters.
+    fn stan_of(&self, held: &Handle) -> Option<u32> {
+        match held {
+            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.stan),
+            Handle::Kept(no) => self.durable.original(*no).map(|original| original.stan),
             Handle::Ended { .. } => None,
         }
     }

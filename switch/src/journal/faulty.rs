@@ -23,6 +23,8 @@ struct State {
 #[derive(Clone, Default)]
 struct Held {
     durable: Vec<u8>,
+    /// Written before a sync that failed: read as if it were there, and never written to the disk by another sync.
+    forgotten: Vec<(u64, Vec<u8>)>,
     /// Written and not synced, in order.
     pending: Vec<(u64, Vec<u8>)>,
 }
@@ -34,6 +36,8 @@ pub struct Faults {
     pub fail_write: Option<u64>,
     /// Fails the sync with this number.
     pub fail_sync: Option<u64>,
+    /// The machine dies before the next sync: it fails, and what was written is still on its way to the disk.
+    pub dies_in_sync: bool,
     /// Syncs return without doing anything: what deleting a sync would be.
     pub lying_sync: bool,
     /// No file can be created.
@@ -61,6 +65,7 @@ impl FaultyDisk {
         let mut state = self.lock();
         let mut asked = 0;
         for held in state.files.values_mut() {
+            held.forgotten.clear();
             for (offset, bytes) in std::mem::take(&mut held.pending) {
                 for (at, sector) in bytes.chunks(SECTOR).enumerate() {
                     if keep(asked) {
@@ -126,7 +131,7 @@ impl FaultyDisk {
 /// A file as a reader sees it.
 fn seen(held: &Held) -> Vec<u8> {
     let mut bytes = held.durable.clone();
-    for (offset, part) in &held.pending {
+    for (offset, part) in held.forgotten.iter().chain(&held.pending) {
         put(&mut bytes, *offset as usize, part);
     }
     bytes
@@ -160,14 +165,15 @@ impl Disk for FaultyDisk {
         if state.faults.full {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
-        state.files.insert(file, Held { durable: vec![0; len as usize], pending: Vec::new() });
+        state.files.insert(file, Held { durable: vec![0; len as usize], ..Held::default() });
         Ok(())
     }
 
     fn read(&self, file: FileNo, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let state = self.lock();
         let held = state.files.get(&file).ok_or_else(missing)?;
-        let bytes = if held.pending.is_empty() { None } else { Some(seen(held)) };
+        let synced = held.pending.is_empty() && held.forgotten.is_empty();
+        let bytes = if synced { None } else { Some(seen(held)) };
         let bytes = bytes.as_deref().unwrap_or(&held.durable);
         let Some(rest) = bytes.get(offset as usize..) else { return Ok(0) };
         let got = rest.len().min(buf.len());
@@ -190,7 +196,14 @@ impl Disk for FaultyDisk {
         let mut state = self.lock();
         state.syncs += 1;
         if state.faults.fail_sync == Some(state.syncs) {
+            if let Some(held) = state.files.get_mut(&file) {
+                let lost = std::mem::take(&mut held.pending);
+                held.forgotten.extend(lost);
+            }
             return Err(io::Error::other("injected sync failure"));
+        }
+        if state.faults.dies_in_sync {
+            return Err(io::Error::other("the machine dies"));
         }
         if state.faults.lying_sync {
             return Ok(());

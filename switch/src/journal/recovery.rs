@@ -9,7 +9,7 @@ use super::format::{
 };
 use super::reader::Places;
 use crate::core::batch::{CutRecord, Record, Records};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use yika_keystore::{Keystore, SealKey};
@@ -50,6 +50,8 @@ pub struct Scan {
     /// The highest frame known durable.
     pub watermark: u64,
     pub torn: Option<Torn>,
+    /// Offset in the last segment from which on no frame is vouched for by a later one.
+    pub unvouched: u64,
 }
 
 /// A tail that was cut: nothing in it was acknowledged.
@@ -221,8 +223,11 @@ fn scan_segment(
     }
     let bytes = read_all(disk, file)?;
     let mut at = BLOCK;
+    // Frames that no watermark has reached yet: one, or the few that were written before a sync.
+    let mut young: VecDeque<(u64, u64)> = VecDeque::new();
     let cut_reached = |scan: &Scan| until.is_some_and(|(frame, _)| scan.last_frame >= frame);
     while !cut_reached(scan) {
+        scan.unvouched = young.front().map_or(at, |(_, offset)| *offset);
         let Some((frame, frame_header)) = valid_frame(&bytes, at, header.salt) else {
             return end_of_segment(disk, file, &bytes, at, header.salt, until, scan);
         };
@@ -231,6 +236,10 @@ fn scan_segment(
             return Err(damaged(disk, file, at, what));
         }
         accept(disk, file, at, frame, &frame_header, key, scan, each)?;
+        young.push_back((frame_header.number, at));
+        while young.front().is_some_and(|(number, _)| *number <= scan.watermark) {
+            young.pop_front();
+        }
         at += frame_header.span();
     }
     if let Some((frame, digest)) = until

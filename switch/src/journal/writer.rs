@@ -200,6 +200,7 @@ impl Writer {
         scan: &Scan,
         segment_bytes: u64,
     ) -> Result<Writer, WriteError> {
+        write_tail_again(&*disk, scan)?;
         let (key, _) = keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;
         let newest = scan.segments.last().map(|last| Anchor::of(last.file, &last.header));
         let anchor =
@@ -370,4 +371,19 @@ impl Writer {
 
 fn anchor_failed(disk: &dyn Disk, source: io::Error) -> WriteError {
     WriteError::Io { doing: "write", file: disk.name(FileNo::ANCHOR), source }
+}
+
+/// After a failed sync a file reads as it was written, though nobody knows what of it reached the disk, and a later
+/// sync need not write it either: the pages count as clean. A start builds on what it reads, so:
+/// 1. the last segment's header and every frame that no later one vouches for are written again, the same bytes;
+/// 2. they are synced. Only then may the next segment name the frame that it continues from.
+fn write_tail_again(disk: &dyn Disk, scan: &Scan) -> Result<(), WriteError> {
+    let Some(last) = scan.segments.last() else { return Ok(()) };
+    let failed = |doing| move |source| WriteError::Io { doing, file: disk.name(last.file), source };
+    for (from, to) in [(0, BLOCK), (scan.unvouched, last.end)] {
+        let mut bytes = vec![0; to.saturating_sub(from) as usize];
+        let got = disk.read(last.file, from, &mut bytes).map_err(failed("read"))?;
+        disk.write(last.file, from, &bytes[..got]).map_err(failed("write again"))?;
+    }
+    disk.sync(last.file).map_err(failed("sync"))
 }

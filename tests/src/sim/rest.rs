@@ -126,7 +126,7 @@ impl World {
             && !driver.journal().is_durable()
             && self.random.random_bool(0.5)
         {
-            self.disk.set_faults(Faults { fail_sync: Some(1), ..Faults::default() });
+            self.disk.set_faults(Faults { dies_in_sync: true, ..Faults::default() });
             if driver.journal_mut().step().is_err() {
                 self.coverage.torn_commits += 1;
             }

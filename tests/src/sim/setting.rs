@@ -41,7 +41,7 @@ impl Setting {
         for listener in &mut config.listeners {
             listener.deadline = Duration::from_millis(timeout_ms * random.random_range(2..5));
         }
-        config.journal.segment_bytes = random.random_range(24..160) * 4096;
+        config.journal.segment_bytes = random.random_range(48..200) * 4096;
         config.bounds.open_max = random.random_range(8..400);
         // A terminal that repeats beyond the window is told 94, and its belief is no longer the switch's doing.
         let small = random.random_bool(0.2);
