@@ -4,11 +4,28 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use yika_tests::sim::matrix::{Tried, crash_matrix};
 use yika_tests::sim::run::faults_of;
 use yika_tests::sim::{Coverage, run, shrink};
 
+/// The world of the crash matrix, and how many of its writes and syncs are tried.
+const MATRIX_SEED: u64 = 4;
+const PLACES: u64 = 1_200;
+
 /// Seeds of one test run.
 const SEEDS: u64 = 1_000;
+
+/// A world of several segments, stopped at each of its first writes and syncs in turn.
+#[test]
+fn every_disk_that_a_crash_may_leave_is_recovered() {
+    let tried: Vec<Tried> = std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            (0..2).map(|first| scope.spawn(move || crash_matrix(MATRIX_SEED, first, 2, PLACES))).collect();
+        parts.into_iter().map(|part| part.join().unwrap().unwrap_or_else(|bad| panic!("{bad}"))).collect()
+    });
+    println!("{tried:?}");
+    assert_eq!(tried.iter().map(|part| part.places).sum::<u64>(), PLACES, "the world ended too soon");
+}
 
 #[test]
 fn a_thousand_seeds_violate_nothing() {

@@ -18,6 +18,15 @@ struct State {
     faults: Faults,
     writes: u64,
     syncs: u64,
+    /// It died as `Faults::dies_at` says.
+    dead: bool,
+}
+
+impl State {
+    /// Whether the next write or sync is the last.
+    fn dies(&self) -> bool {
+        self.dead || self.faults.dies_at.is_some_and(|at| self.writes + self.syncs + 1 >= at)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -38,6 +47,9 @@ pub struct Faults {
     pub fail_sync: Option<u64>,
     /// The machine dies before the next sync: it fails, and what was written is still on its way to the disk.
     pub dies_in_sync: bool,
+    /// The machine dies at the write or sync with this number (1 is the next): what it wrote is on its way, and nothing
+    /// works any more.
+    pub dies_at: Option<u64>,
     /// Syncs return without doing anything: what deleting a sync would be.
     pub lying_sync: bool,
     /// No file can be created.
@@ -51,7 +63,7 @@ impl FaultyDisk {
     pub fn set_faults(&self, faults: Faults) {
         let mut state = self.lock();
         state.faults = faults;
-        (state.writes, state.syncs) = (0, 0);
+        (state.writes, state.syncs, state.dead) = (0, 0, false);
     }
 
     /// Loses everything that was not synced.
@@ -59,23 +71,30 @@ impl FaultyDisk {
         self.crash_keeping(|_| false);
     }
 
-    /// Loses what was not synced, except the sectors of pending writes that `keep` says reached the disk;
-    /// it is asked once a sector, in order of writing.
+    /// Loses what was not synced, except the sectors of pending writes that `keep` says reached the disk; it is asked
+    /// once a sector that would change anything, in order of writing.
     pub fn crash_keeping(&self, mut keep: impl FnMut(usize) -> bool) {
         let mut state = self.lock();
         let mut asked = 0;
         for held in state.files.values_mut() {
             held.forgotten.clear();
             for (offset, bytes) in std::mem::take(&mut held.pending) {
-                for (at, sector) in bytes.chunks(SECTOR).enumerate() {
-                    if keep(asked) {
-                        put(&mut held.durable, offset as usize + at * SECTOR, sector);
+                for (at, sector) in sectors(offset, &bytes) {
+                    if changes(&held.durable, at, sector) {
+                        if keep(asked) {
+                            put(&mut held.durable, at, sector);
+                        }
+                        asked += 1;
                     }
-                    asked += 1;
                 }
             }
         }
         state.faults = Faults::default();
+    }
+
+    /// Whether it died as `Faults::dies_at` says.
+    pub fn is_dead(&self) -> bool {
+        self.lock().dead
     }
 
     /// An independent copy: a disk image taken now.
@@ -85,11 +104,13 @@ impl FaultyDisk {
         FaultyDisk { state: Arc::new(Mutex::new(copy)) }
     }
 
-    /// How many sectors are written and not synced.
+    /// How many sectors are written and not synced, and differ from what is on the disk.
     pub fn pending_sectors(&self) -> usize {
-        let state = self.lock();
-        let pending = state.files.values().flat_map(|held| &held.pending);
-        pending.map(|(_, bytes)| bytes.len().div_ceil(SECTOR)).sum()
+        let of = |held: &Held| {
+            let pending = held.pending.iter().flat_map(|(offset, bytes)| sectors(*offset, bytes));
+            pending.filter(|(at, sector)| changes(&held.durable, *at, sector)).count()
+        };
+        self.lock().files.values().map(of).sum()
     }
 
     pub fn flip_bit(&self, file: FileNo, bit: u64) {
@@ -128,6 +149,15 @@ impl FaultyDisk {
     }
 }
 
+/// The sectors of a write, each with its place.
+fn sectors(offset: u64, bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    bytes.chunks(SECTOR).enumerate().map(move |(at, sector)| (offset as usize + at * SECTOR, sector))
+}
+
+fn changes(durable: &[u8], at: usize, sector: &[u8]) -> bool {
+    durable.get(at..at + sector.len()) != Some(sector)
+}
+
 /// A file as a reader sees it.
 fn seen(held: &Held) -> Vec<u8> {
     let mut bytes = held.durable.clone();
@@ -142,6 +172,10 @@ fn put(bytes: &mut Vec<u8>, at: usize, part: &[u8]) {
         bytes.resize(at + part.len(), 0);
     }
     bytes[at..at + part.len()].copy_from_slice(part);
+}
+
+fn dead() -> io::Error {
+    io::Error::other("the machine is dead")
 }
 
 fn missing() -> io::Error {
@@ -162,6 +196,9 @@ impl Disk for FaultyDisk {
 
     fn create(&self, file: FileNo, len: u64) -> io::Result<()> {
         let mut state = self.lock();
+        if state.dead {
+            return Err(dead());
+        }
         if state.faults.full {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
@@ -183,6 +220,14 @@ impl Disk for FaultyDisk {
 
     fn write(&self, file: FileNo, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
+        if state.dies() {
+            // The write that it dies in may have got any part of the way.
+            let first = !std::mem::replace(&mut state.dead, true);
+            if let Some(held) = state.files.get_mut(&file).filter(|_| first) {
+                held.pending.push((offset, bytes.to_vec()));
+            }
+            return Err(dead());
+        }
         state.writes += 1;
         if state.faults.fail_write == Some(state.writes) {
             return Err(io::Error::other("injected write failure"));
@@ -194,6 +239,10 @@ impl Disk for FaultyDisk {
 
     fn sync(&self, file: FileNo) -> io::Result<()> {
         let mut state = self.lock();
+        if state.dies() {
+            state.dead = true;
+            return Err(dead());
+        }
         state.syncs += 1;
         if state.faults.fail_sync == Some(state.syncs) {
             if let Some(held) = state.files.get_mut(&file) {

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod coverage;
 pub mod fault;
+pub mod matrix;
 mod observe;
 mod rest;
 pub mod run;

@@ -144,6 +144,10 @@ impl World {
     /// The process is gone, and with it every connection. What it left behind is examined; it starts again.
     pub(super) fn die(&mut self, after_us: u64) -> Result<(), Violation> {
         self.switch = None;
+        if self.disk.is_dead() {
+            // Whoever let it die looks at the disk himself.
+            return Ok(());
+        }
         self.life += 1;
         self.forget_commit();
         self.coverage.deaths += 1;
@@ -188,6 +192,7 @@ impl World {
                 self.crash_disk();
                 self.die(300_000)
             }
+            Err(_) if self.disk.is_dead() => Ok(()),
             Err(why) if self.is_full() => {
                 self.note(|| format!("the start waits for room on the disk: {why}"));
                 self.schedule(300_000, Event::Boot(self.life));

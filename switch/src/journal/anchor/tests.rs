@@ -145,31 +145,24 @@ fn rewrite(disk: &FaultyDisk, file: FileNo, change: impl FnOnce(&mut SegmentHead
     disk.sync(file).unwrap();
 }
 
-/// Runs `work` on a fresh image again and again, each time with another of its writes or syncs failing; then crashes,
-/// with any part of what was pending kept, and starts.
+/// Runs `work` on a fresh image again and again, each time with the machine dying in another of its writes and syncs;
+/// any part of what was pending is kept, and it starts.
 fn crash_at_every_step(from: &FaultyDisk, rig: &Rig, work: impl Fn(FaultyDisk) -> usize) {
     let mut crashes = 0;
-    for at in 1..40 {
-        for sync in [false, true] {
-            let image = from.image();
-            let fault = Some(at);
-            image.set_faults(Faults {
-                fail_write: fault.filter(|_| !sync),
-                fail_sync: fault.filter(|_| sync),
-                ..Faults::default()
-            });
-            let acknowledged = work(image.clone());
-            let sectors = image.pending_sectors();
-            crashes += usize::from(sectors > 0);
-            for kept in 0..4usize {
-                let crashed = image.image();
-                // None, all, the first half, the second half.
-                crashed.crash_keeping(|place| [false, true, place < sectors / 2, place >= sectors / 2][kept]);
-                let opened = Rig::on(crashed.clone(), rig.keys.clone());
-                let found = opened.unwrap_or_else(|e| panic!("{at} {sync} {kept}: {e}")).durable;
-                assert!(found.participants.len() >= acknowledged, "{at} {sync} {kept}");
-                scan(&crashed, &rig.keys, |_, _| Ok(())).unwrap();
-            }
+    for at in 1..80 {
+        let image = from.image();
+        image.set_faults(Faults { dies_at: Some(at), ..Faults::default() });
+        let acknowledged = work(image.clone());
+        let sectors = image.pending_sectors();
+        crashes += usize::from(sectors > 0);
+        for kept in 0..4usize {
+            let crashed = image.image();
+            // None, all, the first half, the second half.
+            crashed.crash_keeping(|place| [false, true, place < sectors / 2, place >= sectors / 2][kept]);
+            let opened = Rig::on(crashed.clone(), rig.keys.clone());
+            let found = opened.unwrap_or_else(|e| panic!("{at} {kept}: {e}")).durable;
+            assert!(found.participants.len() >= acknowledged, "{at} {kept}");
+            scan(&crashed, &rig.keys, |_, _| Ok(())).unwrap();
         }
     }
     assert!(crashes > 10, "only {crashes} crashes left anything pending");
