@@ -7,6 +7,7 @@ mod clock;
 mod coupons;
 mod crash;
 mod crash_life;
+mod cut_over;
 mod dedupe;
 mod dialects;
 mod identity;

@@ -9,8 +9,8 @@ use super::durable::{
     Participant,
 };
 use super::entry::{
-    Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind,
-    ReversalOf, Step, Taken,
+    CutOverTrigger, Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed,
+    OwedKind, ReversalOf, Step, Taken,
 };
 use super::ids::{BusinessDate, Money, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash};
 use super::original::{
@@ -59,7 +59,7 @@ impl Durable {
                 held.parked = Some(code);
             }
             Entry::TimePassed => {}
-            Entry::CutOver { to, .. } => self.absorb_cut_over(to),
+            Entry::CutOver { to, trigger } => self.absorb_cut_over(to, trigger),
             Entry::DateClosed { date } => {
                 self.dates.open.remove(&date);
                 let current = self.dates.current;
@@ -352,9 +352,13 @@ impl Durable {
         Ok(())
     }
 
-    fn absorb_cut_over(&mut self, to: BusinessDate) {
+    fn absorb_cut_over(&mut self, to: BusinessDate, trigger: CutOverTrigger) {
         self.dates.current = to;
         self.dates.open.entry(to).or_insert(0);
+        // The first date of a journal follows none.
+        if trigger != CutOverTrigger::Start {
+            self.dates.cut_over_ms = self.wall_ms;
+        }
         self.stand_in_cards.clear();
         self.stand_in_issuers.clear();
     }

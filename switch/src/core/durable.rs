@@ -212,6 +212,8 @@ pub struct Dates {
     pub current: BusinessDate,
     /// Dates not yet closed, with how many of their transactions are in flight.
     pub open: BTreeMap<BusinessDate, u64>,
+    /// Wall milliseconds of the last cut-over; 0 before the first.
+    pub cut_over_ms: u64,
 }
 
 impl Durable {

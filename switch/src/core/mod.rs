@@ -89,8 +89,8 @@ impl Core {
             }
             Event::Settle { id, reason, ticket } => self.settle(now, batch, id, reason, ticket),
             Event::CutOver { ticket } => {
-                self.cut_over(batch, entry::CutOverTrigger::Operator);
-                batch.effect(Effect::Done { ticket, refused: None });
+                let refused = self.cut_over(batch, entry::CutOverTrigger::Operator).err();
+                batch.effect(Effect::Done { ticket, refused });
             }
             Event::Tick => self.tick(now, batch),
         }
