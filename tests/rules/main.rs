@@ -3,21 +3,29 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
+mod backlog;
+mod chip;
 mod clock;
+mod coupon_plan;
 mod coupons;
 mod crash;
 mod crash_life;
+mod cut_over;
 mod dedupe;
 mod dialects;
 mod identity;
 mod keys;
+mod kinds;
 mod life;
+mod lines;
 mod obligations;
+mod pins;
 mod reversals;
 mod rim;
 mod settlement;
 mod silence;
 mod stand_in;
+mod ways;
 
 use yika_tests::setup::BANK_A;
 use yika_tests::{Terminal, Wire, World};

@@ -47,6 +47,8 @@ pub struct World {
     /// Banks that leave connection attempts undecided: these, by number.
     pub hangs: BTreeSet<String>,
     pub attempts: Vec<(LineId, u32)>,
+    /// What spreads the next attempt to connect.
+    pub jitter: u64,
     /// Banks that refuse connections.
     down: BTreeSet<String>,
     connected: BTreeMap<LineId, String>,
@@ -89,6 +91,7 @@ impl World {
             deaf: BTreeSet::new(),
             hangs: BTreeSet::new(),
             attempts: Vec::new(),
+            jitter: 1,
             down: BTreeSet::new(),
             connected: BTreeMap::new(),
             at_banks: VecDeque::new(),
@@ -214,7 +217,7 @@ impl World {
         for line in lines {
             self.connected.remove(&line);
             let attempt = self.line_attempt(line);
-            self.driver.line_lost(line, attempt, self.now, 1);
+            self.driver.line_lost(line, attempt, self.now, self.jitter);
         }
         self.step();
     }
@@ -222,7 +225,7 @@ impl World {
     /// One connection of a bank breaks; the others stay.
     pub fn loses_line(&mut self, line: LineId) {
         self.connected.remove(&line);
-        self.driver.line_lost(line, self.line_attempt(line), self.now, 1);
+        self.driver.line_lost(line, self.line_attempt(line), self.now, self.jitter);
         self.step();
     }
 
@@ -292,8 +295,8 @@ impl World {
     }
 
     /// P7 from inside: what no book explains, over all dates and currencies.
-    pub fn unaccounted(&self) -> i64 {
-        self.driver.core.durable.books.books().map(|(_, book)| book.unaccounted().abs()).sum()
+    pub fn unaccounted(&self) -> u64 {
+        self.driver.core.durable.books.unaccounted()
     }
 
     pub fn open_obligations(&self) -> usize {
@@ -372,7 +375,7 @@ impl World {
         if self.hangs.contains(&name) {
             self.attempts.push((id, attempt));
         } else if self.down.contains(&name) {
-            self.driver.line_lost(id, attempt, self.now, 1);
+            self.driver.line_lost(id, attempt, self.now, self.jitter);
         } else {
             self.connected.insert(id, name);
             self.driver.line_connected(id, attempt, self.now);

@@ -1,5 +1,5 @@
-//! The configuration, checked: what `yika serve` runs on. Parsed once at the start or at a reload; after
-//! that nobody checks again. Every key documents unit, default, effect and limit in `configs/reference.toml`.
+//! The configuration, checked: what `yika serve` runs on. Parsed once, at the start; after that nobody
+//! checks again. Every key documents unit, default, effect and limit in `configs/reference.toml`.
 
 mod addresses;
 mod build;
@@ -14,7 +14,7 @@ mod rows;
 mod tests;
 pub mod units;
 
-pub use build::{core_settings, participant_names};
+pub use build::{core_settings, participant_names, ways};
 pub use error::{ConfigError, ConfigErrors};
 pub use read::{load, parse};
 

@@ -9,8 +9,8 @@ use super::durable::{
     Participant,
 };
 use super::entry::{
-    Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind,
-    ReversalOf, Step, Taken,
+    CutOverTrigger, Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed,
+    OwedKind, ReversalOf, Step, Taken,
 };
 use super::ids::{BusinessDate, Money, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash};
 use super::original::{
@@ -44,7 +44,13 @@ impl Durable {
         match entry {
             Entry::Limits(limits) => self.limits = limits,
             Entry::Named { id, name } => {
-                let fresh = Participant { name, last_stan: 0, signed_off: false, keys: Default::default() };
+                let fresh = Participant {
+                    name,
+                    last_stan: 0,
+                    signed_off: false,
+                    keys: Default::default(),
+                    way: None,
+                };
                 self.participants.insert(id, fresh);
             }
             Entry::Intent(intent) => self.absorb_intent(intent),
@@ -59,7 +65,7 @@ impl Durable {
                 held.parked = Some(code);
             }
             Entry::TimePassed => {}
-            Entry::CutOver { to, .. } => self.absorb_cut_over(to),
+            Entry::CutOver { to, trigger } => self.absorb_cut_over(to, trigger),
             Entry::DateClosed { date } => {
                 self.dates.open.remove(&date);
                 let current = self.dates.current;
@@ -76,6 +82,11 @@ impl Durable {
                 let held =
                     self.participants.get_mut(&participant).ok_or_else(|| misfit("a stranger signs"))?;
                 held.signed_off = off;
+            }
+            Entry::Reached { participant, way } => {
+                let held =
+                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it reaches a stranger"))?;
+                held.way = Some(way);
             }
         }
         Ok(())
@@ -138,7 +149,8 @@ impl Durable {
     fn absorb_outcome(&mut self, seq: Seq, outcome: Outcome) -> Result<(), &'static str> {
         let tx = self.open.take(&outcome.tx).ok_or("it ends a transaction that is not open")?;
         let (kind, currency) = (tx.intent.kind, tx.intent.money.currency);
-        for (at, end) in outcome.legs.iter().enumerate() {
+        let started = outcome.legs.iter().filter(|end| end.state != LegState::Planned);
+        for (at, end) in started.enumerate() {
             let before = tx.ends.get(at).ok_or("it ends a leg that was never planned")?;
             let leg = tx.intent.legs.get(at).ok_or("it ends a leg that was never planned")?;
             if before.state == LegState::Approved {
@@ -352,9 +364,13 @@ impl Durable {
         Ok(())
     }
 
-    fn absorb_cut_over(&mut self, to: BusinessDate) {
+    fn absorb_cut_over(&mut self, to: BusinessDate, trigger: CutOverTrigger) {
         self.dates.current = to;
         self.dates.open.entry(to).or_insert(0);
+        // The first date of a journal follows none.
+        if trigger != CutOverTrigger::Start {
+            self.dates.cut_over_ms = self.wall_ms;
+        }
         self.stand_in_cards.clear();
         self.stand_in_issuers.clear();
     }

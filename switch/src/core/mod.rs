@@ -9,6 +9,7 @@ pub mod batch;
 pub mod books;
 pub mod clock;
 mod counters;
+mod currency;
 pub mod durable;
 pub mod effect;
 pub mod entry;
@@ -29,11 +30,13 @@ pub mod settings;
 mod stand_in;
 pub mod table;
 mod volatile;
+mod ways;
 
 pub use absorb::Misfit;
 pub use counters::Counters;
 pub use recover::name_participants;
 pub use volatile::Room;
+pub use ways::{Debt, keep_ways};
 
 use batch::Batch;
 use durable::Durable;
@@ -89,8 +92,8 @@ impl Core {
             }
             Event::Settle { id, reason, ticket } => self.settle(now, batch, id, reason, ticket),
             Event::CutOver { ticket } => {
-                self.cut_over(batch, entry::CutOverTrigger::Operator);
-                batch.effect(Effect::Done { ticket, refused: None });
+                let refused = self.cut_over(batch, entry::CutOverTrigger::Operator).err();
+                batch.effect(Effect::Done { ticket, refused });
             }
             Event::Tick => self.tick(now, batch),
         }

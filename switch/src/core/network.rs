@@ -4,7 +4,7 @@
 
 use super::Core;
 use super::batch::Batch;
-use super::clock::{business_date, local, next_date};
+use super::clock::{DAY_MS, business_date, local, next_date};
 use super::effect::{Alarm, Effect};
 use super::entry::{CutOverTrigger, Entry, KeyUse};
 use super::facts::Facts;
@@ -12,6 +12,9 @@ use super::ids::{BusinessDate, Now, ParticipantId, Peer};
 use super::volatile::Waiter;
 use yika_codec::{Code, FieldSet, Kind};
 use yika_keystore::LmkBlock;
+
+/// A cut-over so soon after the last is the same one, told by another: half a day, as dates are a day long.
+const CUT_OVER_GUARD_MS: u64 = DAY_MS / 2;
 
 impl Core {
     pub(super) fn network(&mut self, batch: &mut Batch, waiter: Waiter, facts: &Facts) {
@@ -23,7 +26,8 @@ impl Core {
             }
             Kind::SignOn | Kind::SignOff | Kind::Echo => Code::APPROVED,
             Kind::CutOver if on_line => {
-                self.cut_over(batch, CutOverTrigger::Message);
+                // Whether it opened a date or came second: the next date is open, and that is what the bank asks.
+                let _ = self.cut_over(batch, CutOverTrigger::Message);
                 Code::APPROVED
             }
             // A terminal does not move the business date, and its keys come by its own sign-in.
@@ -64,28 +68,41 @@ impl Core {
         self.reply(batch, waiter, Kind::KeyChange, Code::APPROVED, None, FieldSet::new());
     }
 
-    /// Opens the next date, once: a second trigger while it is ahead of the calendar changes nothing.
-    pub(super) fn cut_over(&mut self, batch: &mut Batch, trigger: CutOverTrigger) {
-        let today = business_date(batch.wall_ms, self.settings.zone_minutes);
-        let current = self.durable.dates.current;
-        if current <= today {
-            self.open_date(batch, next_date(today), trigger);
+    /// Opens the next date, once: several banks and the clock tell of the same cut-over, on either side of midnight,
+    /// and whoever is second within `CUT_OVER_GUARD_MS` changes nothing. Err says so.
+    pub(super) fn cut_over(&mut self, batch: &mut Batch, trigger: CutOverTrigger) -> Result<(), String> {
+        let zone_minutes = self.settings.zone_minutes;
+        let today = business_date(batch.wall_ms, zone_minutes);
+        let dates = &self.durable.dates;
+        let since_ms = batch.wall_ms.saturating_sub(dates.cut_over_ms);
+        if dates.current > today || since_ms < CUT_OVER_GUARD_MS {
+            return Err(format!(
+                "the business date is {} since {} minutes: a cut-over within 12 hours of the last, or beyond \
+                 tomorrow, changes nothing",
+                dates.current.0,
+                since_ms / 60_000
+            ));
         }
+        // Early in the day it is yesterday's cut-over that comes late, unless that was made.
+        let early = local(batch.wall_ms, zone_minutes).day_ms < DAY_MS / 2;
+        let to = if early && dates.current < today { today } else { next_date(today) };
+        self.open_date(batch, to, trigger);
+        Ok(())
     }
 
+    /// The clock names the date it opens, so that it needs no guard: what is open already is not opened again.
     pub(super) fn cut_over_by_clock(&mut self, now: Now, batch: &mut Batch) {
         let minute = self.settings.cut_over_minute;
-        let first = self.durable.dates.current.0 == 0;
-        if minute.is_none() && !first {
-            return;
-        }
         let at = local(now.wall_ms, self.settings.zone_minutes);
         let today = business_date(now.wall_ms, self.settings.zone_minutes);
-        let past = minute.is_some_and(|minute| at.day_ms >= u64::from(minute) * 60_000 && minute > 0);
+        if self.durable.dates.current.0 == 0 {
+            self.open_date(batch, today, CutOverTrigger::Start);
+        }
+        let Some(minute) = minute else { return };
+        let past = minute > 0 && at.day_ms >= u64::from(minute) * 60_000;
         let due = if past { next_date(today) } else { today };
         if due > self.durable.dates.current {
-            let trigger = if first { CutOverTrigger::Start } else { CutOverTrigger::Clock };
-            self.open_date(batch, due, trigger);
+            self.open_date(batch, due, CutOverTrigger::Clock);
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use yika_keystore::Keystore;
-use yika_switch::config::{Config, core_settings, participant_names};
+use yika_switch::config::{Config, core_settings, participant_names, ways};
 use yika_switch::core::batch::Batch;
 use yika_switch::core::ids::Now;
-use yika_switch::core::{Core, name_participants};
+use yika_switch::core::{Core, keep_ways, name_participants};
 use yika_switch::driver::Driver;
 use yika_switch::driver::rim::{Keys, Rim};
 use yika_switch::journal::disk::Disk;
@@ -32,6 +32,7 @@ pub fn start(
     let open_keys = Keys::open(keys.clone(), config, &ids, &durable, now).map_err(|e| e.to_string())?;
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
+    keep_ways(&mut core.durable, &mut batch, ways(config, &ids)).map_err(|e| e.to_string())?;
     let size = JournalSize {
         segment_bytes: config.journal.segment_bytes,
         pending_bytes_max: config.journal.pending_bytes_max,
