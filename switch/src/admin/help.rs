@@ -46,6 +46,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
         "Replies by where they went: to their session, to nobody because it was gone, or not encodable",
     ),
     ("yika_turns_total", "Turns of the switch's main loop"),
+    ("yika_log_lines_lost_total", "Lines of the log that found no place because nobody read standard error"),
     ("yika_journal_commits_total", "Frames made durable, each with one sync"),
     ("yika_journal_records_total", "Entries made durable"),
     ("yika_journal_bytes_total", "Bytes of entries made durable"),

@@ -142,6 +142,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_replies_total", &[("to", "nobody")], counts.replies_to_nobody),
         ("yika_replies_total", &[("to", "unwritable")], counts.replies_unwritable),
         ("yika_turns_total", &[], counts.turns),
+        ("yika_log_lines_lost_total", &[], crate::logs::lines_lost()),
         ("yika_journal_commits_total", &[], journal.commits.load(Ordering::Relaxed)),
         ("yika_journal_records_total", &[], journal.records.load(Ordering::Relaxed)),
         ("yika_journal_bytes_total", &[], journal.bytes.load(Ordering::Relaxed)),

@@ -11,6 +11,7 @@ mod saf;
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
+use crate::logs;
 use crate::net::{ClockJudge, ServeError, Stop, outlive_file_size_limit, serve};
 use clap::{Args, Parser, Subcommand};
 use out::{Out, complain};
@@ -216,18 +217,20 @@ pub fn run() -> ExitCode {
     if let Err(error) = outlive_file_size_limit() {
         tracing::warn!(%error, "a file-size limit (ulimit -f) may end this process without a word");
     }
-    let Some(done) = panics::caught(|| carry_out(cli.command)) else {
-        return ExitCode::from(panics::INTERNAL);
-    };
-    match done {
-        Ok(code) => code,
+    let code = match panics::caught(|| carry_out(cli.command)) {
+        None => ExitCode::from(panics::INTERNAL),
+        Some(Ok(code)) => code,
         // Whoever closed the pipe has seen enough.
-        Err(CliError::Out(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
+        Some(Err(CliError::Out(error))) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Some(Err(error)) => {
             complain(&format!("yika: {error}"));
             ExitCode::from(error.code())
         }
-    }
+    };
+    logs::flush();
+    code
 }
 
 fn carry_out(command: Command) -> Result<ExitCode, CliError> {
@@ -341,6 +344,7 @@ impl Place {
 }
 
 fn init_logs() {
+    logs::start();
     let wanted = std::env::var("YIKA_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
         complain(&format!("yika: YIKA_LOG=\"{wanted}\" is no level ({error}): info is used"));
@@ -349,7 +353,7 @@ fn init_logs() {
     // A reader of the log that goes away must not end the switch: by default a failed write is told by a panic.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(logs::line)
         .with_target(false)
         .log_internal_errors(false);
     // A second call only happens in tests; the first one stays.

@@ -132,7 +132,7 @@ impl Core {
         if approved {
             self.counters.late_approvals += 1;
             let (of, participant) = (watch.leg, watch.participant);
-            batch.effect(Effect::Alarm(Alarm::LateApproval { of, participant, late_ms }));
+            batch.effect(Effect::Alarm(Alarm::LateApproval { of, participant, late_ms, held_back: 0 }));
         }
         let requeue = match &effect {
             LateEffect::Reopened(owed) => Some((owed.id, owed.participant)),

@@ -177,6 +177,8 @@ pub enum Alarm {
         of: LegRef,
         participant: ParticipantId,
         late_ms: u64,
+        /// Late approvals since the last such alarm that were only counted.
+        held_back: u64,
     },
     DateOpened {
         date: BusinessDate,
@@ -201,4 +203,21 @@ pub enum Alarm {
         participant: ParticipantId,
         line: LineId,
     },
+}
+
+impl Alarm {
+    /// Whom it is about.
+    pub fn participant(&self) -> Option<ParticipantId> {
+        match self {
+            Alarm::ObligationParked { participant, .. }
+            | Alarm::Exception { participant, .. }
+            | Alarm::LateApproval { participant, .. }
+            | Alarm::KeyClash { participant, .. }
+            | Alarm::LineUnkeyed { participant, .. } => Some(*participant),
+            Alarm::DateOpened { .. }
+            | Alarm::DateClosed { .. }
+            | Alarm::ClockBack { .. }
+            | Alarm::ClockAhead { .. } => None,
+        }
+    }
 }

@@ -57,6 +57,7 @@ pub struct Driver {
     last_idle_us: u64,
     clock: WallClock,
     keys_refused: Told,
+    late_approvals: Told,
     draining: bool,
     pub counts: Counts,
     pub latency: Latency,
@@ -165,6 +166,7 @@ impl Driver {
             batch: Batch::default(),
             scratch: Scratch::default(),
             keys_refused: Told::default(),
+            late_approvals: Told::default(),
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
             draining: false,
@@ -389,6 +391,11 @@ impl Driver {
 
     pub fn messages(&self) -> &Messages {
         &self.messages
+    }
+
+    /// What logs call a participant.
+    pub fn name_of(&self, participant: ParticipantId) -> &str {
+        self.core.durable.participants.get(&participant).map_or("", |held| held.name.as_str())
     }
 
     pub fn sessions_open(&self) -> usize {

@@ -42,7 +42,7 @@ impl Driver {
             Effect::SignedOff { participant, off } => {
                 self.each_line(participant, |line| line.signed_off = off);
             }
-            Effect::Alarm(alarm) => self.outputs.push(Output::Alarm(alarm)),
+            Effect::Alarm(alarm) => self.tell(alarm, now),
             Effect::Done { ticket, refused } => self.outputs.push(Output::Done { ticket, refused }),
         }
     }
@@ -257,10 +257,20 @@ impl Driver {
     fn tell_key_refused(&mut self, participant: ParticipantId, why: &str, now: Now) {
         self.counts.lines.keys_refused += 1;
         if let Some(held_back) = self.keys_refused.may_tell(participant, now.mono_us) {
-            let name = self.core.durable.participants.get(&participant).map_or("", |held| held.name.as_str());
-            let why = format!("from \"{name}\": {why}");
-            self.outputs.push(Output::Alarm(Alarm::KeyClash { participant, why, held_back }));
+            self.outputs.push(Output::Alarm(Alarm::KeyClash { participant, why: why.to_owned(), held_back }));
         }
+    }
+
+    /// A slow bank answers late by the hundred: one alarm a minute says it, and the metric counts them all.
+    fn tell(&mut self, alarm: Alarm, now: Now) {
+        let alarm = match alarm {
+            Alarm::LateApproval { of, participant, late_ms, .. } => {
+                let Some(held_back) = self.late_approvals.may_tell(participant, now.mono_us) else { return };
+                Alarm::LateApproval { of, participant, late_ms, held_back }
+            }
+            other => other,
+        };
+        self.outputs.push(Output::Alarm(alarm));
     }
 }
 
