@@ -154,7 +154,7 @@ fn a_switch_whose_log_has_no_reader_any_more_goes_on() {
     assert!(yika.ends_within(Duration::from_secs(20)).success());
 }
 
-/// The value of a metric without labels.
+/// The value of a metric, named with its labels.
 fn metric(admin: SocketAddr, name: &str) -> u64 {
     let text = get(admin, "/metrics");
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
@@ -208,5 +208,47 @@ fn alarms_call_a_participant_by_its_name() {
     wait_for("the alarm", Duration::from_secs(20), || told().is_some());
     let line = told().unwrap();
     assert!(line.contains("participant=\"bank-a\"") && line.contains("held_back=0"), "{line}");
+    assert!(yika.stop().success());
+}
+
+#[test]
+fn a_participant_is_drained_by_command_until_the_command_that_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
+    let mut yika = Yika::start(folder.path());
+    let data = yika.data().display().to_string();
+    let says = |arguments: &[&str]| command("yika", &[arguments, &["--data", &data]].concat());
+    let (code, _, err) = says(&["drain", "city"]);
+    assert!(code == 74 && err.contains("\"city\" is no participant that the switch connects to"), "{err}");
+    let drained = |yika: &Yika| {
+        let admin = yika.addresses().unwrap().admin.unwrap();
+        metric(admin, "yika_participant_drained{participant=\"bank-a\"}")
+    };
+    assert_eq!(drained(&yika), 0);
+    let (code, out, err) = says(&["drain", "bank-a"]);
+    assert!(code == 0 && out.contains("bank-a is drained"), "{out}{err}");
+    yika.kill();
+    yika = Yika::start(folder.path());
+    assert_eq!(drained(&yika), 1, "also after a kill");
+    let (_, out, _) = says(&["status"]);
+    assert!(out.contains("drained by an operator"), "{out}");
+    let mut terminal = Peer::connect(town.listener, "iso87-ascii");
+    assert_eq!(terminal.asks(&purchase("iso87-ascii", CARD, 1, 100)).code(), "91");
+    let (code, out, _) = says(&["drain", "bank-a", "--end"]);
+    assert!(code == 0 && out.contains("no longer"), "{out}");
+    let (_, out, _) = says(&["status", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["participants"][0]["drained"], false);
+    wait_for("a line to carry requests", Duration::from_secs(20), || {
+        says(&["status"]).1.contains("1 of 1 lines open")
+    });
+    terminal.sends(&purchase("iso87-ascii", CARD, 2, 100));
+    let request = bank.hears();
+    bank.answers(&request, "00");
+    assert_eq!(terminal.hears().code(), "00");
+    let (_, out, _) = says(&["journal", "dump"]);
+    assert!(out.contains(" drained participant=bank-a on=true"), "{out}");
+    drop(terminal);
     assert!(yika.stop().success());
 }

@@ -8,6 +8,7 @@ mod coupons;
 mod crash;
 mod dedupe;
 mod dialects;
+mod halts;
 mod identity;
 mod keys;
 mod life;

@@ -21,6 +21,7 @@ pub enum Request {
     SafList,
     SafSettle { id: u64, reason: String },
     CutOver,
+    Drain { name: String, on: bool },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -109,6 +110,7 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
             Err(why) => Answer::Refused(format!("reason: {why}")),
         },
         Request::CutOver => done(handle.ask(Command::CutOver).await),
+        Request::Drain { name, on } => done(handle.ask(|reply| Command::Drain { name, on, reply }).await),
     }
 }
 

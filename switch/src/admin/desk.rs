@@ -47,6 +47,12 @@ impl Desk {
                 let ticket = self.ticket(reply);
                 driver.cut_over(ticket);
             }
+            Command::Drain { name, on, reply } => {
+                let ticket = self.ticket(reply);
+                if let Err(why) = driver.drain_participant(&name, on, ticket) {
+                    self.done(ticket, Some(why));
+                }
+            }
         }
     }
 
@@ -81,6 +87,8 @@ pub(super) struct Tally {
     pub(super) lines_open: usize,
     pub(super) lines: usize,
     pub(super) obligations: usize,
+    pub(super) signed_off: bool,
+    pub(super) drained: bool,
 }
 
 /// Everybody whom we connect to: each line and each obligation is looked at once.
@@ -90,6 +98,9 @@ pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
         let tally = tallies.entry(rim.participant).or_default();
         if tally.lines == 0 {
             tally.name.clone_from(&rim.name);
+            let held = driver.core.durable.participants.get(&rim.participant);
+            (tally.signed_off, tally.drained) =
+                held.map_or((false, false), |held| (held.signed_off, held.drained));
         }
         tally.lines += 1;
         tally.lines_open += usize::from(line.carries());
@@ -104,11 +115,13 @@ pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
 
 fn status(driver: &Driver) -> Status {
     let durable = &driver.core.durable;
-    let participant = |Tally { name, lines_open, lines, obligations }| ParticipantStatus {
-        name,
-        lines_open,
-        lines,
-        obligations,
+    let participant = |tally: Tally| ParticipantStatus {
+        name: tally.name,
+        lines_open: tally.lines_open,
+        lines: tally.lines,
+        obligations: tally.obligations,
+        signed_off: tally.signed_off,
+        drained: tally.drained,
     };
     Status {
         pid: std::process::id(),

@@ -76,5 +76,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_draining", "1 while the switch drains"),
     ("yika_lines_open", "Connections to a participant that carry requests"),
     ("yika_lines", "Connections to a participant that are configured"),
+    ("yika_participant_signed_off", "1 while a participant is signed off by a message of its own"),
+    ("yika_participant_drained", "1 while an operator drains a participant: nothing new goes to it"),
     ("yika_obligations_open", "Reversals and advices that a participant has not acknowledged"),
 ];

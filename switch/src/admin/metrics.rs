@@ -62,10 +62,13 @@ impl Snapshot {
             for (name, value) in &self.gauges {
                 gauge!(*name).set(*value);
             }
-            for Tally { name, lines_open, lines, obligations } in &self.participants {
+            for Tally { name, lines_open, lines, obligations, signed_off, drained } in &self.participants {
+                let flag = |is: &bool| f64::from(u8::from(*is));
                 gauge!("yika_lines_open", "participant" => name.clone()).set(*lines_open as f64);
                 gauge!("yika_lines", "participant" => name.clone()).set(*lines as f64);
                 gauge!("yika_obligations_open", "participant" => name.clone()).set(*obligations as f64);
+                gauge!("yika_participant_signed_off", "participant" => name.clone()).set(flag(signed_off));
+                gauge!("yika_participant_drained", "participant" => name.clone()).set(flag(drained));
             }
         });
         let mut text = recorder.handle().render();
@@ -179,7 +182,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn snapshot() -> Snapshot {
-        let tally = Tally { name: "bank-a".into(), lines_open: 1, lines: 2, obligations: 3 };
+        let tally =
+            Tally { name: "bank-a".into(), lines_open: 1, lines: 2, obligations: 3, ..Tally::default() };
         Snapshot {
             counters: vec![
                 ("yika_requests_total", &[], 7),

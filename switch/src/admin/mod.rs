@@ -38,6 +38,12 @@ pub enum Command {
         reply: oneshot::Sender<Result<(), String>>,
     },
     CutOver(oneshot::Sender<Result<(), String>>),
+    /// Nothing new to a participant, or again.
+    Drain {
+        name: String,
+        on: bool,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     Snapshot(oneshot::Sender<Box<metrics::Snapshot>>),
 }
 
@@ -63,6 +69,10 @@ pub struct ParticipantStatus {
     pub lines_open: usize,
     pub lines: usize,
     pub obligations: usize,
+    /// It signed off by a message of its own.
+    pub signed_off: bool,
+    /// By an operator.
+    pub drained: bool,
 }
 
 /// One obligation as an operator sees it: no card number, only its token.

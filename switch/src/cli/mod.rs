@@ -71,6 +71,16 @@ enum Command {
     /// Look into a journal; reads only, also while a switch runs on it
     #[command(subcommand)]
     Journal(Journal),
+    /// Send nothing new to a participant until --end: what is in flight ends, what is owed waits
+    Drain {
+        /// The participant's name
+        name: String,
+        /// It gets requests again, and what is owed
+        #[arg(long)]
+        end: bool,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Open the next business date now
     CutOver {
         #[command(flatten)]
@@ -266,6 +276,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Status { place, json } => print(|out| saf::status(out, &place, json)),
         Command::Saf(Saf::List { place, json }) => print(|out| saf::list(out, &place, json)),
         Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
+        Command::Drain { name, end, place } => print(|out| saf::drain(out, &place, &name, end)),
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
         Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
         Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),

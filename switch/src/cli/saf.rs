@@ -28,10 +28,10 @@ pub(super) fn status(out: &mut impl Write, place: &Place, json: bool) -> Result<
     line("journal entries", status.journal_entries.to_string());
     line("unaccounted", status.unaccounted.to_string());
     for one in &status.participants {
-        line(
-            &one.name,
-            format!("{} of {} lines open, {} obligations", one.lines_open, one.lines, one.obligations),
-        );
+        let halts = [(one.signed_off, ", signed off"), (one.drained, ", drained by an operator")];
+        let halts: String = halts.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+        let (open, lines, owed) = (one.lines_open, one.lines, one.obligations);
+        line(&one.name, format!("{open} of {lines} lines open, {owed} obligations{halts}"));
     }
     Ok(out.write_all(text.as_bytes())?)
 }
@@ -86,6 +86,16 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
 pub(super) fn settle(out: &mut impl Write, place: &Place, id: u64, reason: String) -> Result<(), CliError> {
     ask(&place.data()?, &Request::SafSettle { id, reason }).map_err(CliError::Control)?;
     Ok(writeln!(out, "obligation {id} is settled and stays on the books as an exception")?)
+}
+
+pub(super) fn drain(out: &mut impl Write, place: &Place, name: &str, end: bool) -> Result<(), CliError> {
+    let request = Request::Drain { name: name.to_owned(), on: !end };
+    ask(&place.data()?, &request).map_err(CliError::Control)?;
+    let said = match end {
+        false => "drained: nothing new goes to it, and what is owed waits, also over a restart, until --end",
+        true => "drained no longer",
+    };
+    Ok(writeln!(out, "{name} is {said}")?)
 }
 
 pub(super) fn cut_over(out: &mut impl Write, place: &Place) -> Result<(), CliError> {

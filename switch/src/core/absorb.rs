@@ -44,7 +44,8 @@ impl Durable {
         match entry {
             Entry::Limits(limits) => self.limits = limits,
             Entry::Named { id, name } => {
-                let fresh = Participant { name, last_stan: 0, signed_off: false, keys: Default::default() };
+                let keys = Default::default();
+                let fresh = Participant { name, last_stan: 0, signed_off: false, drained: false, keys };
                 self.participants.insert(id, fresh);
             }
             Entry::Intent(intent) => self.absorb_intent(intent),
@@ -76,6 +77,11 @@ impl Durable {
                 let held =
                     self.participants.get_mut(&participant).ok_or_else(|| misfit("a stranger signs"))?;
                 held.signed_off = off;
+            }
+            Entry::Drained { participant, on } => {
+                let held =
+                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it drains a stranger"))?;
+                held.drained = on;
             }
         }
         Ok(())

@@ -57,7 +57,16 @@ pub struct Participant {
     /// The last F11 given to a message for it; 0 before the first.
     pub last_stan: u32,
     pub signed_off: bool,
+    /// By an operator: what is new is not sent to it.
+    pub drained: bool,
     pub keys: BTreeMap<KeyUse, KeyEpoch>,
+}
+
+impl Participant {
+    /// Whether nothing new may be sent to it.
+    pub fn is_halted(&self) -> bool {
+        self.signed_off || self.drained
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -45,6 +45,12 @@ pub enum Event {
     CutOver {
         ticket: u64,
     },
+    /// An operator drains a participant (`on`), or ends that.
+    Drain {
+        participant: ParticipantId,
+        on: bool,
+        ticket: u64,
+    },
     /// Time passed.
     Tick,
 }
@@ -111,10 +117,10 @@ pub enum Effect {
         epoch: u32,
         block: String,
     },
-    /// A participant signed off or on again.
-    SignedOff {
+    /// A participant signed off or was drained: nothing new goes out on its lines, or does again.
+    Halted {
         participant: ParticipantId,
-        off: bool,
+        halted: bool,
     },
     /// An operator should look.
     Alarm(Alarm),

@@ -71,6 +71,11 @@ pub enum Entry {
     },
     /// Time passed without any other entry: what lies outside its window is forgotten.
     TimePassed,
+    /// An operator drains a participant (`on`), or ends that (rule 15).
+    Drained {
+        participant: ParticipantId,
+        on: bool,
+    },
 }
 
 /// Windows that absorbing needs, so that expiry never asks the configuration.
@@ -531,6 +536,7 @@ mod tests {
             Entry::Parked { id: ObligationId(3), code: Code::new(*b"30") },
             Entry::CutOver { to: BusinessDate(20_261_125), trigger: CutOverTrigger::Clock },
             Entry::TimePassed,
+            Entry::Drained { participant: ParticipantId(2), on: true },
         ]
     }
 

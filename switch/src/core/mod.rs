@@ -36,7 +36,7 @@ pub use recover::name_participants;
 pub use volatile::Room;
 
 use batch::Batch;
-use durable::Durable;
+use durable::{Durable, Participant};
 use effect::{Effect, Event, SendOf, Unsent};
 use entry::{Entry, Identity};
 use ids::{LegRef, Now, ParticipantId};
@@ -92,6 +92,7 @@ impl Core {
                 self.cut_over(batch, entry::CutOverTrigger::Operator);
                 batch.effect(Effect::Done { ticket, refused: None });
             }
+            Event::Drain { participant, on, ticket } => self.drain(batch, participant, on, ticket),
             Event::Tick => self.tick(now, batch),
         }
     }
@@ -218,11 +219,11 @@ impl Core {
         None
     }
 
-    /// Lines up, not signed off: requests can go there now.
+    /// Lines up, not signed off, not drained: requests can go there now.
     fn reachable(&self, participant: ParticipantId) -> bool {
         let lines = self.live.lines.get(&participant).copied().unwrap_or(0);
-        let signed_off = self.durable.participants.get(&participant).is_none_or(|p| p.signed_off);
-        lines > 0 && !signed_off
+        let halted = self.durable.participants.get(&participant).is_none_or(Participant::is_halted);
+        lines > 0 && !halted
     }
 
     /// Legs that wait until what is owed from their original is discharged (rule 8).

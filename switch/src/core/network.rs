@@ -5,6 +5,7 @@
 use super::Core;
 use super::batch::Batch;
 use super::clock::{business_date, local, next_date};
+use super::durable::Participant;
 use super::effect::{Alarm, Effect};
 use super::entry::{CutOverTrigger, Entry, KeyUse};
 use super::facts::Facts;
@@ -36,8 +37,23 @@ impl Core {
         let held = self.durable.participants.get(&participant);
         if held.is_some_and(|held| held.signed_off != off) {
             batch.record(&mut self.durable, Entry::SignedOff { participant, off });
-            batch.effect(Effect::SignedOff { participant, off });
+            self.note_halt(batch, participant);
         }
+    }
+
+    /// What is in flight ends; what is owed waits, and new requests find the participant unreachable (rule 15).
+    pub(super) fn drain(&mut self, batch: &mut Batch, participant: ParticipantId, on: bool, ticket: u64) {
+        let held = self.durable.participants.get(&participant);
+        if held.is_some_and(|held| held.drained != on) {
+            batch.record(&mut self.durable, Entry::Drained { participant, on });
+            self.note_halt(batch, participant);
+        }
+        batch.effect(Effect::Done { ticket, refused: None });
+    }
+
+    fn note_halt(&self, batch: &mut Batch, participant: ParticipantId) {
+        let halted = self.durable.participants.get(&participant).is_some_and(Participant::is_halted);
+        batch.effect(Effect::Halted { participant, halted });
     }
 
     /// A checked working key: durable, then in use, then acknowledged; what waits for keys goes at once. The

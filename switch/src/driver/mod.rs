@@ -15,6 +15,7 @@ mod told;
 pub mod wire;
 
 use crate::core::batch::Batch;
+use crate::core::durable::Participant;
 use crate::core::effect::{Alarm, Effect, Event, Unsent};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
@@ -25,7 +26,7 @@ use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
 use messages::Messages;
 use rim::{Keys, Rim};
 use session::{Around, Closed, Session, SessionCounts};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use told::Told;
 use wire::Scratch;
@@ -139,7 +140,11 @@ impl Driver {
         first: Batch,
         now: Now,
     ) -> Driver {
-        let lines: Vec<Line> = (0..rim.lines.len()).map(|at| Line::new(LineId(at as u32), now)).collect();
+        let mut lines: Vec<Line> = (0..rim.lines.len()).map(|at| Line::new(LineId(at as u32), now)).collect();
+        for (line, rim) in lines.iter_mut().zip(&rim.lines) {
+            let held = core.durable.participants.get(&rim.participant);
+            line.halted = held.is_some_and(Participant::is_halted);
+        }
         let mut groups: BTreeMap<ParticipantId, Group> = BTreeMap::new();
         for (at, line) in rim.lines.iter().enumerate() {
             groups.entry(line.participant).or_default().lines.push(LineId(at as u32));
@@ -361,6 +366,21 @@ impl Driver {
 
     pub fn cut_over(&mut self, ticket: u64) {
         self.answers.push_back(Event::CutOver { ticket });
+    }
+
+    /// Nothing new goes to a participant, or does again.
+    ///
+    /// # Errors
+    /// Nobody of this name, or one that we do not connect to.
+    pub fn drain_participant(&mut self, name: &str, on: bool, ticket: u64) -> Result<(), String> {
+        let line = self.rim.lines.iter().find(|line| line.name == name);
+        let participant = line.map(|line| line.participant).ok_or_else(|| {
+            let known: BTreeSet<&str> = self.rim.lines.iter().map(|line| line.name.as_str()).collect();
+            let known = Vec::from_iter(known).join(", ");
+            format!("\"{name}\" is no participant that the switch connects to; those are {known}")
+        })?;
+        self.answers.push_back(Event::Drain { participant, on, ticket });
+        Ok(())
     }
 
     /// Takes no new session and no new transaction from now on.

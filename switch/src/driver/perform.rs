@@ -39,8 +39,8 @@ impl Driver {
                 }
                 self.each_line(participant, Line::keyed);
             }
-            Effect::SignedOff { participant, off } => {
-                self.each_line(participant, |line| line.signed_off = off);
+            Effect::Halted { participant, halted } => {
+                self.each_line(participant, |line| line.halted = halted);
             }
             Effect::Alarm(alarm) => self.tell(alarm, now),
             Effect::Done { ticket, refused } => self.outputs.push(Output::Done { ticket, refused }),

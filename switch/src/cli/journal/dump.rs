@@ -96,6 +96,9 @@ fn tell(entry: &Entry, names: &Names) -> Group {
         Entry::SignedOff { participant, off } => {
             group.text("participant", names.of(*participant)).flag("off", *off)
         }
+        Entry::Drained { participant, on } => {
+            group.text("participant", names.of(*participant)).flag("on", *on)
+        }
         Entry::TimePassed => group,
     }
 }

@@ -22,6 +22,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::KeyEpoch { .. } => "key-epoch",
         Entry::SignedOff { .. } => "signed-off",
         Entry::TimePassed => "time-passed",
+        Entry::Drained { .. } => "drained",
     }
 }
 
