@@ -133,7 +133,7 @@ impl Till {
         facts.rrn = Some(twelve_digits(self.made));
         let peer = Peer::Session(SessionId { slot: slot % 64, generation: 0 });
         let msg = MsgHandle { slot, generation: self.made as u32 };
-        let request = Request { peer, msg, facts, custody: self.custody.clone() };
+        let request = Request { peer, msg, facts, custody: self.custody.clone(), signed_on: false };
         Event::Request(waive(Waiver::NoMacKey, request))
     }
 }

@@ -100,6 +100,7 @@ pub fn config() -> Config {
             fetches_max: 64,
             late_max: 10_000,
             currencies_max: 32,
+            terminals_max: 10_000,
         },
         rim: RimBounds {
             sessions_max: 100,

@@ -52,6 +52,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_journal_bytes_total", "Bytes of entries made durable"),
     ("yika_sessions_open", "Connections of terminals"),
     ("yika_transactions_open", "Transactions without an outcome"),
+    ("yika_terminals_signed_on", "Terminals signed on at listeners that want it"),
     ("yika_dedupe_keys", "Keys in the dedupe window"),
     ("yika_originals_kept", "Payments that a void, completion, refund or reversal may still name"),
     ("yika_messages_live_bytes", "Memory of messages in flight"),

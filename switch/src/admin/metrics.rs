@@ -108,7 +108,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_time_outs_total", &[], core.timed_out),
         ("yika_refusals_total", &[("by", "core")], core.refused),
         ("yika_refusals_total", &[("by", "mac")], counts.sessions.bad_mac),
-        ("yika_refusals_total", &[("by", "sign-on")], counts.sessions.not_signed_on),
+        ("yika_refusals_total", &[("by", "sign-on")], core.not_signed_on),
         ("yika_refusals_total", &[("by", "format")], counts.sessions.unfit + counts.sessions.undecodable),
         ("yika_refusals_total", &[("by", "memory")], counts.sessions.no_memory),
         ("yika_copies_total", &[], core.copies),
@@ -160,6 +160,7 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
     vec![
         ("yika_sessions_open", driver.sessions_open() as f64),
         ("yika_transactions_open", durable.open.len() as f64),
+        ("yika_terminals_signed_on", durable.signed_on.len() as f64),
         ("yika_dedupe_keys", durable.dedupe.len() as f64),
         ("yika_originals_kept", durable.originals.len() as f64),
         ("yika_messages_live_bytes", driver.messages().bytes() as f64),

@@ -83,6 +83,14 @@ impl Durable {
                     self.participants.get_mut(&participant).ok_or_else(|| misfit("it drains a stranger"))?;
                 held.drained = on;
             }
+            Entry::TerminalSigned { acquirer, terminal, on } => {
+                let key = self.terminal_key(acquirer, &terminal);
+                if on {
+                    self.signed_on.put(key, ());
+                } else {
+                    self.signed_on.take(&key);
+                }
+            }
         }
         Ok(())
     }

@@ -127,6 +127,10 @@ impl Core {
         let Some(listener) = self.settings.listener(facts.listener) else { return };
         let codes = listener.codes;
         let custodial = takes_custody(kind);
+        if listener.sign_on_required && !request.signed_on && !self.is_signed_on(facts) {
+            self.counters.not_signed_on += 1;
+            return self.reply(batch, waiter, kind, codes.not_signed_on, None, FieldSet::new());
+        }
         // A reversal is answered 00 whatever it finds (rule 5), however old: it undoes once.
         if facts.mti.is_repeat() && kind != Kind::Reversal && !self.inside_window(now, facts) {
             return self.refuse(batch, waiter, kind, codes.duplicate);

@@ -11,6 +11,7 @@ pub struct Counters {
     pub in_doubt: u64,
     pub stand_in: u64,
     pub refused: u64,
+    pub not_signed_on: u64,
     pub copies: u64,
     pub repeats_answered: u64,
     pub reversals_received: u64,

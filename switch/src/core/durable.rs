@@ -49,6 +49,8 @@ pub struct Durable {
     pub books: Books,
     pub exceptions: BTreeMap<ObligationId, Exception>,
     pub dates: Dates,
+    /// Terminals that signed on and not off, by acquirer and F41.
+    pub signed_on: Table<ShortHash, ()>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -248,6 +250,7 @@ impl Durable {
             books: Books::default(),
             exceptions: BTreeMap::new(),
             dates: Dates::default(),
+            signed_on: Table::new(),
         }
     }
 
@@ -342,6 +345,11 @@ impl Durable {
             Handle::Kept(no) => self.original(*no).map_or(0, |original| original.origin),
             Handle::Ended { .. } => 0,
         }
+    }
+
+    /// A terminal as `signed_on` knows it.
+    pub fn terminal_key(&self, acquirer: ParticipantId, terminal: &[u8; 8]) -> ShortHash {
+        self.short(b'T', acquirer, &[terminal])
     }
 
     /// Handle of a message by its terminal and the F37 it sent.

@@ -61,6 +61,8 @@ pub struct Request {
     pub msg: MsgHandle,
     pub facts: Facts,
     pub custody: FieldSet,
+    /// Its connection signed on as a whole, for every terminal behind it.
+    pub signed_on: bool,
 }
 
 /// A decoded, authentic answer from a participant.

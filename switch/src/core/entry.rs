@@ -76,6 +76,13 @@ pub enum Entry {
         participant: ParticipantId,
         on: bool,
     },
+    /// A terminal (F41) signed on or off where its listener wants that (rule 15).
+    TerminalSigned {
+        acquirer: ParticipantId,
+        #[serde(with = "raw")]
+        terminal: [u8; 8],
+        on: bool,
+    },
 }
 
 /// Windows that absorbing needs, so that expiry never asks the configuration.
@@ -537,6 +544,7 @@ mod tests {
             Entry::CutOver { to: BusinessDate(20_261_125), trigger: CutOverTrigger::Clock },
             Entry::TimePassed,
             Entry::Drained { participant: ParticipantId(2), on: true },
+            Entry::TerminalSigned { acquirer: ParticipantId(1), terminal: *b"TERM0001", on: true },
         ]
     }
 

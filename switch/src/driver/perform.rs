@@ -214,7 +214,7 @@ impl Driver {
             }
         } else {
             let facts = network_facts(kind, &message, rim.participant, rim.listener);
-            let request = Request { peer, msg, facts, custody: FieldSet::new() };
+            let request = Request { peer, msg, facts, custody: FieldSet::new(), signed_on: false };
             Event::Request(waive(Waiver::BeforeKeys, request))
         };
         self.answers.push_back(event);

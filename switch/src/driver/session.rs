@@ -1,6 +1,7 @@
 //! One accepted connection, as a pure machine: bytes in, events and bytes out. It frames, decodes, checks
-//! the MAC and the sign-on, and answers by itself only what never becomes a transaction. It never decides
-//! about money.
+//! the MAC, and answers by itself only what never becomes a transaction. It never decides about money. Which
+//! terminals are signed on is durable and the core's; only the sign-on of the connection itself, an 0800 without
+//! F41, lives and ends here (rule 15).
 
 use super::buffer::{InBuf, OutBuf};
 use super::facts::facts;
@@ -20,6 +21,7 @@ pub struct Session {
     /// Requests that wait for their answer.
     pub inflight: usize,
     pub last_heard_us: u64,
+    /// The connection as a whole.
     signed_on: bool,
     /// Frames in a row that could not be decoded.
     garbage: u32,
@@ -47,7 +49,6 @@ pub struct SessionCounts {
     pub frames: u64,
     pub undecodable: u64,
     pub bad_mac: u64,
-    pub not_signed_on: u64,
     pub unfit: u64,
     pub no_memory: u64,
 }
@@ -146,7 +147,7 @@ impl Session {
         Ok(())
     }
 
-    /// MAC, sign-on, facts. Err: the code to refuse with; None says nothing.
+    /// MAC and facts. Err: the code to refuse with; None says nothing.
     fn admit(
         &mut self,
         msg: MsgHandle,
@@ -193,16 +194,18 @@ impl Session {
             Some(unfit.code)
         })?;
         match facts.kind {
-            Kind::SignOn => self.signed_on = true,
-            Kind::SignOff => self.signed_on = false,
-            Kind::Echo => {}
-            _ if listener.sign_on_required && !self.signed_on => {
-                around.counts.not_signed_on += 1;
-                return Err(Some(codes.not_signed_on));
+            Kind::SignOn | Kind::SignOff if !facts.names_terminal() => {
+                self.signed_on = facts.kind == Kind::SignOn;
+            }
+            // It outlives the connection: nobody else may say it for a terminal that has a key.
+            Kind::SignOff if listener.sign_on_required && keyed.is_some() && verified_under.is_none() => {
+                around.counts.bad_mac += 1;
+                return Err(Some(codes.mac));
             }
             _ => {}
         }
-        Ok(proof.map(|()| Request { peer: Peer::Session(self.id), msg, facts, custody }))
+        let (peer, signed_on) = (Peer::Session(self.id), self.signed_on);
+        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on }))
     }
 
     fn refuse(&mut self, msg: MsgHandle, code: Code, listener: &ListenerRim, around: &mut Around<'_>) {

@@ -96,6 +96,10 @@ fn tell(entry: &Entry, names: &Names) -> Group {
         Entry::SignedOff { participant, off } => {
             group.text("participant", names.of(*participant)).flag("off", *off)
         }
+        Entry::TerminalSigned { acquirer, terminal, on } => group
+            .text("acquirer", names.of(*acquirer))
+            .text("terminal", terminal.escape_ascii())
+            .flag("on", *on),
         Entry::Drained { participant, on } => {
             group.text("participant", names.of(*participant)).flag("on", *on)
         }

@@ -23,6 +23,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::SignedOff { .. } => "signed-off",
         Entry::TimePassed => "time-passed",
         Entry::Drained { .. } => "drained",
+        Entry::TerminalSigned { .. } => "terminal-signed",
     }
 }
 
