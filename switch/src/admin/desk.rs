@@ -1,6 +1,7 @@
 //! Answers operators on the switch's own thread, between turns: looking is done at once, changing goes
 //! through the core and is answered when it is durable.
 
+use super::books::{exceptions, totals};
 use super::metrics::Snapshot;
 use super::{Command, ObligationView, ParticipantStatus, Status};
 use crate::core::durable::Durable;
@@ -35,6 +36,12 @@ impl Desk {
             }
             Command::Obligations(reply) => {
                 let _ = reply.send(obligations(&driver.core.durable));
+            }
+            Command::Exceptions(reply) => {
+                let _ = reply.send(exceptions(&driver.core.durable));
+            }
+            Command::Totals(date, reply) => {
+                let _ = reply.send(totals(&driver.core.durable, date));
             }
             Command::Snapshot(reply) => {
                 let _ = reply.send(Box::new(Snapshot::of(driver)));
@@ -87,11 +94,14 @@ pub(super) struct Tally {
     pub(super) lines_open: usize,
     pub(super) lines: usize,
     pub(super) obligations: usize,
+    pub(super) exceptions: usize,
+    /// What its exceptions would have moved, each without its sign.
+    pub(super) exceptions_minor: u64,
     pub(super) signed_off: bool,
     pub(super) drained: bool,
 }
 
-/// Everybody whom we connect to: each line and each obligation is looked at once.
+/// Everybody whom we connect to: each line, obligation and exception is looked at once.
 pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
     let mut tallies: BTreeMap<ParticipantId, Tally> = BTreeMap::new();
     for (rim, line) in driver.lines() {
@@ -108,6 +118,12 @@ pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
     for held in driver.core.durable.obligations.values() {
         if let Some(tally) = tallies.get_mut(&held.owed.participant) {
             tally.obligations += 1;
+        }
+    }
+    for held in driver.core.durable.exceptions.values() {
+        if let Some(tally) = tallies.get_mut(&held.participant) {
+            tally.exceptions += 1;
+            tally.exceptions_minor = tally.exceptions_minor.saturating_add(held.books.unsigned_abs());
         }
     }
     tallies

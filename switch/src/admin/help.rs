@@ -77,6 +77,14 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_draining", "1 while the switch drains"),
     ("yika_lines_open", "Connections to a participant that carry requests"),
     ("yika_lines", "Connections to a participant that are configured"),
+    (
+        "yika_participant_exceptions",
+        "Named exceptions of a participant that are kept: `yika saf list --exceptions` tells them",
+    ),
+    (
+        "yika_participant_exceptions_minor",
+        "What a participant's exceptions would have moved, all currencies together and without signs",
+    ),
     ("yika_participant_signed_off", "1 while a participant is signed off by a message of its own"),
     ("yika_participant_drained", "1 while an operator drains a participant: nothing new goes to it"),
     ("yika_obligations_open", "Reversals and advices that a participant has not acknowledged"),

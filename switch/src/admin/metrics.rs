@@ -62,13 +62,19 @@ impl Snapshot {
             for (name, value) in &self.gauges {
                 gauge!(*name).set(*value);
             }
-            for Tally { name, lines_open, lines, obligations, signed_off, drained } in &self.participants {
-                let flag = |is: &bool| f64::from(u8::from(*is));
-                gauge!("yika_lines_open", "participant" => name.clone()).set(*lines_open as f64);
-                gauge!("yika_lines", "participant" => name.clone()).set(*lines as f64);
-                gauge!("yika_obligations_open", "participant" => name.clone()).set(*obligations as f64);
-                gauge!("yika_participant_signed_off", "participant" => name.clone()).set(flag(signed_off));
-                gauge!("yika_participant_drained", "participant" => name.clone()).set(flag(drained));
+            for tally in &self.participants {
+                let of_participant = [
+                    ("yika_lines_open", tally.lines_open as f64),
+                    ("yika_lines", tally.lines as f64),
+                    ("yika_obligations_open", tally.obligations as f64),
+                    ("yika_participant_exceptions", tally.exceptions as f64),
+                    ("yika_participant_exceptions_minor", tally.exceptions_minor as f64),
+                    ("yika_participant_signed_off", f64::from(u8::from(tally.signed_off))),
+                    ("yika_participant_drained", f64::from(u8::from(tally.drained))),
+                ];
+                for (name, value) in of_participant {
+                    gauge!(name, "participant" => tally.name.clone()).set(value);
+                }
             }
         });
         let mut text = recorder.handle().render();

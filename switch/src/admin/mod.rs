@@ -2,6 +2,7 @@
 //! health. Both run on a thread of their own and reach the switch only through `Handle`, a bounded queue that
 //! the switch's own thread empties between turns.
 
+mod books;
 pub mod control;
 mod desk;
 mod door;
@@ -10,6 +11,7 @@ mod http;
 mod metrics;
 mod reason;
 
+pub use books::{DateTotals, ExceptionView, PartyTotals, exceptions as exceptions_of, totals as totals_of};
 pub use desk::{Desk, obligations as obligations_of};
 pub use reason::check_reason;
 
@@ -32,6 +34,9 @@ pub enum Command {
     Ready(oneshot::Sender<Result<(), String>>),
     Status(oneshot::Sender<Status>),
     Obligations(oneshot::Sender<Vec<ObligationView>>),
+    Exceptions(oneshot::Sender<Vec<ExceptionView>>),
+    /// Of a date, or of those that are open.
+    Totals(Option<u32>, oneshot::Sender<Vec<DateTotals>>),
     Settle {
         id: ObligationId,
         reason: String,

@@ -7,6 +7,7 @@ mod keys;
 mod out;
 mod panics;
 mod saf;
+mod totals;
 
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
@@ -68,6 +69,17 @@ enum Command {
     /// What the switch owes: reversals and advices not yet acknowledged
     #[command(subcommand)]
     Saf(Saf),
+    /// What each side counts on a business date, by currency and participant; of the open dates unless one is named
+    Totals {
+        /// A date whose sums are kept, as yyyymmdd
+        #[arg(long)]
+        date: Option<u32>,
+        #[command(flatten)]
+        place: Place,
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
     /// Look into a journal; reads only, also while a switch runs on it
     #[command(subcommand)]
     Journal(Journal),
@@ -119,6 +131,9 @@ enum Saf {
     List {
         #[command(flatten)]
         place: Place,
+        /// Those that ended otherwise than paid instead: refused for good, or settled by hand
+        #[arg(long)]
+        exceptions: bool,
         /// One JSON array
         #[arg(long)]
         json: bool,
@@ -274,7 +289,13 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Status { place, json } => print(|out| saf::status(out, &place, json)),
-        Command::Saf(Saf::List { place, json }) => print(|out| saf::list(out, &place, json)),
+        Command::Saf(Saf::List { place, exceptions: false, json }) => {
+            print(|out| saf::list(out, &place, json))
+        }
+        Command::Saf(Saf::List { place, exceptions: true, json }) => {
+            print(|out| saf::exceptions(out, &place, json))
+        }
+        Command::Totals { date, place, json } => print(|out| totals::totals(out, &place, date, json)),
         Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
         Command::Drain { name, end, place } => print(|out| saf::drain(out, &place, &name, end)),
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),

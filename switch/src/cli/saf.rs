@@ -1,11 +1,12 @@
-//! Commands to a running switch: status, obligations, cut-over. Obligations can also be listed from the
-//! journal of a switch that does not run.
+//! Commands to a running switch: status, obligations, drain, cut-over. Obligations and exceptions can also be listed
+//! from the journal of a switch that does not run.
 
 use super::out::{complain, json_line};
 use super::{CliError, Place, keys};
 use crate::admin::check_reason;
 use crate::admin::control::{Answer, Request, ask, status as ask_status};
-use crate::admin::{ObligationView, obligations_of};
+use crate::admin::{ExceptionView, ObligationView, exceptions_of, obligations_of};
+use crate::core::durable::Durable;
 use crate::data_dir::is_running;
 use crate::journal::disk::FileDisk;
 use crate::journal::replay;
@@ -37,21 +38,59 @@ pub(super) fn status(out: &mut impl Write, place: &Place, json: bool) -> Result<
 }
 
 pub(super) fn list(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
-    let data = place.data()?;
-    let listed = if is_running(&data) {
-        match ask(&data, &Request::SafList).map_err(CliError::Control)? {
-            Answer::Obligations(listed) => listed,
-            other => return Err(CliError::Control(format!("the switch answered something else: {other:?}"))),
-        }
-    } else {
-        complain(&format!("no switch runs on {}: this is what its journal says", data.display()));
-        let keystore = match place.config()? {
-            Some(config) => keys::open(&config)?,
-            None => keys::open_plain()?,
-        };
-        obligations_of(&replay(&FileDisk::read_only(&place.journal()?), &keystore)?.durable)
-    };
+    let listed = told(place, &Request::SafList, obligations_of, |answer| match answer {
+        Answer::Obligations(listed) => Ok(listed),
+        other => Err(other),
+    })?;
     if json { json_line(out, &listed) } else { print(out, &listed) }
+}
+
+/// What a running switch answers, or what the journal of a stopped one says.
+pub(super) fn told<T>(
+    place: &Place,
+    request: &Request,
+    of_journal: impl FnOnce(&Durable) -> T,
+    of_answer: impl FnOnce(Answer) -> Result<T, Answer>,
+) -> Result<T, CliError> {
+    let data = place.data()?;
+    if is_running(&data) {
+        let answer = ask(&data, request).map_err(CliError::Control)?;
+        return of_answer(answer)
+            .map_err(|other| CliError::Control(format!("the switch answered something else: {other:?}")));
+    }
+    complain(&format!("no switch runs on {}: this is what its journal says", data.display()));
+    let keystore = match place.config()? {
+        Some(config) => keys::open(&config)?,
+        None => keys::open_plain()?,
+    };
+    Ok(of_journal(&replay(&FileDisk::read_only(&place.journal()?), &keystore)?.durable))
+}
+
+pub(super) fn exceptions(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
+    let listed = told(place, &Request::SafExceptions, exceptions_of, |answer| match answer {
+        Answer::Exceptions(listed) => Ok(listed),
+        other => Err(other),
+    })?;
+    if json {
+        return json_line(out, &listed);
+    }
+    if listed.is_empty() {
+        return Ok(writeln!(out, "there is no exception")?);
+    }
+    writeln!(
+        out,
+        "{:>8} {:<8} {:<16} {:<8} {:>12} {:>14} {:>14} {:>4} {:>8} {:<24} why",
+        "id", "kind", "participant", "terminal", "transaction", "amount", "asked", "cur", "date", "at"
+    )?;
+    for one in &listed {
+        let ExceptionView { id, kind, participant, terminal, transaction, amount, .. } = one;
+        let ExceptionView { asked, currency, date, at, why, .. } = one;
+        writeln!(
+            out,
+            "{id:>8} {kind:<8} {participant:<16} {terminal:<8} {transaction:>12} {amount:>+14} {asked:>14} {currency:>4} {date:>8} {at:<24} {why}"
+        )?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut impl Write, listed: &[ObligationView]) -> Result<(), CliError> {

@@ -345,8 +345,17 @@ impl Durable {
             Discharge::Settled { reason } => format!("settled by an operator: {reason}"),
         };
         book.exceptions += books;
-        let exception =
-            Exception { participant: owed.participant, tx: owed.of.tx, books, why, wall_ms: self.wall_ms };
+        let exception = Exception {
+            participant: owed.participant,
+            tx: owed.of.tx,
+            kind: owed.kind,
+            terminal: owed.terminal,
+            money: owed.money,
+            date,
+            books,
+            why,
+            wall_ms: self.wall_ms,
+        };
         self.exceptions.insert(id, exception);
         Ok(())
     }

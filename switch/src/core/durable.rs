@@ -3,9 +3,9 @@
 //! (P8). What lives only while the process lives is in `volatile`.
 
 use super::books::Books;
-use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed};
+use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, OwedKind};
 use super::ids::{
-    BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash, TxId,
+    BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash, TxId,
     raw_number,
 };
 use super::kept::Originals;
@@ -212,6 +212,14 @@ pub struct Spent {
 pub struct Exception {
     pub participant: ParticipantId,
     pub tx: TxId,
+    pub kind: OwedKind,
+    /// F41 of the originator.
+    pub terminal: [u8; 8],
+    /// F4 as it was sent.
+    pub money: Money,
+    /// The date whose book holds the sum.
+    pub date: BusinessDate,
+    /// What the participant's books should have moved by, signed.
     pub books: i64,
     pub why: String,
     pub wall_ms: u64,
