@@ -3,11 +3,13 @@
 
 mod check;
 mod journal;
+mod key_file;
 mod keys;
 mod out;
 mod panics;
 mod saf;
 mod totals;
+mod typed;
 
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
@@ -93,6 +95,9 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Make, fill and list a key file
+    #[command(subcommand)]
+    Keys(key_file::Keys),
     /// Open the next business date now
     CutOver {
         #[command(flatten)]
@@ -298,6 +303,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Totals { date, place, json } => print(|out| totals::totals(out, &place, date, json)),
         Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
         Command::Drain { name, end, place } => print(|out| saf::drain(out, &place, &name, end)),
+        Command::Keys(command) => print(|out| key_file::carry_out(out, command)),
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
         Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
         Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),

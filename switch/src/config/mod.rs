@@ -17,6 +17,7 @@ pub mod units;
 pub use build::{core_settings, participant_names};
 pub use error::{ConfigError, ConfigErrors};
 pub use read::{load, parse};
+pub use rows::{ALGORITHMS, USAGES};
 
 use crate::core::entry::Limits;
 use crate::core::settings::{AnswerMatch, Bounds, StandIn};

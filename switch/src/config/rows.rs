@@ -264,6 +264,20 @@ pub(super) fn route(table: &Table<'_>, places: &mut Places) -> Option<RouteConfi
     Some(route)
 }
 
+/// What operators call the uses of a key.
+pub const USAGES: [(&str, Usage); 6] = [
+    ("mac-cmac", Usage::MacCmac),
+    ("mac-retail", Usage::MacRetail),
+    ("mac-unionpay", Usage::MacUnionPayEcb),
+    ("pin", Usage::Pin),
+    ("kek", Usage::Kek),
+    ("key-block", Usage::KeyBlockProtection),
+];
+
+/// What operators call the ciphers of a key.
+pub const ALGORITHMS: [(&str, Algorithm); 3] =
+    [("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)];
+
 pub(super) fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
     let name = table.needed_text("name", "how other tables call it");
     for (key, what) in [
@@ -273,17 +287,8 @@ pub(super) fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey
     ] {
         table.need(key, what);
     }
-    let usages = [
-        ("mac-cmac", Usage::MacCmac),
-        ("mac-retail", Usage::MacRetail),
-        ("mac-unionpay", Usage::MacUnionPayEcb),
-        ("pin", Usage::Pin),
-        ("kek", Usage::Kek),
-        ("key-block", Usage::KeyBlockProtection),
-    ];
-    let usage = table.word("usage", &usages);
-    let algorithm = table
-        .word("algorithm", &[("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)]);
+    let usage = table.word("usage", &USAGES);
+    let algorithm = table.word("algorithm", &ALGORITHMS);
     let mode = table.word("mode", &[("both", Mode::Both)]).unwrap_or(Mode::Both);
     let components = table.texts("components").unwrap_or_default();
     let count = components.len();
