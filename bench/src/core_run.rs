@@ -94,6 +94,7 @@ impl Till {
                 amount: Some(send.money.minor),
                 currency: Some(send.money.currency),
                 card: self.facts.card.map(|card| card.token),
+                settled: None,
                 record: self.record.clone(),
             };
             events.push(Event::Answer(waive(Waiver::NoMacKey, answer)));

@@ -97,6 +97,7 @@ pub(super) struct Tally {
     pub(super) exceptions: usize,
     /// What its exceptions would have moved, each without its sign.
     pub(super) exceptions_minor: u64,
+    pub(super) dates_differing: u64,
     pub(super) signed_off: bool,
     pub(super) drained: bool,
 }
@@ -108,6 +109,8 @@ pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
         let tally = tallies.entry(rim.participant).or_default();
         if tally.lines == 0 {
             tally.name.clone_from(&rim.name);
+            tally.dates_differing =
+                driver.core.dates_differing.get(&rim.participant).copied().unwrap_or_default();
             let held = driver.core.durable.participants.get(&rim.participant);
             (tally.signed_off, tally.drained) =
                 held.map_or((false, false), |held| (held.signed_off, held.drained));

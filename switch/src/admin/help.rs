@@ -26,6 +26,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ),
     ("yika_unmatched_answers_total", "Answers that match no request, by the first field that differs"),
     ("yika_invalid_answers_total", "Answers that were none, by the field that was wrong"),
+    (
+        "yika_settlement_dates_differing_total",
+        "Answers of a participant whose settlement date (F15) was not the business date of the payment",
+    ),
     ("yika_line_connects_total", "Attempts to connect to participants"),
     ("yika_lines_closed_total", "Lines that were closed from here, by why"),
     ("yika_lines_unkeyed_total", "Lines that stopped carrying requests after three wrong MACs in a row"),

@@ -72,6 +72,8 @@ impl Snapshot {
                     ("yika_participant_signed_off", f64::from(u8::from(tally.signed_off))),
                     ("yika_participant_drained", f64::from(u8::from(tally.drained))),
                 ];
+                counter!("yika_settlement_dates_differing_total", "participant" => tally.name.clone())
+                    .absolute(tally.dates_differing);
                 for (name, value) in of_participant {
                     gauge!(name, "participant" => tally.name.clone()).set(value);
                 }

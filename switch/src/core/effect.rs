@@ -78,6 +78,8 @@ pub struct Answer {
     pub amount: Option<u64>,
     pub currency: Option<Currency>,
     pub card: Option<CardToken>,
+    /// F15 as the number MMDD, where it has one.
+    pub settled: Option<u16>,
     /// The answer fields that are no echo of the request.
     pub record: FieldSet,
 }

@@ -42,6 +42,7 @@ use entry::{Entry, Identity};
 use ids::{LegRef, Now, ParticipantId};
 use plan::LegResult;
 use settings::Settings;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use table::AnswerKey;
 use volatile::{Awaiting, LateWatch, Volatile};
@@ -53,11 +54,19 @@ pub struct Core {
     live: Volatile,
     settings: Arc<Settings>,
     pub counters: Counters,
+    /// Answers whose F15 was another date than ours; as many as there are configured participants at most.
+    pub dates_differing: BTreeMap<ParticipantId, u64>,
 }
 
 impl Core {
     pub fn new(durable: Durable, settings: Arc<Settings>) -> Self {
-        Core { durable, live: Volatile::default(), settings, counters: Counters::default() }
+        Core {
+            durable,
+            live: Volatile::default(),
+            settings,
+            counters: Counters::default(),
+            dates_differing: BTreeMap::new(),
+        }
     }
 
     pub fn settings(&self) -> &Arc<Settings> {

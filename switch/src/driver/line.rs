@@ -373,6 +373,7 @@ fn answer(message: &Message<'_>, line: LineId, rim: &LineRim, tokens: &Tokenizer
         code,
         amount: message.number(4),
         currency: small(49).map(|code| Currency(code as u16)),
+        settled: small(15).and_then(|date| u16::try_from(date).ok()).filter(|date| *date != 0),
         card: message.pan().filter(|_| message.has(2)).map(|pan| CardToken(tokens.token(pan.digits()))),
         record,
     })

@@ -147,6 +147,8 @@ pub fn write_reply(
         draft.splice(request, n);
     }
     set_known(&mut draft, to.dialect, &reply.record);
+    // A settlement date is kept in the record only where it is not ours.
+    draft.unset(15);
     draft.set(39, reply.code.bytes());
     if let Some(minor) = reply.amount {
         digits(&mut amount, minor);
