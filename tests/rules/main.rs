@@ -13,6 +13,7 @@ mod identity;
 mod keys;
 mod life;
 mod obligations;
+mod refusals;
 mod reversals;
 mod rim;
 mod settlement;

@@ -71,6 +71,7 @@ fn listener(dialect_name: &str) -> ListenerConfig {
         currencies: Vec::new(),
         deadline: Duration::from_secs(20),
         sign_on_required: false,
+        terminals: None,
     }
 }
 

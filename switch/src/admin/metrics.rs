@@ -116,6 +116,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_time_outs_total", &[], core.timed_out),
         ("yika_refusals_total", &[("by", "core")], core.refused),
         ("yika_refusals_total", &[("by", "mac")], counts.sessions.bad_mac),
+        ("yika_refusals_total", &[("by", "terminal")], counts.sessions.unknown_terminals),
         ("yika_refusals_total", &[("by", "sign-on")], core.not_signed_on),
         ("yika_refusals_total", &[("by", "format")], counts.sessions.unfit + counts.sessions.undecodable),
         ("yika_refusals_total", &[("by", "memory")], counts.sessions.no_memory),

@@ -63,8 +63,11 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
         .iter()
         .filter_map(|table| participant(table, &dialects, &mut places))
         .collect();
-    let listeners =
-        top.tables("listener").iter().filter_map(|table| listener(table, &dialects, &mut places)).collect();
+    let listeners = top
+        .tables("listener")
+        .iter()
+        .filter_map(|table| listener(table, &dialects, base, &mut places))
+        .collect();
     let routes = top.tables("route").iter().filter_map(|table| route(table, &mut places)).collect();
     top.finish();
     let (limits, bounds, rim, admin_bounds) = read_limits(limits.as_ref());

@@ -3,10 +3,12 @@
 
 use super::dialects::Dialects;
 use super::doc::{Place, Table};
+use super::terminals::terminals;
 use super::{LinkConfig, ListenerConfig, ParticipantConfig, RouteConfig, Sharing, SignOn, TestKey};
 use crate::core::settings::{AnswerMatch, StandIn};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::{Dialect, Framing};
@@ -219,6 +221,7 @@ fn stand_in(table: &Table<'_>) -> StandIn {
 pub(super) fn listener(
     table: &Table<'_>,
     dialects: &Dialects<'_>,
+    base: &Path,
     places: &mut Places,
 ) -> Option<ListenerConfig> {
     table.need("address", "where terminals connect");
@@ -231,6 +234,7 @@ pub(super) fn listener(
     let deadline = table.duration("deadline", millis(100, 600_000), Duration::from_secs(25));
     let sign_on = table.word("sign_on", &[("optional", false), ("required", true)]).unwrap_or(false);
     let plain = table.flag("allow_plaintext").unwrap_or(false);
+    let terminals = terminals(table, base);
     table.finish();
     let listener = ListenerConfig {
         address: address?,
@@ -241,6 +245,7 @@ pub(super) fn listener(
         currencies: currencies.into_iter().map(|code| code as u16).collect(),
         deadline,
         sign_on_required: sign_on,
+        terminals,
     };
     places.listeners.push(ListenerPlaces {
         address: table.place_of("address"),

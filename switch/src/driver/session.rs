@@ -49,6 +49,7 @@ pub struct SessionCounts {
     pub frames: u64,
     pub undecodable: u64,
     pub bad_mac: u64,
+    pub unknown_terminals: u64,
     pub unfit: u64,
     pub no_memory: u64,
 }
@@ -193,6 +194,11 @@ impl Session {
             tracing::debug!(session = self.id.slot, code = %unfit.code, what = unfit.what, "request refused");
             Some(unfit.code)
         })?;
+        let known = listener.terminals.as_ref().is_none_or(|known| known.knows(&facts.terminal));
+        if facts.names_terminal() && !known {
+            around.counts.unknown_terminals += 1;
+            return Err(Some(codes.terminal));
+        }
         match facts.kind {
             Kind::SignOn | Kind::SignOff if !facts.names_terminal() => {
                 self.signed_on = facts.kind == Kind::SignOn;
