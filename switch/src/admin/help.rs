@@ -9,6 +9,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_stand_in_approvals_total", "Payments approved for an issuer that could not be reached"),
     ("yika_time_outs_total", "Transactions that ended because a participant was silent"),
     ("yika_refusals_total", "Requests refused before they became a transaction, by what refused them"),
+    (
+        "yika_bounds_reached_total",
+        "How often a bound of the configuration was reached, by the key that sets it",
+    ),
     ("yika_copies_total", "Copies of a request in flight, which wait for its one answer"),
     ("yika_repeats_answered_total", "Repeats of a finished request, which got its answer again"),
     ("yika_reversals_received_total", "Reversals from terminals"),

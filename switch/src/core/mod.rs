@@ -31,7 +31,7 @@ pub mod table;
 mod volatile;
 
 pub use absorb::Misfit;
-pub use counters::Counters;
+pub use counters::{Bound, Counters, Reached};
 pub use recover::name_participants;
 pub use volatile::Room;
 
@@ -248,6 +248,7 @@ impl Core {
 
     fn watch_late(&mut self, now: Now, (key, watch): (AnswerKey, LateWatch)) {
         if self.live.late_order.len() >= self.settings.bounds.late_max {
+            self.counters.reached.note(Bound::Late);
             self.drop_oldest_late();
         }
         let until = now.mono_us + self.settings.limits.dedupe_window_ms.saturating_mul(1000);

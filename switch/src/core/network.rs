@@ -5,6 +5,7 @@
 use super::Core;
 use super::batch::Batch;
 use super::clock::{business_date, local, next_date};
+use super::counters::{Bound, Refusal};
 use super::durable::Participant;
 use super::effect::{Alarm, Effect};
 use super::entry::{CutOverTrigger, Entry, KeyUse};
@@ -51,7 +52,7 @@ impl Core {
             return Code::APPROVED;
         }
         if on && self.durable.signed_on.len() >= self.settings.bounds.terminals_max {
-            self.counters.refused += 1;
+            self.counters.refusal(Refusal::Full(Bound::Terminals));
             return listener.codes.overload;
         }
         let (acquirer, terminal) = (facts.acquirer, facts.terminal);

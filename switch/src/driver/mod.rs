@@ -19,7 +19,7 @@ use crate::core::durable::Participant;
 use crate::core::effect::{Alarm, Effect, Event, Unsent};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
-use crate::core::{Core, Room};
+use crate::core::{Bound, Core, Room};
 use crate::journal::{Journal, JournalSize, Released};
 use clock::WallClock;
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
@@ -198,7 +198,7 @@ impl Driver {
             }
             let room = self.journal.room(&self.size, self.core.durable.open.len());
             // What is in flight may still be reversed while the switch drains.
-            let room = if self.draining && room == Room::All { Room::Reversals } else { room };
+            let room = if self.draining && room == Room::All { Room::Draining } else { room };
             self.core.set_room(room);
             let mut batch = std::mem::take(&mut self.batch);
             batch.wall_ms = now.wall_ms;
@@ -229,8 +229,12 @@ impl Driver {
     /// A connection was accepted; None when the bound is reached or the switch drains: close it.
     pub fn session_opened(&mut self, listener: ListenerNo, now: Now) -> Option<SessionId> {
         let open = self.sessions.len() - self.free.len();
-        if self.draining || open >= self.rim.bounds.sessions_max {
+        let full = open >= self.rim.bounds.sessions_max;
+        if self.draining || full {
             self.counts.refused_connections += 1;
+            if full {
+                self.counts.sessions.reached.note(Bound::Sessions);
+            }
             return None;
         }
         self.counts.accepted += 1;
@@ -553,7 +557,10 @@ impl Driver {
         match why {
             Closed::Framing => self.counts.closed_framing += 1,
             Closed::Garbage => self.counts.closed_garbage += 1,
-            Closed::SlowReader => self.counts.closed_slow += 1,
+            Closed::SlowReader => {
+                self.counts.closed_slow += 1;
+                self.counts.sessions.reached.note(Bound::SessionOut);
+            }
             Closed::Idle => self.counts.closed_idle += 1,
             Closed::ByPeer | Closed::Drained => {}
         }

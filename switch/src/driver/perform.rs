@@ -2,12 +2,13 @@
 //! into use. Nothing here decides; what cannot be done goes back to the core as an event.
 
 use super::line::{Line, OUT_BYTES_MAX};
-use super::messages::Proof;
+use super::messages::{NotHeld, Proof};
 use super::rim::LineRim;
 use super::session::Closed;
 use super::wire::{Scratch, Towards, write_reply, write_request};
 use super::{Driver, Output};
 use crate::config::Sharing;
+use crate::core::Bound;
 use crate::core::effect::{Alarm, Effect, Event, Reply, Request, Send, Unsent};
 use crate::core::entry::KeyUse;
 use crate::core::facts::{Facts, OriginalRef};
@@ -185,7 +186,11 @@ impl Driver {
     pub(super) fn line_request(&mut self, id: LineId, payload: &[u8], proof: Proof, now: Now) {
         let Some(rim) = self.rim.lines.get(id.0 as usize).cloned() else { return };
         let held = self.messages.hold(&rim.link.dialect, rim.listener, now.mono_us, payload);
-        let Ok(msg) = held else { return };
+        let msg = match held {
+            Ok(msg) => msg,
+            Err(NotHeld::Full) => return self.counts.sessions.reached.note(Bound::MessageMemory),
+            Err(NotHeld::Undecodable(_)) => return,
+        };
         self.messages.note(msg, proof);
         let Some(message) = self.messages.view(msg) else { return };
         let kind = message.kind().filter(|_| message.mti().class() == 0x08);

@@ -10,6 +10,7 @@ use super::rim::{Epochs, Keys, ListenerRim, Rim};
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
 use crate::core::ids::{ListenerNo, MsgHandle, Now, Peer, SessionId};
+use crate::core::{Bound, Reached};
 use yika_codec::{Code, Kind, Layout, Message};
 use yika_keystore::{Authentic, MacKey, Tokenizer, Waiver, waive};
 
@@ -52,6 +53,7 @@ pub struct SessionCounts {
     pub unknown_terminals: u64,
     pub unfit: u64,
     pub no_memory: u64,
+    pub reached: Reached,
 }
 
 /// What a session needs of its surroundings while it reads.
@@ -129,6 +131,7 @@ impl Session {
             Err(NotHeld::Full) => {
                 // Nothing can be remembered about it, so nothing is said: a repeat is a new attempt.
                 around.counts.no_memory += 1;
+                around.counts.reached.note(Bound::MessageMemory);
                 return Ok(());
             }
             Err(NotHeld::Undecodable(_)) => return self.undecodable(payload, listener, around),
@@ -137,6 +140,10 @@ impl Session {
         match self.admit(msg, listener, around) {
             Ok(request) => {
                 self.inflight += 1;
+                if self.inflight == around.rim.bounds.session_inflight_max {
+                    // It is not read until an answer makes room.
+                    around.counts.reached.note(Bound::SessionInflight);
+                }
                 event(Event::Request(request));
             }
             Err(Some(code)) => {
