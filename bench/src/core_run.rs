@@ -94,6 +94,7 @@ impl Till {
                 amount: Some(send.money.minor),
                 currency: Some(send.money.currency),
                 card: self.facts.card.map(|card| card.token),
+                settled: None,
                 record: self.record.clone(),
             };
             events.push(Event::Answer(waive(Waiver::NoMacKey, answer)));
@@ -133,7 +134,7 @@ impl Till {
         facts.rrn = Some(digits(self.made));
         let peer = Peer::Session(SessionId { slot: slot % 64, generation: 0 });
         let msg = MsgHandle { slot, generation: self.made as u32 };
-        let request = Request { peer, msg, facts, custody: self.custody.clone() };
+        let request = Request { peer, msg, facts, custody: self.custody.clone(), signed_on: false };
         Event::Request(waive(Waiver::NoMacKey, request))
     }
 }

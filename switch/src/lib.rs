@@ -8,4 +8,5 @@ pub mod data_dir;
 pub mod demo;
 pub mod driver;
 pub mod journal;
+pub mod logs;
 pub mod net;

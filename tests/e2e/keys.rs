@@ -175,3 +175,76 @@ fn assert_private(folder: &Path) {
         }
     }
 }
+
+/// Runs `yika keys`; exit code, stdout and stderr. `typed` is standard input.
+fn keys(folder: &Path, arguments: &[&str], lmk: Option<&str>, typed: &str) -> (i32, String, String) {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut command = Command::new("setsid");
+    // Without a terminal nobody can be asked.
+    command.arg("--wait").arg(program("yika")).arg("keys").args(arguments).current_dir(folder);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("YIKA_LMK_FILE");
+    if let Some(name) = lmk {
+        command.env("YIKA_LMK_FILE", folder.join(name));
+    }
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (ended.status.code().unwrap_or(-1), text(ended.stdout), text(ended.stderr))
+}
+
+#[test]
+fn production_is_entered_with_a_key_file_that_the_commands_made() {
+    let folder = tempfile::tempdir().unwrap();
+    with_key_file(folder.path(), "production", &[0xC3; 32]);
+    std::fs::remove_file(folder.path().join("keys")).unwrap();
+    let (code, _, err) = yika(folder.path(), &["serve"]);
+    assert!(code == 78 && err.contains("`yika keys init FILE` makes a key file"), "{err}");
+    let run = |arguments: &[&str], typed: &str| keys(folder.path(), arguments, Some("components"), typed);
+    let (code, out, err) = run(&["init", "keys"], "");
+    assert!(code == 0 && out.contains("under the master key with check value"), "{out}{err}");
+    assert_eq!(std::fs::metadata(folder.path().join("keys")).unwrap().mode() & 0o777, 0o600);
+    let (code, _, err) = run(&["init", "keys"], "");
+    assert!(code == 78 && err.contains("exists"), "a key file is never overwritten: {err}");
+    let (one, two) = ("11".repeat(16), "2E".repeat(16));
+    std::fs::write(folder.path().join("part-1"), format!("{one}\n")).unwrap();
+    let import = ["import", "keys", "mac", "--usage", "mac-cmac", "--algorithm", "aes"];
+    let alone = run(&[&import[..], &["--component-file", "part-1"]].concat(), "");
+    assert!(alone.0 == 78 && alone.2.contains("at least two"), "{}", alone.2);
+    let files = ["--component-file", "part-1", "--component-file", "-"];
+    let odd = run(&[&import[..], &files].concat(), &two[1..]);
+    assert!(odd.0 == 78 && odd.2.contains("component 2 is not an even number") && !odd.2.contains("2E2E"));
+    let (code, out, err) = run(&[&import[..], &files].concat(), &two);
+    assert!(code == 0 && out.contains("component 1: check value") && out.contains("mac: CMAC"), "{out}{err}");
+    let (_, listed, _) = run(&["list", "keys", "--json"], "");
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let value = listed[0]["check_value"].as_str().unwrap();
+    assert!(
+        listed[0]["name"] == "mac" && listed[0]["usage"] == "mac-cmac" && out.contains(value),
+        "{listed}"
+    );
+    for said in [&out, &err, &run(&["list", "keys"], "").1] {
+        assert!(!said.contains(&one) && !said.contains(&two) && !said.contains(&"3F".repeat(16)), "{said}");
+    }
+    let switch = started(folder.path());
+    assert!(!switch.log().contains("TEST MASTER KEY"));
+    assert!(switch.stop().success());
+    std::fs::write(folder.path().join("others"), format!("{}\n{}", hex(&ONE), hex(&[0x77; 32]))).unwrap();
+    let (code, _, err) = keys(folder.path(), &["list", "keys"], Some("others"), "");
+    assert!(code == 78 && err.contains("master key"), "{err}");
+}
+
+#[test]
+fn a_key_file_under_the_test_master_key_is_made_only_where_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, err) = keys(folder.path(), &["init", "keys"], None, "");
+    assert!(code == 78 && err.contains("from the terminal") && err.contains("YIKA_LMK_FILE"), "{err}");
+    with_key_file(folder.path(), "test", TEST_KEY);
+    let (code, _, err) = keys(folder.path(), &["init", "other"], Some("components"), "");
+    assert!(code == 78 && err.contains("TEST master key") && !folder.path().join("other").exists(), "{err}");
+    let (code, _, err) = keys(folder.path(), &["init", "other", "--test-master-key"], None, "");
+    assert!(code == 0 && err.contains("TEST MASTER KEY"), "{err}");
+    let (code, out, _) = keys(folder.path(), &["list", "other", "--test-master-key"], None, "");
+    assert!(code == 0 && out.contains("master key with check value"), "{out}");
+}

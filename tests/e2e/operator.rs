@@ -5,13 +5,14 @@ use crate::peer::{Bank, Peer, purchase};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use yika_switch::admin::control::status;
-use yika_switch::data_dir::control_socket_in;
-use yika_tests::process::{Held, Yika, program, run as command, wait_for};
+use yika_switch::data_dir::{Addresses, addresses_in, control_socket_in};
+use yika_tests::process::{Held, Yika, get, program, run as command, wait_for};
 
 const CARD: &str = "4111111111111111";
 
@@ -124,20 +125,20 @@ fn a_command_whose_reader_went_away_ends_quietly_with_0() {
     assert!(yika.stop().success());
 }
 
+/// A switch whose log goes into a pipe.
+fn piped(folder: &Path, level: &str) -> Held {
+    let mut serve = Command::new(program("yika"));
+    serve.args(["serve", "--config"]).arg(folder.join("yika.toml")).env("YIKA_LOG", level);
+    Held(serve.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
 #[test]
 fn a_switch_whose_log_has_no_reader_any_more_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
     let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let (data, config) = (folder.path().join("data"), folder.path().join("yika.toml"));
-    let mut serve = Command::new(program("yika"));
-    serve
-        .args(["serve", "--config"])
-        .arg(config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut yika = Held(serve.spawn().unwrap());
+    let data = folder.path().join("data");
+    let mut yika = piped(folder.path(), "info");
     drop(yika.0.stderr.take());
     wait_for("the switch to serve", Duration::from_secs(20), || status(&data).is_ok());
     let mut terminal = Peer::connect(town.listener, "iso87-ascii");
@@ -151,4 +152,103 @@ fn a_switch_whose_log_has_no_reader_any_more_goes_on() {
     drop(terminal);
     assert!(Command::new("kill").arg(yika.0.id().to_string()).status().unwrap().success());
     assert!(yika.ends_within(Duration::from_secs(20)).success());
+}
+
+/// The value of a metric, named with its labels.
+fn metric(admin: SocketAddr, name: &str) -> u64 {
+    let text = get(admin, "/metrics");
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
+    value.parse().unwrap()
+}
+
+#[test]
+fn p9_a_log_that_is_not_read_loses_lines_by_count_and_stops_no_payment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
+    let data = folder.path().join("data");
+    let mut yika = piped(folder.path(), "debug");
+    wait_for("the switch to serve", Duration::from_secs(20), || status(&data).is_ok());
+    let addresses: Addresses =
+        serde_json::from_str(&std::fs::read_to_string(addresses_in(&data)).unwrap()).unwrap();
+    let admin = addresses.admin.unwrap();
+    let mut terminal = Peer::connect(town.listener, "iso87-ascii");
+    // Each is refused, with a line of the log that nobody reads.
+    let wrong = purchase("iso87-ascii", CARD, 1, 100).with(7, "1332250000");
+    while metric(admin, "yika_log_lines_lost_total") == 0 {
+        for _ in 0..500 {
+            assert_eq!(terminal.asks(&wrong).code(), "30");
+        }
+    }
+    terminal.sends(&purchase("iso87-ascii", CARD, 2, 100));
+    let request = bank.hears();
+    bank.answers(&request, "00");
+    assert_eq!(terminal.hears().code(), "00");
+    let mut log = BufReader::new(yika.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = log.find(|line| line.contains("lines of the log were lost"));
+    assert!(told.is_some_and(|line| line.contains("WARN") && line.contains("lines=")), "it is told");
+    drop(terminal);
+    assert!(Command::new("kill").arg(yika.0.id().to_string()).status().unwrap().success());
+    assert!(log.any(|line| line.contains("drained and stopped")), "the end is written too");
+    assert!(yika.ends_within(Duration::from_secs(20)).success());
+}
+
+#[test]
+fn alarms_call_a_participant_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
+    let yika = Yika::start(folder.path());
+    let mut terminal = Peer::connect(town.listener, "iso87-ascii");
+    terminal.sends(&purchase("iso87-ascii", CARD, 1, 100));
+    let request = bank.hears();
+    assert_eq!(terminal.hears().code(), "68");
+    bank.answers(&request, "00");
+    let told = || yika.log().lines().find(|line| line.contains("an approval came after")).map(str::to_owned);
+    wait_for("the alarm", Duration::from_secs(20), || told().is_some());
+    let line = told().unwrap();
+    assert!(line.contains("participant=\"bank-a\"") && line.contains("held_back=0"), "{line}");
+    assert!(yika.stop().success());
+}
+
+#[test]
+fn a_participant_is_drained_by_command_until_the_command_that_ends_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
+    let mut yika = Yika::start(folder.path());
+    let data = yika.data().display().to_string();
+    let says = |arguments: &[&str]| command("yika", &[arguments, &["--data", &data]].concat());
+    let (code, _, err) = says(&["drain", "city"]);
+    assert!(code == 74 && err.contains("\"city\" is no participant that the switch connects to"), "{err}");
+    let drained = |yika: &Yika| {
+        let admin = yika.addresses().unwrap().admin.unwrap();
+        metric(admin, "yika_participant_drained{participant=\"bank-a\"}")
+    };
+    assert_eq!(drained(&yika), 0);
+    let (code, out, err) = says(&["drain", "bank-a"]);
+    assert!(code == 0 && out.contains("bank-a is drained"), "{out}{err}");
+    yika.kill();
+    yika = Yika::start(folder.path());
+    assert_eq!(drained(&yika), 1, "also after a kill");
+    let (_, out, _) = says(&["status"]);
+    assert!(out.contains("drained by an operator"), "{out}");
+    let mut terminal = Peer::connect(town.listener, "iso87-ascii");
+    assert_eq!(terminal.asks(&purchase("iso87-ascii", CARD, 1, 100)).code(), "91");
+    let (code, out, _) = says(&["drain", "bank-a", "--end"]);
+    assert!(code == 0 && out.contains("no longer"), "{out}");
+    let (_, out, _) = says(&["status", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(told["participants"][0]["drained"], false);
+    wait_for("a line to carry requests", Duration::from_secs(20), || {
+        says(&["status"]).1.contains("1 of 1 lines open")
+    });
+    terminal.sends(&purchase("iso87-ascii", CARD, 2, 100));
+    let request = bank.hears();
+    bank.answers(&request, "00");
+    assert_eq!(terminal.hears().code(), "00");
+    let (_, out, _) = says(&["journal", "dump"]);
+    assert!(out.contains(" drained participant=bank-a on=true"), "{out}");
+    drop(terminal);
+    assert!(yika.stop().success());
 }

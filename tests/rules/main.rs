@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
 mod backlog;
+mod bounds;
 mod chip;
 mod clock;
 mod coupon_plan;
@@ -13,6 +14,7 @@ mod crash_life;
 mod cut_over;
 mod dedupe;
 mod dialects;
+mod halts;
 mod identity;
 mod keys;
 mod kinds;
@@ -20,6 +22,7 @@ mod life;
 mod lines;
 mod obligations;
 mod pins;
+mod refusals;
 mod reversals;
 mod rim;
 mod settlement;

@@ -11,7 +11,7 @@ fn network(code: &str) -> Wire {
 }
 
 #[test]
-fn rule_15_terminals_sign_on_per_session_where_the_listener_wants_it() {
+fn rule_15_a_connection_signs_on_for_all_behind_it_where_the_listener_wants_it() {
     let mut settings = config();
     settings.listeners[0].sign_on_required = true;
     let mut world = World::with(settings);
@@ -28,6 +28,11 @@ fn rule_15_terminals_sign_on_per_session_where_the_listener_wants_it() {
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     world.sends(terminal, &purchase(100));
     assert_eq!(world.answer(terminal).unwrap().code(), "58");
+    world.sends_raw(terminal, &network("001"));
+    world.answer(terminal).unwrap();
+    let another = world.terminal();
+    world.sends(another, &purchase(100));
+    assert_eq!(world.answer(another).unwrap().code(), "58", "each connection for itself");
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use crate::{approved, balanced};
 use yika_switch::core::books::Side;
-use yika_switch::core::ids::BusinessDate;
-use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
+use yika_switch::core::entry::{Entry, Outcome};
+use yika_switch::core::ids::{BusinessDate, Seq};
+use yika_tests::setup::{BANK_A, BANK_B, TIMEOUT_MS, config};
 use yika_tests::world::mti;
 use yika_tests::{Wire, World, purchase};
 
@@ -40,6 +41,49 @@ fn rule_13_a_transaction_keeps_the_date_of_its_intent_over_a_cut_over() {
     world.advance(10);
     assert!(!world.driver.core.durable.dates.open.contains_key(&TODAY), "then it closes");
     balanced(&world);
+}
+
+#[test]
+fn rule_13_a_settlement_date_that_differs_is_counted_and_recorded_and_not_adopted() {
+    for (listener, bank, card) in [(0, BANK_A, "4111111111111111"), (1, BANK_B, "6222000000000000")] {
+        let mut world = World::new();
+        let terminal = world.terminal_at(listener);
+        let differing = |world: &World| {
+            let durable = &world.driver.core.durable;
+            let id = durable.participant_by_name(bank).unwrap();
+            world.driver.core.dates_differing.get(&id).copied().unwrap_or(0)
+        };
+        let wire = purchase(100).with(2, card);
+        let wire = if listener == 1 { wire.with(60, "22000001000") } else { wire };
+        // Ours is 1124; zeros name none.
+        for (date, count) in [("1124", 0), ("0000", 0), ("1123", 1), ("1125", 2)] {
+            let sent = world.sends(terminal, &wire);
+            let request = world.at_bank(bank).unwrap();
+            let answer = world.answer_to(&request, "00").with(15, date);
+            world.bank_sends(&request, &answer);
+            let told = world.answer(terminal).unwrap();
+            assert_eq!((told.code().as_str(), told.text(15).as_str()), ("00", ""), "{date} is not told on");
+            assert_eq!(differing(&world), count, "{date}");
+            let entry = last_outcome(&world);
+            assert_eq!(entry.answer.get(15), (count > 0).then_some(date.as_bytes()), "{date}");
+            world.sends_raw(terminal, &sent);
+            assert_eq!(world.answer(terminal).unwrap(), told, "the same answer again");
+        }
+        assert_eq!(world.driver.core.durable.dates.current, TODAY);
+        assert_eq!(told(&world, TODAY), 400);
+        balanced(&world);
+    }
+}
+
+/// The newest outcome of the journal.
+fn last_outcome(world: &World) -> Outcome {
+    let reader = world.driver.journal().reader();
+    let before = (1..world.driver.core.durable.next_seq.0).rev();
+    let found = before.filter_map(|seq| reader.entry(Seq(seq))).find_map(|entry| match entry {
+        Entry::Outcome(outcome) => Some(*outcome),
+        _ => None,
+    });
+    found.unwrap()
 }
 
 #[test]

@@ -395,3 +395,37 @@ fn rule_04_a_refund_in_custody_and_its_reversal_reach_the_bank_in_order_and_net_
     assert_eq!(agreed, 1000);
     balanced(&world);
 }
+
+#[test]
+fn p9_a_bank_that_answers_late_by_the_hundred_makes_a_line_a_minute_and_a_count() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let late = |world: &mut World, count| {
+        let asked: Vec<_> = (0..count)
+            .map(|_| {
+                world.sends(terminal, &purchase(100));
+                world.at_bank(BANK_A).unwrap()
+            })
+            .collect();
+        world.advance(TIMEOUT_MS + 10);
+        for request in &asked {
+            world.bank_answers(request, "00");
+        }
+        while world.at_bank(BANK_A).is_some() {}
+    };
+    late(&mut world, 100);
+    world.advance(60_000);
+    while world.at_bank(BANK_A).is_some() {}
+    late(&mut world, 1);
+    let told: Vec<u64> = world
+        .alarms
+        .iter()
+        .filter_map(|alarm| match alarm {
+            Alarm::LateApproval { held_back, .. } => Some(*held_back),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [0, 99]);
+    assert_eq!(world.driver.core.counters.late_approvals, 101);
+    balanced(&world);
+}

@@ -71,6 +71,7 @@ fn listener(dialect_name: &str) -> ListenerConfig {
         currencies: Vec::new(),
         deadline: Duration::from_secs(20),
         sign_on_required: false,
+        terminals: None,
     }
 }
 
@@ -100,6 +101,7 @@ pub fn config() -> Config {
             fetches_max: 64,
             late_max: 10_000,
             currencies_max: 32,
+            terminals_max: 10_000,
         },
         rim: RimBounds {
             sessions_max: 100,

@@ -129,6 +129,16 @@ impl Keystore {
         self.add(name, attributes, &KeyBytes::from_components(algorithm, components)?)
     }
 
+    /// The check value of one component: its custodian sees that it was typed as it was drawn.
+    ///
+    /// # Errors
+    /// `Length` when no key of the algorithm is so long.
+    pub fn component_check_value(algorithm: Algorithm, component: &[u8]) -> Result<[u8; 3], KeyError> {
+        let (bytes, expected) = (component.len(), algorithm.lengths());
+        let key = KeyBytes::new(component).filter(|_| algorithm.fits(bytes));
+        key.ok_or(KeyError::Length { algorithm, bytes, expected })?.check_value(algorithm)
+    }
+
     /// All keys, by name.
     #[must_use]
     pub fn list(&self) -> Vec<KeyInfo> {

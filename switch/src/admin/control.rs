@@ -3,7 +3,7 @@
 
 use super::door::{Door, Guest};
 use super::reason::check_reason;
-use super::{Command, Handle, ObligationView, Readiness, Status};
+use super::{Command, DateTotals, ExceptionView, Handle, ObligationView, Readiness, Status};
 use crate::core::ids::ObligationId;
 use crate::data_dir::control_socket_in;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,11 @@ use tokio::net::{UnixListener, UnixStream};
 pub enum Request {
     Status,
     SafList,
+    SafExceptions,
+    Totals { date: Option<u32> },
     SafSettle { id: u64, reason: String },
     CutOver,
+    Drain { name: String, on: bool },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub enum Request {
 pub enum Answer {
     Status(Status),
     Obligations(Vec<ObligationView>),
+    Exceptions(Vec<ExceptionView>),
+    Totals(Vec<DateTotals>),
     Done,
     Refused(String),
 }
@@ -102,6 +107,13 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
         Request::SafList => {
             handle.ask(Command::Obligations).await.map_or_else(Answer::Refused, Answer::Obligations)
         }
+        Request::SafExceptions => {
+            handle.ask(Command::Exceptions).await.map_or_else(Answer::Refused, Answer::Exceptions)
+        }
+        Request::Totals { date } => {
+            let totals = handle.ask(|reply| Command::Totals(date, reply)).await;
+            totals.map_or_else(Answer::Refused, Answer::Totals)
+        }
         Request::SafSettle { id, reason } => match check_reason(&reason).map(str::to_owned) {
             Ok(reason) => {
                 done(handle.ask(|reply| Command::Settle { id: ObligationId(id), reason, reply }).await)
@@ -109,6 +121,7 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
             Err(why) => Answer::Refused(format!("reason: {why}")),
         },
         Request::CutOver => done(handle.ask(Command::CutOver).await),
+        Request::Drain { name, on } => done(handle.ask(|reply| Command::Drain { name, on, reply }).await),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers operators on the switch's own thread, between turns: looking is done at once, changing goes
 //! through the core and is answered when it is durable.
 
+use super::books::{exceptions, totals};
 use super::metrics::Snapshot;
 use super::{Command, ObligationView, ParticipantStatus, Status};
 use crate::core::durable::Durable;
@@ -36,6 +37,12 @@ impl Desk {
             Command::Obligations(reply) => {
                 let _ = reply.send(obligations(&driver.core.durable));
             }
+            Command::Exceptions(reply) => {
+                let _ = reply.send(exceptions(&driver.core.durable));
+            }
+            Command::Totals(date, reply) => {
+                let _ = reply.send(totals(&driver.core.durable, date));
+            }
             Command::Snapshot(reply) => {
                 let _ = reply.send(Box::new(Snapshot::of(driver)));
             }
@@ -46,6 +53,12 @@ impl Desk {
             Command::CutOver(reply) => {
                 let ticket = self.ticket(reply);
                 driver.cut_over(ticket);
+            }
+            Command::Drain { name, on, reply } => {
+                let ticket = self.ticket(reply);
+                if let Err(why) = driver.drain_participant(&name, on, ticket) {
+                    self.done(ticket, Some(why));
+                }
             }
         }
     }
@@ -81,15 +94,26 @@ pub(super) struct Tally {
     pub(super) lines_open: usize,
     pub(super) lines: usize,
     pub(super) obligations: usize,
+    pub(super) exceptions: usize,
+    /// What its exceptions would have moved, each without its sign.
+    pub(super) exceptions_minor: u64,
+    pub(super) dates_differing: u64,
+    pub(super) signed_off: bool,
+    pub(super) drained: bool,
 }
 
-/// Everybody whom we connect to: each line and each obligation is looked at once.
+/// Everybody whom we connect to: each line, obligation and exception is looked at once.
 pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
     let mut tallies: BTreeMap<ParticipantId, Tally> = BTreeMap::new();
     for (rim, line) in driver.lines() {
         let tally = tallies.entry(rim.participant).or_default();
         if tally.lines == 0 {
             tally.name.clone_from(&rim.name);
+            tally.dates_differing =
+                driver.core.dates_differing.get(&rim.participant).copied().unwrap_or_default();
+            let held = driver.core.durable.participants.get(&rim.participant);
+            (tally.signed_off, tally.drained) =
+                held.map_or((false, false), |held| (held.signed_off, held.drained));
         }
         tally.lines += 1;
         tally.lines_open += usize::from(line.carries());
@@ -99,16 +123,24 @@ pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
             tally.obligations += 1;
         }
     }
+    for held in driver.core.durable.exceptions.values() {
+        if let Some(tally) = tallies.get_mut(&held.participant) {
+            tally.exceptions += 1;
+            tally.exceptions_minor = tally.exceptions_minor.saturating_add(held.books.unsigned_abs());
+        }
+    }
     tallies
 }
 
 fn status(driver: &Driver) -> Status {
     let durable = &driver.core.durable;
-    let participant = |Tally { name, lines_open, lines, obligations }| ParticipantStatus {
-        name,
-        lines_open,
-        lines,
-        obligations,
+    let participant = |tally: Tally| ParticipantStatus {
+        name: tally.name,
+        lines_open: tally.lines_open,
+        lines: tally.lines,
+        obligations: tally.obligations,
+        signed_off: tally.signed_off,
+        drained: tally.drained,
     };
     Status {
         pid: std::process::id(),

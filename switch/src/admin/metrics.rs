@@ -4,6 +4,7 @@
 use super::desk::{Tally, tallies};
 use super::door::DoorCounts;
 use super::help::HELP;
+use crate::core::{Bound, Reached};
 use crate::driver::{Driver, LATENCY_BOUNDS_US};
 use metrics::{Label, counter, describe_counter, describe_gauge, gauge, with_local_recorder};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -15,13 +16,31 @@ pub struct Snapshot {
     counters: Vec<Counted>,
     gauges: Vec<(&'static str, f64)>,
     participants: Vec<Tally>,
+    bounds: Vec<(Bound, &'static str, u64)>,
+    /// Bounds by which the core refused with 96.
+    refused_at: Reached,
     latency: Vec<u64>,
     latency_sum_us: u64,
 }
 
+/// Bounds whose answer is 96.
+const REFUSING: [Bound; 7] = [
+    Bound::Open,
+    Bound::Dedupe,
+    Bound::Obligations,
+    Bound::Originals,
+    Bound::Inflight,
+    Bound::Terminals,
+    Bound::Journal,
+];
+
 impl Snapshot {
     pub fn of(driver: &Driver) -> Snapshot {
+        let (core, rim) = (&driver.core.counters, &driver.counts.sessions);
+        let reached = |(bound, key)| (bound, key, core.reached.of(bound) + rim.reached.of(bound));
         Snapshot {
+            bounds: Bound::ALL.map(reached).to_vec(),
+            refused_at: core.refused_at,
             counters: counters(driver),
             gauges: gauges(driver),
             participants: tallies(driver).into_values().collect(),
@@ -59,13 +78,30 @@ impl Snapshot {
                     labels.iter().map(|(key, value)| Label::from_static_parts(key, value)).collect();
                 counter!(*name, labels).absolute(*value);
             }
+            for (bound, key, count) in &self.bounds {
+                counter!("yika_bounds_reached_total", "bound" => *key).absolute(*count);
+                if REFUSING.contains(bound) {
+                    counter!("yika_refusals_total", "by" => *key).absolute(self.refused_at.of(*bound));
+                }
+            }
             for (name, value) in &self.gauges {
                 gauge!(*name).set(*value);
             }
-            for Tally { name, lines_open, lines, obligations } in &self.participants {
-                gauge!("yika_lines_open", "participant" => name.clone()).set(*lines_open as f64);
-                gauge!("yika_lines", "participant" => name.clone()).set(*lines as f64);
-                gauge!("yika_obligations_open", "participant" => name.clone()).set(*obligations as f64);
+            for tally in &self.participants {
+                let of_participant = [
+                    ("yika_lines_open", tally.lines_open as f64),
+                    ("yika_lines", tally.lines as f64),
+                    ("yika_obligations_open", tally.obligations as f64),
+                    ("yika_participant_exceptions", tally.exceptions as f64),
+                    ("yika_participant_exceptions_minor", tally.exceptions_minor as f64),
+                    ("yika_participant_signed_off", f64::from(u8::from(tally.signed_off))),
+                    ("yika_participant_drained", f64::from(u8::from(tally.drained))),
+                ];
+                counter!("yika_settlement_dates_differing_total", "participant" => tally.name.clone())
+                    .absolute(tally.dates_differing);
+                for (name, value) in of_participant {
+                    gauge!(name, "participant" => tally.name.clone()).set(value);
+                }
             }
         });
         let mut text = recorder.handle().render();
@@ -96,6 +132,7 @@ type Counted = (&'static str, &'static [(&'static str, &'static str)], u64);
 
 fn counters(driver: &Driver) -> Vec<Counted> {
     let (core, counts, journal) = (&driver.core.counters, &driver.counts, driver.journal().stats());
+    let format = counts.sessions.unfit + counts.sessions.undecodable + core.refused_format;
     vec![
         ("yika_requests_total", &[], core.requests),
         ("yika_outcomes_total", &[("result", "approved")], core.approved),
@@ -103,10 +140,12 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_outcomes_total", &[("result", "in-doubt")], core.in_doubt),
         ("yika_stand_in_approvals_total", &[], core.stand_in),
         ("yika_time_outs_total", &[], core.timed_out),
-        ("yika_refusals_total", &[("by", "core")], core.refused),
+        ("yika_refusals_total", &[("by", "duplicate")], core.refused_duplicate),
+        ("yika_refusals_total", &[("by", "draining")], core.refused_draining),
         ("yika_refusals_total", &[("by", "mac")], counts.sessions.bad_mac),
-        ("yika_refusals_total", &[("by", "sign-on")], counts.sessions.not_signed_on),
-        ("yika_refusals_total", &[("by", "format")], counts.sessions.unfit + counts.sessions.undecodable),
+        ("yika_refusals_total", &[("by", "terminal")], counts.sessions.unknown_terminals),
+        ("yika_refusals_total", &[("by", "sign-on")], core.refused_sign_on),
+        ("yika_refusals_total", &[("by", "format")], format),
         ("yika_refusals_total", &[("by", "memory")], counts.sessions.no_memory),
         ("yika_copies_total", &[], core.copies),
         ("yika_repeats_answered_total", &[], core.repeats_answered),
@@ -142,6 +181,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_replies_total", &[("to", "nobody")], counts.replies_to_nobody),
         ("yika_replies_total", &[("to", "unwritable")], counts.replies_unwritable),
         ("yika_turns_total", &[], counts.turns),
+        ("yika_log_lines_lost_total", &[], crate::logs::lines_lost()),
         ("yika_journal_commits_total", &[], journal.commits.load(Ordering::Relaxed)),
         ("yika_journal_records_total", &[], journal.records.load(Ordering::Relaxed)),
         ("yika_journal_bytes_total", &[], journal.bytes.load(Ordering::Relaxed)),
@@ -156,6 +196,7 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
     vec![
         ("yika_sessions_open", driver.sessions_open() as f64),
         ("yika_transactions_open", durable.open.len() as f64),
+        ("yika_terminals_signed_on", durable.signed_on.len() as f64),
         ("yika_dedupe_keys", durable.dedupe.len() as f64),
         ("yika_originals_kept", durable.originals.len() as f64),
         ("yika_messages_live_bytes", driver.messages().bytes() as f64),
@@ -178,7 +219,8 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn snapshot() -> Snapshot {
-        let tally = Tally { name: "bank-a".into(), lines_open: 1, lines: 2, obligations: 3 };
+        let tally =
+            Tally { name: "bank-a".into(), lines_open: 1, lines: 2, obligations: 3, ..Tally::default() };
         Snapshot {
             counters: vec![
                 ("yika_requests_total", &[], 7),
@@ -186,6 +228,8 @@ mod tests {
                 ("yika_outcomes_total", &[("result", "declined")], 2),
             ],
             gauges: vec![("yika_sessions_open", 4.0)],
+            bounds: Vec::new(),
+            refused_at: Reached::default(),
             participants: vec![tally],
             latency: vec![1; LATENCY_BOUNDS_US.len() + 1],
             latency_sum_us: 1_500_000,

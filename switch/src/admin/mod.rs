@@ -2,6 +2,7 @@
 //! health. Both run on a thread of their own and reach the switch only through `Handle`, a bounded queue that
 //! the switch's own thread empties between turns.
 
+mod books;
 pub mod control;
 mod desk;
 mod door;
@@ -10,6 +11,7 @@ mod http;
 mod metrics;
 mod reason;
 
+pub use books::{DateTotals, ExceptionView, PartyTotals, exceptions as exceptions_of, totals as totals_of};
 pub use desk::{Desk, obligations as obligations_of};
 pub use reason::check_reason;
 
@@ -32,12 +34,21 @@ pub enum Command {
     Ready(oneshot::Sender<Result<(), String>>),
     Status(oneshot::Sender<Status>),
     Obligations(oneshot::Sender<Vec<ObligationView>>),
+    Exceptions(oneshot::Sender<Vec<ExceptionView>>),
+    /// Of a date, or of those that are open.
+    Totals(Option<u32>, oneshot::Sender<Vec<DateTotals>>),
     Settle {
         id: ObligationId,
         reason: String,
         reply: oneshot::Sender<Result<(), String>>,
     },
     CutOver(oneshot::Sender<Result<(), String>>),
+    /// Nothing new to a participant, or again.
+    Drain {
+        name: String,
+        on: bool,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     Snapshot(oneshot::Sender<Box<metrics::Snapshot>>),
 }
 
@@ -63,6 +74,10 @@ pub struct ParticipantStatus {
     pub lines_open: usize,
     pub lines: usize,
     pub obligations: usize,
+    /// It signed off by a message of its own.
+    pub signed_off: bool,
+    /// By an operator.
+    pub drained: bool,
 }
 
 /// One obligation as an operator sees it: no card number, only its token.
@@ -205,19 +220,19 @@ pub fn start(config: &Config, data: &DataDir, handle: Handle, ready: Readiness) 
     Ok(Admin { address })
 }
 
-/// One line per alarm, saying what to do.
-pub fn log_alarm(alarm: &Alarm) {
+/// One line per alarm, saying what to do; `participant` is the name of whom it is about.
+pub fn log_alarm(alarm: &Alarm, participant: &str) {
     match alarm {
-        Alarm::ObligationParked { id, participant, code } => tracing::error!(
-            %id, %participant, %code,
+        Alarm::ObligationParked { id, code, .. } => tracing::error!(
+            %id, participant, %code,
             "an obligation was refused three times and is parked: clear it with the participant, then `yika saf settle {id} --reason ...`"
         ),
-        Alarm::Exception { id, participant, money, code } => tracing::error!(
-            %id, %participant, amount = %money.decimal(), currency = money.currency.0, %code,
+        Alarm::Exception { id, money, code, .. } => tracing::error!(
+            %id, participant, amount = %money.decimal(), currency = money.currency.0, %code,
             "an advice, or the reversal of what stood, was refused for good and is now a named exception: settle the amount with the participant"
         ),
-        Alarm::LateApproval { of, participant, late_ms } => tracing::warn!(
-            transaction = %of.tx, leg = of.leg, %participant, late_ms,
+        Alarm::LateApproval { of, late_ms, held_back, .. } => tracing::warn!(
+            transaction = %of.tx, leg = of.leg, participant, late_ms, held_back,
             "an approval came after its time-out; its reversal is owed or done"
         ),
         Alarm::DateOpened { date } => tracing::info!(%date, "business date opened"),
@@ -230,11 +245,16 @@ pub fn log_alarm(alarm: &Alarm) {
             by_ms,
             "the system clock jumped ahead and is followed: windows and business dates end earlier by that much. Check time synchronisation"
         ),
-        Alarm::KeyClash { participant, why, held_back } => tracing::error!(
-            %participant, why, held_back, "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
+        Alarm::KeyClash { why, held_back, .. } => tracing::error!(
+            participant,
+            why,
+            held_back,
+            "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
         ),
-        Alarm::LineUnkeyed { participant, line } => tracing::error!(
-            %participant, line = line.0, "three MACs in a row were wrong: the line carries no requests until a key change or a new connection. \
+        Alarm::LineUnkeyed { line, .. } => tracing::error!(
+            participant,
+            line = line.0,
+            "three MACs in a row were wrong: the line carries no requests until a key change or a new connection. \
              Compare the check values of the MAC key with the participant"
         ),
     }

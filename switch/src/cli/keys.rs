@@ -10,20 +10,20 @@ use yika_keystore::{Export, Keystore, Lmk};
 use zeroize::Zeroizing;
 
 /// Names the file with the master key's components, one per line, 64 hexadecimal digits each.
-const LMK_FILE: &str = "YIKA_LMK_FILE";
+pub(super) const LMK_FILE: &str = "YIKA_LMK_FILE";
 /// Some sixty components with their comments; a longer file is another one.
 const LMK_FILE_BYTES_MAX: usize = 4096;
 
 pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
     let store = match &config.key_file {
-        Some(path) => Keystore::open(path, master_key()?).map_err(|e| CliError::Key(e.to_string()))?,
+        Some(path) => open_file(path, master_key()?)?,
         None => Keystore::in_memory(Lmk::test()),
     };
     if store.is_test() && config.environment == Environment::Production {
         let what = format!(
             "the master key is the public TEST master key, which protects nothing, and environment is \"production\": let each \
              custodian draw a component (`openssl rand -hex 32`), name the file with them in {LMK_FILE}, and make a key_file \
-             under that master key; or set environment = \"test\""
+             under that master key (`yika keys init FILE`); or set environment = \"test\""
         );
         return Err(CliError::Key(what));
     }
@@ -33,6 +33,15 @@ pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
             .map_err(|e| CliError::Key(format!("test_key \"{}\": {e}", key.name)))?;
     }
     Ok(store)
+}
+
+/// # Errors
+/// Why it cannot be opened, and how one is made where there is none.
+pub(super) fn open_file(path: &Path, lmk: Lmk) -> Result<Keystore, CliError> {
+    Keystore::open(path, lmk).map_err(|error| {
+        let missing = if path.exists() { "" } else { " (`yika keys init FILE` makes a key file)" };
+        CliError::Key(format!("{error}{missing}"))
+    })
 }
 
 /// As `open`, when the environment has all that is needed for it; None when the master key is not at hand.
@@ -47,7 +56,7 @@ pub(super) fn open_plain() -> Result<Keystore, CliError> {
     Ok(Keystore::in_memory(lmk))
 }
 
-fn master_key() -> Result<Lmk, CliError> {
+pub(super) fn master_key() -> Result<Lmk, CliError> {
     let Some(path) = std::env::var_os(LMK_FILE) else {
         let what = format!(
             "the master key is missing: set {LMK_FILE} to a file with its components, one of 64 hexadecimal digits per line"
@@ -64,7 +73,7 @@ fn master_key() -> Result<Lmk, CliError> {
 }
 
 /// Reads into one buffer that never moves, so that wiping it leaves no copy behind.
-fn read_secret(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn read_secret(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(vec![0; LMK_FILE_BYTES_MAX]);
     let mut file = std::fs::File::open(path)?;
     let mut filled = 0;

@@ -3,14 +3,18 @@
 
 mod check;
 mod journal;
+mod key_file;
 mod keys;
 mod out;
 mod panics;
 mod saf;
+mod totals;
+mod typed;
 
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
+use crate::logs;
 use crate::net::{ClockJudge, ServeError, Stop, outlive_file_size_limit, serve};
 use clap::{Args, Parser, Subcommand};
 use out::{Out, complain};
@@ -67,9 +71,33 @@ enum Command {
     /// What the switch owes: reversals and advices not yet acknowledged
     #[command(subcommand)]
     Saf(Saf),
+    /// What each side counts on a business date, by currency and participant; of the open dates unless one is named
+    Totals {
+        /// A date whose sums are kept, as yyyymmdd
+        #[arg(long)]
+        date: Option<u32>,
+        #[command(flatten)]
+        place: Place,
+        /// One JSON array
+        #[arg(long)]
+        json: bool,
+    },
     /// Look into a journal; reads only, also while a switch runs on it
     #[command(subcommand)]
     Journal(Journal),
+    /// Send nothing new to a participant until --end: what is in flight ends, what is owed waits
+    Drain {
+        /// The participant's name
+        name: String,
+        /// It gets requests again, and what is owed
+        #[arg(long)]
+        end: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Make, fill and list a key file
+    #[command(subcommand)]
+    Keys(key_file::Keys),
     /// Open the next business date now
     CutOver {
         #[command(flatten)]
@@ -108,6 +136,9 @@ enum Saf {
     List {
         #[command(flatten)]
         place: Place,
+        /// Those that ended otherwise than paid instead: refused for good, or settled by hand
+        #[arg(long)]
+        exceptions: bool,
         /// One JSON array
         #[arg(long)]
         json: bool,
@@ -216,18 +247,20 @@ pub fn run() -> ExitCode {
     if let Err(error) = outlive_file_size_limit() {
         tracing::warn!(%error, "a file-size limit (ulimit -f) may end this process without a word");
     }
-    let Some(done) = panics::caught(|| carry_out(cli.command)) else {
-        return ExitCode::from(panics::INTERNAL);
-    };
-    match done {
-        Ok(code) => code,
+    let code = match panics::caught(|| carry_out(cli.command)) {
+        None => ExitCode::from(panics::INTERNAL),
+        Some(Ok(code)) => code,
         // Whoever closed the pipe has seen enough.
-        Err(CliError::Out(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
+        Some(Err(CliError::Out(error))) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Some(Err(error)) => {
             complain(&format!("yika: {error}"));
             ExitCode::from(error.code())
         }
-    }
+    };
+    logs::flush();
+    code
 }
 
 fn carry_out(command: Command) -> Result<ExitCode, CliError> {
@@ -261,8 +294,16 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Status { place, json } => print(|out| saf::status(out, &place, json)),
-        Command::Saf(Saf::List { place, json }) => print(|out| saf::list(out, &place, json)),
+        Command::Saf(Saf::List { place, exceptions: false, json }) => {
+            print(|out| saf::list(out, &place, json))
+        }
+        Command::Saf(Saf::List { place, exceptions: true, json }) => {
+            print(|out| saf::exceptions(out, &place, json))
+        }
+        Command::Totals { date, place, json } => print(|out| totals::totals(out, &place, date, json)),
         Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
+        Command::Drain { name, end, place } => print(|out| saf::drain(out, &place, &name, end)),
+        Command::Keys(command) => print(|out| key_file::carry_out(out, command)),
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
         Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
         Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),
@@ -341,6 +382,7 @@ impl Place {
 }
 
 fn init_logs() {
+    logs::start();
     let wanted = std::env::var("YIKA_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&wanted).unwrap_or_else(|error| {
         complain(&format!("yika: YIKA_LOG=\"{wanted}\" is no level ({error}): info is used"));
@@ -349,7 +391,7 @@ fn init_logs() {
     // A reader of the log that goes away must not end the switch: by default a failed write is told by a panic.
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(logs::line)
         .with_target(false)
         .log_internal_errors(false);
     // A second call only happens in tests; the first one stays.

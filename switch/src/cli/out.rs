@@ -39,7 +39,7 @@ pub(super) fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> 
     Ok(writeln!(out, "{text}")?)
 }
 
-/// A line on standard error; there is nobody left to tell when that fails.
+/// A line on standard error.
 pub(super) fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    crate::logs::say(text);
 }

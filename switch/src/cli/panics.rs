@@ -1,7 +1,7 @@
 //! A fault of the program itself: whichever thread panics, one line says what and where, and the process ends with
 //! 70. Nothing is lost by that: what was told is durable, and the next start ends what was open.
 
-use std::io::Write;
+use crate::logs;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
 /// As in the table of exit codes.
@@ -19,10 +19,9 @@ pub(super) enum OnPanic {
 /// From here on a panic is told in one line.
 pub(super) fn tell(then: OnPanic) {
     std::panic::set_hook(Box::new(move |info| {
-        let text = told(info) + "\n";
-        // With standard error closed there is nobody to tell.
-        let _ = std::io::stderr().write_all(text.as_bytes());
+        logs::say(&told(info));
         if then == OnPanic::End {
+            logs::flush();
             std::process::exit(INTERNAL.into());
         }
     }));

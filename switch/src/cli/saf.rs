@@ -1,11 +1,12 @@
-//! Commands to a running switch: status, obligations, cut-over. Obligations can also be listed from the
-//! journal of a switch that does not run.
+//! Commands to a running switch: status, obligations, drain, cut-over. Obligations and exceptions can also be listed
+//! from the journal of a switch that does not run.
 
 use super::out::{complain, json_line};
 use super::{CliError, Place, keys};
 use crate::admin::check_reason;
 use crate::admin::control::{Answer, Request, ask, status as ask_status};
-use crate::admin::{ObligationView, obligations_of};
+use crate::admin::{ExceptionView, ObligationView, exceptions_of, obligations_of};
+use crate::core::durable::Durable;
 use crate::core::ids::{Currency, Money};
 use crate::data_dir::is_running;
 use crate::journal::disk::FileDisk;
@@ -29,30 +30,68 @@ pub(super) fn status(out: &mut impl Write, place: &Place, json: bool) -> Result<
     line("journal entries", status.journal_entries.to_string());
     line("unaccounted", format!("{} minor units", status.unaccounted));
     for one in &status.participants {
-        line(
-            &one.name,
-            format!("{} of {} lines open, {} obligations", one.lines_open, one.lines, one.obligations),
-        );
+        let halts = [(one.signed_off, ", signed off"), (one.drained, ", drained by an operator")];
+        let halts: String = halts.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+        let (open, lines, owed) = (one.lines_open, one.lines, one.obligations);
+        line(&one.name, format!("{open} of {lines} lines open, {owed} obligations{halts}"));
     }
     Ok(out.write_all(text.as_bytes())?)
 }
 
 pub(super) fn list(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
-    let data = place.data()?;
-    let listed = if is_running(&data) {
-        match ask(&data, &Request::SafList).map_err(CliError::Control)? {
-            Answer::Obligations(listed) => listed,
-            other => return Err(CliError::Control(format!("the switch answered something else: {other:?}"))),
-        }
-    } else {
-        complain(&format!("no switch runs on {}: this is what its journal says", data.display()));
-        let keystore = match place.config()? {
-            Some(config) => keys::open(&config)?,
-            None => keys::open_plain()?,
-        };
-        obligations_of(&replay(&FileDisk::read_only(&place.journal()?), &keystore)?.durable)
-    };
+    let listed = told(place, &Request::SafList, obligations_of, |answer| match answer {
+        Answer::Obligations(listed) => Ok(listed),
+        other => Err(other),
+    })?;
     if json { json_line(out, &listed) } else { print(out, &listed) }
+}
+
+/// What a running switch answers, or what the journal of a stopped one says.
+pub(super) fn told<T>(
+    place: &Place,
+    request: &Request,
+    of_journal: impl FnOnce(&Durable) -> T,
+    of_answer: impl FnOnce(Answer) -> Result<T, Answer>,
+) -> Result<T, CliError> {
+    let data = place.data()?;
+    if is_running(&data) {
+        let answer = ask(&data, request).map_err(CliError::Control)?;
+        return of_answer(answer)
+            .map_err(|other| CliError::Control(format!("the switch answered something else: {other:?}")));
+    }
+    complain(&format!("no switch runs on {}: this is what its journal says", data.display()));
+    let keystore = match place.config()? {
+        Some(config) => keys::open(&config)?,
+        None => keys::open_plain()?,
+    };
+    Ok(of_journal(&replay(&FileDisk::read_only(&place.journal()?), &keystore)?.durable))
+}
+
+pub(super) fn exceptions(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
+    let listed = told(place, &Request::SafExceptions, exceptions_of, |answer| match answer {
+        Answer::Exceptions(listed) => Ok(listed),
+        other => Err(other),
+    })?;
+    if json {
+        return json_line(out, &listed);
+    }
+    if listed.is_empty() {
+        return Ok(writeln!(out, "there is no exception")?);
+    }
+    writeln!(
+        out,
+        "{:>8} {:<8} {:<16} {:<8} {:>12} {:>14} {:>14} {:>4} {:>8} {:<24} why",
+        "id", "kind", "participant", "terminal", "transaction", "amount", "asked", "cur", "date", "at"
+    )?;
+    for one in &listed {
+        let ExceptionView { id, kind, participant, terminal, transaction, amount, .. } = one;
+        let ExceptionView { asked, currency, date, at, why, .. } = one;
+        writeln!(
+            out,
+            "{id:>8} {kind:<8} {participant:<16} {terminal:<8} {transaction:>12} {amount:>+14} {asked:>14} {currency:>4} {date:>8} {at:<24} {why}"
+        )?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut impl Write, listed: &[ObligationView]) -> Result<(), CliError> {
@@ -93,6 +132,16 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
 pub(super) fn settle(out: &mut impl Write, place: &Place, id: u64, reason: String) -> Result<(), CliError> {
     ask(&place.data()?, &Request::SafSettle { id, reason }).map_err(CliError::Control)?;
     Ok(writeln!(out, "obligation {id} is settled and stays on the books as an exception")?)
+}
+
+pub(super) fn drain(out: &mut impl Write, place: &Place, name: &str, end: bool) -> Result<(), CliError> {
+    let request = Request::Drain { name: name.to_owned(), on: !end };
+    ask(&place.data()?, &request).map_err(CliError::Control)?;
+    let said = match end {
+        false => "drained: nothing new goes to it, and what is owed waits, also over a restart, until --end",
+        true => "drained no longer",
+    };
+    Ok(writeln!(out, "{name} is {said}")?)
 }
 
 pub(super) fn cut_over(out: &mut impl Write, place: &Place) -> Result<(), CliError> {

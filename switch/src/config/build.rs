@@ -55,6 +55,7 @@ pub fn core_settings(config: &Config, ids: &BTreeMap<String, ParticipantId>) -> 
             codes: *listener.dialect.codes(),
             mtis: listener.dialect.original_mtis(),
             currencies: listener.currencies.iter().map(|code| Currency(*code)).collect(),
+            sign_on_required: listener.sign_on_required,
             deadline_us: micros(listener.deadline),
         })
     });

@@ -159,10 +159,10 @@ fn routes(top: &Table<'_>, config: &Config, places: &Places) {
 fn keys(top: &Table<'_>, config: &Config, places: &Places) {
     let production = config.environment == Environment::Production;
     if let (true, Some(place)) = (production, places.test_keys.first()) {
-        top.fault(place, "production refuses test keys: put live keys into key_file");
+        top.fault(place, "production refuses test keys: put live keys into key_file (`yika keys import`)");
     }
     if let (true, None, Some(place)) = (production, &config.key_file, &places.switch) {
-        top.fault(&place.data_dir, "production needs key_file");
+        top.fault(&place.data_dir, "production needs key_file: `yika keys init FILE` makes one");
     }
     let mut names = BTreeSet::new();
     for (key, place) in config.test_keys.iter().zip(&places.test_keys) {

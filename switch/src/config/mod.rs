@@ -10,6 +10,7 @@ mod error;
 mod read;
 mod risk;
 mod rows;
+mod terminals;
 #[cfg(test)]
 mod tests;
 pub mod units;
@@ -17,6 +18,8 @@ pub mod units;
 pub use build::{core_settings, participant_names, ways};
 pub use error::{ConfigError, ConfigErrors};
 pub use read::{load, parse};
+pub use rows::{ALGORITHMS, USAGES};
+pub use terminals::Terminals;
 
 use crate::core::entry::Limits;
 use crate::core::settings::{AnswerMatch, Bounds, StandIn};
@@ -172,6 +175,8 @@ pub struct ListenerConfig {
     pub deadline: Duration,
     /// Terminals must sign on before anything else.
     pub sign_on_required: bool,
+    /// Those that may pay here; None: all.
+    pub terminals: Option<Arc<Terminals>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

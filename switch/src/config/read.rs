@@ -63,8 +63,11 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
         .iter()
         .filter_map(|table| participant(table, &dialects, &mut places))
         .collect();
-    let listeners =
-        top.tables("listener").iter().filter_map(|table| listener(table, &dialects, &mut places)).collect();
+    let listeners = top
+        .tables("listener")
+        .iter()
+        .filter_map(|table| listener(table, &dialects, base, &mut places))
+        .collect();
     let routes = top.tables("route").iter().filter_map(|table| route(table, &mut places)).collect();
     top.finish();
     let (limits, bounds, rim, admin_bounds) = read_limits(limits.as_ref());
@@ -137,6 +140,7 @@ fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds, AdminBo
         fetches_max: count("fetches_max", 1..=4096, 1024),
         late_max: count("late_max", 1..=10_000_000, 200_000),
         currencies_max: count("currencies_max", 1..=999, 32),
+        terminals_max: count("terminals_max", 1..=50_000_000, 1_000_000),
     };
     let rim = RimBounds {
         sessions_max: count("sessions_max", 1..=1_000_000, 20_000),

@@ -3,10 +3,12 @@
 
 use super::dialects::Dialects;
 use super::doc::{Place, Table};
+use super::terminals::terminals;
 use super::{LinkConfig, ListenerConfig, ParticipantConfig, RouteConfig, Sharing, SignOn, TestKey};
 use crate::core::settings::{AnswerMatch, StandIn};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::{Dialect, Framing, unhex};
@@ -219,6 +221,7 @@ fn stand_in(table: &Table<'_>) -> StandIn {
 pub(super) fn listener(
     table: &Table<'_>,
     dialects: &Dialects<'_>,
+    base: &Path,
     places: &mut Places,
 ) -> Option<ListenerConfig> {
     table.need("address", "where terminals connect");
@@ -231,6 +234,7 @@ pub(super) fn listener(
     let deadline = table.duration("deadline", millis(100, 600_000), Duration::from_secs(25));
     let sign_on = table.word("sign_on", &[("optional", false), ("required", true)]).unwrap_or(false);
     let plain = table.flag("allow_plaintext").unwrap_or(false);
+    let terminals = terminals(table, base);
     table.finish();
     let listener = ListenerConfig {
         address: address?,
@@ -241,6 +245,7 @@ pub(super) fn listener(
         currencies: currencies.into_iter().map(|code| code as u16).collect(),
         deadline,
         sign_on_required: sign_on,
+        terminals,
     };
     places.listeners.push(ListenerPlaces {
         address: table.place_of("address"),
@@ -264,6 +269,20 @@ pub(super) fn route(table: &Table<'_>, places: &mut Places) -> Option<RouteConfi
     Some(route)
 }
 
+/// What operators call the uses of a key.
+pub const USAGES: [(&str, Usage); 6] = [
+    ("mac-cmac", Usage::MacCmac),
+    ("mac-retail", Usage::MacRetail),
+    ("mac-unionpay", Usage::MacUnionPayEcb),
+    ("pin", Usage::Pin),
+    ("kek", Usage::Kek),
+    ("key-block", Usage::KeyBlockProtection),
+];
+
+/// What operators call the ciphers of a key.
+pub const ALGORITHMS: [(&str, Algorithm); 3] =
+    [("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)];
+
 pub(super) fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
     let name = table.needed_text("name", "how other tables call it");
     for (key, what) in [
@@ -273,17 +292,8 @@ pub(super) fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey
     ] {
         table.need(key, what);
     }
-    let usages = [
-        ("mac-cmac", Usage::MacCmac),
-        ("mac-retail", Usage::MacRetail),
-        ("mac-unionpay", Usage::MacUnionPayEcb),
-        ("pin", Usage::Pin),
-        ("kek", Usage::Kek),
-        ("key-block", Usage::KeyBlockProtection),
-    ];
-    let usage = table.word("usage", &usages);
-    let algorithm = table
-        .word("algorithm", &[("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)]);
+    let usage = table.word("usage", &USAGES);
+    let algorithm = table.word("algorithm", &ALGORITHMS);
     let mode = table.word("mode", &[("both", Mode::Both)]).unwrap_or(Mode::Both);
     let components = table.texts("components").unwrap_or_default();
     let count = components.len();

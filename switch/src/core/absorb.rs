@@ -44,13 +44,9 @@ impl Durable {
         match entry {
             Entry::Limits(limits) => self.limits = limits,
             Entry::Named { id, name } => {
-                let fresh = Participant {
-                    name,
-                    last_stan: 0,
-                    signed_off: false,
-                    keys: Default::default(),
-                    way: None,
-                };
+                let keys = Default::default();
+                let fresh =
+                    Participant { name, last_stan: 0, signed_off: false, drained: false, keys, way: None };
                 self.participants.insert(id, fresh);
             }
             Entry::Intent(intent) => self.absorb_intent(intent),
@@ -87,6 +83,19 @@ impl Durable {
                 let held =
                     self.participants.get_mut(&participant).ok_or_else(|| misfit("it reaches a stranger"))?;
                 held.way = Some(way);
+            }
+            Entry::Drained { participant, on } => {
+                let held =
+                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it drains a stranger"))?;
+                held.drained = on;
+            }
+            Entry::TerminalSigned { acquirer, terminal, on } => {
+                let key = self.terminal_key(acquirer, &terminal);
+                if on {
+                    self.signed_on.put(key, ());
+                } else {
+                    self.signed_on.take(&key);
+                }
             }
         }
         Ok(())
@@ -358,8 +367,17 @@ impl Durable {
             Discharge::Settled { reason } => format!("settled by an operator: {reason}"),
         };
         book.exceptions += books;
-        let exception =
-            Exception { participant: owed.participant, tx: owed.of.tx, books, why, wall_ms: self.wall_ms };
+        let exception = Exception {
+            participant: owed.participant,
+            tx: owed.of.tx,
+            kind: owed.kind,
+            terminal: owed.terminal,
+            money: owed.money,
+            date,
+            books,
+            why,
+            wall_ms: self.wall_ms,
+        };
         self.exceptions.insert(id, exception);
         Ok(())
     }

@@ -4,6 +4,7 @@
 use super::Core;
 use super::batch::Batch;
 use super::clock::month_to_second;
+use super::counters::{Bound, Refusal};
 use super::durable::{Dedupe, DedupeState, Handle};
 use super::effect::{Effect, Request};
 use super::entry::{
@@ -48,14 +49,17 @@ impl Core {
         let Some(listener) = self.settings.listener(facts.listener) else { return };
         let clash = listener.codes.duplicate;
         if held.fingerprint != self.fingerprint(&facts) {
-            return self.refuse(batch, waiter, facts.kind, clash);
+            return self.refuse(batch, waiter, facts.kind, clash, Refusal::Duplicate);
         }
         match held.state() {
             DedupeState::InFlight(tx) => {
                 let bound = self.settings.bounds.copies_max;
                 match self.live.live.get_mut(&tx) {
                     Some(live) if live.waiters.len() < bound => live.waiters.push(waiter),
-                    _ => batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg }),
+                    _ => {
+                        self.counters.reached.note(Bound::Copies);
+                        batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg });
+                    }
                 }
             }
             DedupeState::Done(seq) => {
@@ -64,6 +68,11 @@ impl Core {
                 let waiting = self.live.fetching.get(&seq).map(Vec::len);
                 if waiting.map_or(many, |count| count >= bounds.copies_max) {
                     // Only a new key is refused (rule 2): a finished one is not told a decline that it did not get.
+                    self.counters.reached.note(if waiting.is_some() {
+                        Bound::Copies
+                    } else {
+                        Bound::Fetches
+                    });
                     return batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg });
                 }
                 let waiting = self.live.fetching.entry_or(seq, Vec::new);
@@ -134,26 +143,35 @@ impl Core {
         let Some(listener) = self.settings.listener(facts.listener) else { return };
         let codes = listener.codes;
         let custodial = takes_custody(kind);
+        if listener.sign_on_required && !request.signed_on && !self.is_signed_on(facts) {
+            return self.refuse(batch, waiter, kind, codes.not_signed_on, Refusal::SignOn);
+        }
         // A reversal is answered 00 whatever it finds (rule 5), however old: it undoes once.
         if facts.mti.is_repeat() && kind != Kind::Reversal && !self.inside_window(now, facts) {
-            return self.refuse(batch, waiter, kind, codes.duplicate);
+            return self.refuse(batch, waiter, kind, codes.duplicate, Refusal::Duplicate);
         }
         let full = match kind {
             Kind::Reversal => self.full_for_reversals(),
-            _ => self.full() || first_life(kind).is_some() && self.originals_full(now),
+            _ => self.full().or_else(|| {
+                let full = first_life(kind).is_some() && self.originals_full(now);
+                full.then_some(Refusal::Full(Bound::Originals))
+            }),
         };
-        if full {
+        if let Some(why) = full {
             if custodial {
                 self.counters.advices_dropped += 1;
+                if let Refusal::Full(bound) = why {
+                    self.counters.reached.note(bound);
+                }
                 return batch.effect(Effect::Forget { peer: request.peer, msg: request.msg });
             }
-            return self.refuse(batch, waiter, kind, codes.overload);
+            return self.refuse(batch, waiter, kind, codes.overload, why);
         }
         if kind == Kind::Reversal {
             return self.reversal(now, batch, request, key);
         }
         if facts.card.is_none() {
-            return self.refuse(batch, waiter, kind, codes.format);
+            return self.refuse(batch, waiter, kind, codes.format, Refusal::Format);
         }
         if self.reversed_before(facts) {
             return self.decline(now, batch, request, key, Reason::Reversed);
@@ -232,7 +250,7 @@ impl Core {
         let Some(acquirer) = self.settings.listener(listener) else { return };
         if self.live.inflight.get(&to).copied().unwrap_or(0) >= participant.inflight_max {
             let code = acquirer.codes.overload;
-            return self.refuse(batch, waiter, kind, code);
+            return self.refuse(batch, waiter, kind, code, Refusal::Full(Bound::Inflight));
         }
         let deadline_us = now.mono_us + acquirer.deadline_us;
         let mut intent = self.intent(now, &mut request, key, target);
@@ -378,20 +396,32 @@ impl Core {
         kept >= limits.originals_max && self.durable.originals.oldest_expires_ms().is_none_or(young)
     }
 
-    fn full(&self) -> bool {
-        let bounds = &self.settings.bounds;
-        self.live.room != Room::All
-            || self.durable.open.len() >= bounds.open_max
-            || self.durable.dedupe.len() >= bounds.dedupe_max
-            || self.owed() + self.durable.open.len() * 2 >= bounds.obligations_max
+    /// Why no new transaction is admitted.
+    fn full(&self) -> Option<Refusal> {
+        let (bounds, durable) = (&self.settings.bounds, &self.durable);
+        match self.live.room {
+            Room::All => {}
+            Room::Draining => return Some(Refusal::Draining),
+            Room::Reversals | Room::Outcomes => return Some(Refusal::Full(Bound::Journal)),
+        }
+        let reached = [
+            (Bound::Open, durable.open.len() >= bounds.open_max),
+            (Bound::Dedupe, durable.dedupe.len() >= bounds.dedupe_max),
+            (Bound::Obligations, self.owed() + durable.open.len() * 2 >= bounds.obligations_max),
+        ];
+        reached.into_iter().find(|(_, is)| *is).map(|(bound, _)| Refusal::Full(bound))
     }
 
     /// Reversals give room back: they are taken beyond what new transactions may fill (C10).
-    fn full_for_reversals(&self) -> bool {
+    fn full_for_reversals(&self) -> Option<Refusal> {
         let bounds = &self.settings.bounds;
-        self.live.room == Room::Outcomes
-            || self.durable.dedupe.len() >= bounds.dedupe_max + bounds.dedupe_max / RESERVED
-            || self.owed() >= bounds.obligations_max
+        let reserved = bounds.dedupe_max / RESERVED;
+        let reached = [
+            (Bound::Journal, self.live.room == Room::Outcomes),
+            (Bound::Dedupe, self.durable.dedupe.len() >= bounds.dedupe_max + reserved),
+            (Bound::Obligations, self.owed() >= bounds.obligations_max),
+        ];
+        reached.into_iter().find(|(_, is)| *is).map(|(bound, _)| Refusal::Full(bound))
     }
 
     /// Obligations open, and those that ended otherwise than paid and are still remembered.
@@ -409,6 +439,7 @@ impl Core {
         }
         if !known.contains(&currency) {
             if known.len() >= self.settings.bounds.currencies_max {
+                self.counters.reached.note(Bound::Currencies);
                 return false;
             }
             known.push(currency);

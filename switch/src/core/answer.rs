@@ -6,7 +6,7 @@ use super::batch::Batch;
 use super::effect::{Alarm, Answer, Effect};
 use super::entry::{Entry, Late, LateEffect, LegRole, Owed, OwedKind};
 use super::finish::next_stan;
-use super::ids::{LegRef, Money, Now, ObligationId};
+use super::ids::{BusinessDate, CardToken, LegRef, Money, Now, ObligationId};
 use super::plan::{LegResult, PARTIAL};
 use super::table::AnswerKey;
 use super::volatile::{Awaiting, LateWatch};
@@ -16,14 +16,15 @@ use yika_codec::Code;
 struct Sent {
     terminal: [u8; 8],
     rrn: [u8; 12],
-    card: Option<super::ids::CardToken>,
+    card: Option<CardToken>,
     money: Money,
+    date: BusinessDate,
     /// A coupon platform grants up to the amount; everyone else agrees to it or declines.
     may_grant_less: bool,
 }
 
 impl Core {
-    pub(super) fn answer(&mut self, now: Now, batch: &mut Batch, answer: Answer) {
+    pub(super) fn answer(&mut self, now: Now, batch: &mut Batch, mut answer: Answer) {
         let Some(participant) = self.settings.participant(answer.participant) else { return };
         let matching = participant.answer_match;
         let key = AnswerKey {
@@ -57,6 +58,7 @@ impl Core {
             self.counters.invalid_amount += 1;
             return;
         };
+        self.note_settlement(&mut answer, sent.date);
         match self.live.awaiting.get(&key) {
             Some(Awaiting::Leg(leg)) => {
                 let leg = *leg;
@@ -91,6 +93,7 @@ impl Core {
                     rrn: sent.identity.rrn,
                     card: tx.intent.card,
                     money: Money { minor: sent.amount, ..tx.intent.money },
+                    date: tx.intent.date,
                     may_grant_less: sent.role == LegRole::CouponPlatform,
                 })
             }
@@ -101,6 +104,7 @@ impl Core {
                     rrn: owed.identity.rrn,
                     card: owed.card,
                     money: owed.money,
+                    date: owed.date,
                     may_grant_less: true,
                 })
             }
@@ -109,9 +113,20 @@ impl Core {
                 rrn: watch.rrn,
                 card: watch.card,
                 money: watch.money,
+                date: watch.date,
                 may_grant_less: true,
             }),
         }
+    }
+
+    /// A settlement date (F15) that is not ours is counted and kept in the answer record, never adopted and never told
+    /// on (rule 13).
+    fn note_settlement(&mut self, answer: &mut Answer, date: BusinessDate) {
+        let Some(theirs) = answer.settled.filter(|theirs| u32::from(*theirs) != date.0 % 10_000) else {
+            return;
+        };
+        *self.dates_differing.entry(answer.participant).or_insert(0) += 1;
+        answer.record.set(15, format!("{theirs:04}").as_bytes());
     }
 
     /// Any answer proves that the leg's bytes arrived: a reversal that waited for that may go.
@@ -135,7 +150,7 @@ impl Core {
         if approved {
             self.counters.late_approvals += 1;
             let (of, participant) = (watch.leg, watch.participant);
-            batch.effect(Effect::Alarm(Alarm::LateApproval { of, participant, late_ms }));
+            batch.effect(Effect::Alarm(Alarm::LateApproval { of, participant, late_ms, held_back: 0 }));
         }
         let requeue = match &effect {
             LateEffect::Reopened(owed) => Some((owed.id, owed.participant)),

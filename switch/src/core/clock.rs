@@ -47,6 +47,21 @@ pub fn nearest_moment(stamp: u32, offset_minutes: i32, wall_ms: u64) -> Option<u
     years.into_iter().filter_map(moment).min_by_key(|at| at.abs_diff(wall_ms))
 }
 
+/// A moment in UTC with milliseconds (RFC 3339).
+pub fn rfc3339(wall_ms: u64) -> String {
+    let at = local(wall_ms, 0);
+    let (second, ms) = (at.day_ms / 1000, at.day_ms % 1000);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{ms:03}Z",
+        at.year,
+        at.month,
+        at.day,
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
 pub fn business_date(wall_ms: u64, offset_minutes: i32) -> BusinessDate {
     let at = local(wall_ms, offset_minutes);
     BusinessDate(at.year * 10_000 + at.month * 100 + at.day)
@@ -104,6 +119,12 @@ mod tests {
 
     // 2026-11-23 23:30:15.250 UTC
     const NOW: u64 = 1_795_476_615_250;
+
+    #[test]
+    fn moments_are_told_in_utc_with_milliseconds() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(1_709_210_096_007), "2024-02-29T12:34:56.007Z");
+    }
 
     #[test]
     fn splits_a_moment_in_any_zone() {

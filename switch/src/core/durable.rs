@@ -3,9 +3,9 @@
 //! (P8). What lives only while the process lives is in `volatile`.
 
 use super::books::Books;
-use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, Way};
+use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, OwedKind, Way};
 use super::ids::{
-    BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash, TxId,
+    BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash, TxId,
     raw_number,
 };
 use super::kept::Originals;
@@ -49,6 +49,8 @@ pub struct Durable {
     pub books: Books,
     pub exceptions: BTreeMap<ObligationId, Exception>,
     pub dates: Dates,
+    /// Terminals that signed on and not off, by acquirer and F41.
+    pub signed_on: Table<ShortHash, ()>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -57,9 +59,18 @@ pub struct Participant {
     /// The last F11 given to a message for it; 0 before the first.
     pub last_stan: u32,
     pub signed_off: bool,
+    /// By an operator: what is new is not sent to it.
+    pub drained: bool,
     pub keys: BTreeMap<KeyUse, KeyEpoch>,
     /// None for an acquirer, which connects to us.
     pub way: Option<Way>,
+}
+
+impl Participant {
+    /// Whether nothing new may be sent to it.
+    pub fn is_halted(&self) -> bool {
+        self.signed_off || self.drained
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -203,6 +214,14 @@ pub struct Spent {
 pub struct Exception {
     pub participant: ParticipantId,
     pub tx: TxId,
+    pub kind: OwedKind,
+    /// F41 of the originator.
+    pub terminal: [u8; 8],
+    /// F4 as it was sent.
+    pub money: Money,
+    /// The date whose book holds the sum.
+    pub date: BusinessDate,
+    /// What the participant's books should have moved by, signed.
     pub books: i64,
     pub why: String,
     pub wall_ms: u64,
@@ -243,6 +262,7 @@ impl Durable {
             books: Books::default(),
             exceptions: BTreeMap::new(),
             dates: Dates::default(),
+            signed_on: Table::new(),
         }
     }
 
@@ -344,6 +364,11 @@ impl Durable {
             Handle::Kept(no) => self.original(*no).map_or(0, |original| original.origin),
             Handle::Ended { .. } => 0,
         }
+    }
+
+    /// A terminal as `signed_on` knows it.
+    pub fn terminal_key(&self, acquirer: ParticipantId, terminal: &[u8; 8]) -> ShortHash {
+        self.short(b'T', acquirer, &[terminal])
     }
 
     /// Handle of a message by its terminal and the F37 it sent.

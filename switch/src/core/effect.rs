@@ -45,6 +45,12 @@ pub enum Event {
     CutOver {
         ticket: u64,
     },
+    /// An operator drains a participant (`on`), or ends that.
+    Drain {
+        participant: ParticipantId,
+        on: bool,
+        ticket: u64,
+    },
     /// Time passed.
     Tick,
 }
@@ -55,6 +61,8 @@ pub struct Request {
     pub msg: MsgHandle,
     pub facts: Facts,
     pub custody: FieldSet,
+    /// Its connection signed on as a whole, for every terminal behind it.
+    pub signed_on: bool,
 }
 
 /// A decoded, authentic answer from a participant.
@@ -70,6 +78,8 @@ pub struct Answer {
     pub amount: Option<u64>,
     pub currency: Option<Currency>,
     pub card: Option<CardToken>,
+    /// F15 as the number MMDD, where it has one.
+    pub settled: Option<u16>,
     /// The answer fields that are no echo of the request.
     pub record: FieldSet,
 }
@@ -111,10 +121,10 @@ pub enum Effect {
         epoch: u32,
         block: String,
     },
-    /// A participant signed off or on again.
-    SignedOff {
+    /// A participant signed off or was drained: nothing new goes out on its lines, or does again.
+    Halted {
         participant: ParticipantId,
-        off: bool,
+        halted: bool,
     },
     /// An operator should look.
     Alarm(Alarm),
@@ -177,6 +187,8 @@ pub enum Alarm {
         of: LegRef,
         participant: ParticipantId,
         late_ms: u64,
+        /// Late approvals since the last such alarm that were only counted.
+        held_back: u64,
     },
     DateOpened {
         date: BusinessDate,
@@ -201,4 +213,21 @@ pub enum Alarm {
         participant: ParticipantId,
         line: LineId,
     },
+}
+
+impl Alarm {
+    /// Whom it is about.
+    pub fn participant(&self) -> Option<ParticipantId> {
+        match self {
+            Alarm::ObligationParked { participant, .. }
+            | Alarm::Exception { participant, .. }
+            | Alarm::LateApproval { participant, .. }
+            | Alarm::KeyClash { participant, .. }
+            | Alarm::LineUnkeyed { participant, .. } => Some(*participant),
+            Alarm::DateOpened { .. }
+            | Alarm::DateClosed { .. }
+            | Alarm::ClockBack { .. }
+            | Alarm::ClockAhead { .. } => None,
+        }
+    }
 }

@@ -77,6 +77,18 @@ pub enum Entry {
         participant: ParticipantId,
         way: Way,
     },
+    /// An operator drains a participant (`on`), or ends that (rule 15).
+    Drained {
+        participant: ParticipantId,
+        on: bool,
+    },
+    /// A terminal (F41) signed on or off where its listener wants that (rule 15).
+    TerminalSigned {
+        acquirer: ParticipantId,
+        #[serde(with = "raw")]
+        terminal: [u8; 8],
+        on: bool,
+    },
 }
 
 /// How a participant is reached: as what, in which dialect, and where. What is owed was made for this way.

@@ -43,6 +43,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether it has an F41.
+    pub fn names_terminal(&self) -> bool {
+        self.terminal != [b' '; 8]
+    }
+
     pub fn money(&self) -> Money {
         Money { minor: self.amount, currency: self.currency }
     }

@@ -4,6 +4,7 @@
 use super::Core;
 use super::admit::with_given_rrn;
 use super::batch::Batch;
+use super::counters::Refusal;
 use super::durable::OpenTx;
 use super::effect::{Body, Effect, Reply, Send, SendOf, Unsent};
 use super::entry::{
@@ -138,8 +139,8 @@ impl Core {
     }
 
     /// A code without a transaction: no entry, and a repeat is a new attempt (rule 2).
-    pub(super) fn refuse(&mut self, batch: &mut Batch, to: Waiter, kind: Kind, code: Code) {
-        self.counters.refused += 1;
+    pub(super) fn refuse(&mut self, batch: &mut Batch, to: Waiter, kind: Kind, code: Code, why: Refusal) {
+        self.counters.refusal(why);
         self.reply(batch, to, kind, code, None, FieldSet::new());
     }
 

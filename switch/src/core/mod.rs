@@ -33,18 +33,19 @@ mod volatile;
 mod ways;
 
 pub use absorb::Misfit;
-pub use counters::Counters;
+pub use counters::{Bound, Counters, Reached};
 pub use recover::name_participants;
 pub use volatile::Room;
 pub use ways::{Debt, keep_ways};
 
 use batch::Batch;
-use durable::Durable;
+use durable::{Durable, Participant};
 use effect::{Effect, Event, SendOf, Unsent};
 use entry::{Entry, Identity};
 use ids::{LegRef, Now, ParticipantId};
 use plan::LegResult;
 use settings::Settings;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use table::AnswerKey;
 use volatile::{Awaiting, LateWatch, Volatile};
@@ -56,11 +57,19 @@ pub struct Core {
     live: Volatile,
     settings: Arc<Settings>,
     pub counters: Counters,
+    /// Answers whose F15 was another date than ours; as many as there are configured participants at most.
+    pub dates_differing: BTreeMap<ParticipantId, u64>,
 }
 
 impl Core {
     pub fn new(durable: Durable, settings: Arc<Settings>) -> Self {
-        Core { durable, live: Volatile::default(), settings, counters: Counters::default() }
+        Core {
+            durable,
+            live: Volatile::default(),
+            settings,
+            counters: Counters::default(),
+            dates_differing: BTreeMap::new(),
+        }
     }
 
     pub fn settings(&self) -> &Arc<Settings> {
@@ -95,6 +104,7 @@ impl Core {
                 let refused = self.cut_over(batch, entry::CutOverTrigger::Operator).err();
                 batch.effect(Effect::Done { ticket, refused });
             }
+            Event::Drain { participant, on, ticket } => self.drain(batch, participant, on, ticket),
             Event::Tick => self.tick(now, batch),
         }
     }
@@ -221,11 +231,11 @@ impl Core {
         None
     }
 
-    /// Lines up, not signed off: requests can go there now.
+    /// Lines up, not signed off, not drained: requests can go there now.
     fn reachable(&self, participant: ParticipantId) -> bool {
         let lines = self.live.lines.get(&participant).copied().unwrap_or(0);
-        let signed_off = self.durable.participants.get(&participant).is_none_or(|p| p.signed_off);
-        lines > 0 && !signed_off
+        let halted = self.durable.participants.get(&participant).is_none_or(Participant::is_halted);
+        lines > 0 && !halted
     }
 
     /// Legs that wait until what is owed from their original is discharged (rule 8).
@@ -241,6 +251,7 @@ impl Core {
 
     fn watch_late(&mut self, now: Now, (key, watch): (AnswerKey, LateWatch)) {
         if self.live.late_order.len() >= self.settings.bounds.late_max {
+            self.counters.reached.note(Bound::Late);
             self.drop_oldest_late();
         }
         let until = now.mono_us + self.settings.limits.dedupe_window_ms.saturating_mul(1000);

@@ -1,10 +1,12 @@
-//! Network management (0800, 0820) and the business date. A sign-off on a participant's line is durable;
-//! a terminal's sign-on belongs to its session and is no state of the core (rule 15). The next date opens
+//! Network management (0800, 0820) and the business date. A sign-off on a participant's line is durable, and so is
+//! a terminal's sign-on: it needs no new one after a restart or on a new connection (rule 15). The next date opens
 //! before the old one closes (rule 13).
 
 use super::Core;
 use super::batch::Batch;
 use super::clock::{DAY_MS, business_date, local, next_date};
+use super::counters::{Bound, Refusal};
+use super::durable::Participant;
 use super::effect::{Alarm, Effect};
 use super::entry::{CutOverTrigger, Entry, KeyUse};
 use super::facts::Facts;
@@ -24,7 +26,8 @@ impl Core {
                 self.note_sign(batch, facts.acquirer, facts.kind == Kind::SignOff);
                 Code::APPROVED
             }
-            Kind::SignOn | Kind::SignOff | Kind::Echo => Code::APPROVED,
+            Kind::SignOn | Kind::SignOff => self.sign_terminal(batch, facts),
+            Kind::Echo => Code::APPROVED,
             Kind::CutOver if on_line => {
                 // Whether it opened a date or came second: the next date is open, and that is what the bank asks.
                 let _ = self.cut_over(batch, CutOverTrigger::Message);
@@ -40,8 +43,44 @@ impl Core {
         let held = self.durable.participants.get(&participant);
         if held.is_some_and(|held| held.signed_off != off) {
             batch.record(&mut self.durable, Entry::SignedOff { participant, off });
-            batch.effect(Effect::SignedOff { participant, off });
+            self.note_halt(batch, participant);
         }
+    }
+
+    /// Journalled when it changes something, and only where a listener asks for it. Nobody is signed off to make room.
+    fn sign_terminal(&mut self, batch: &mut Batch, facts: &Facts) -> Code {
+        let on = facts.kind == Kind::SignOn;
+        let listener = self.settings.listener(facts.listener).filter(|listener| listener.sign_on_required);
+        let Some(listener) = listener.filter(|_| facts.names_terminal()) else { return Code::APPROVED };
+        if self.is_signed_on(facts) == on {
+            return Code::APPROVED;
+        }
+        if on && self.durable.signed_on.len() >= self.settings.bounds.terminals_max {
+            self.counters.refusal(Refusal::Full(Bound::Terminals));
+            return listener.codes.overload;
+        }
+        let (acquirer, terminal) = (facts.acquirer, facts.terminal);
+        batch.record(&mut self.durable, Entry::TerminalSigned { acquirer, terminal, on });
+        Code::APPROVED
+    }
+
+    pub(super) fn is_signed_on(&self, facts: &Facts) -> bool {
+        self.durable.signed_on.has(&self.durable.terminal_key(facts.acquirer, &facts.terminal))
+    }
+
+    /// What is in flight ends; what is owed waits, and new requests find the participant unreachable (rule 15).
+    pub(super) fn drain(&mut self, batch: &mut Batch, participant: ParticipantId, on: bool, ticket: u64) {
+        let held = self.durable.participants.get(&participant);
+        if held.is_some_and(|held| held.drained != on) {
+            batch.record(&mut self.durable, Entry::Drained { participant, on });
+            self.note_halt(batch, participant);
+        }
+        batch.effect(Effect::Done { ticket, refused: None });
+    }
+
+    fn note_halt(&self, batch: &mut Batch, participant: ParticipantId) {
+        let halted = self.durable.participants.get(&participant).is_some_and(Participant::is_halted);
+        batch.effect(Effect::Halted { participant, halted });
     }
 
     /// A checked working key: durable, then in use, then acknowledged; what waits for keys goes at once. The

@@ -45,6 +45,8 @@ pub struct Bounds {
     pub late_max: usize,
     /// Currencies of one business date: each has a book, and totals for each participant.
     pub currencies_max: usize,
+    /// Terminals that are signed on.
+    pub terminals_max: usize,
 }
 
 pub struct ParticipantSettings {
@@ -90,6 +92,8 @@ pub struct ListenerSettings {
     pub mtis: Vec<Mti>,
     /// Currencies taken; empty: all.
     pub currencies: Vec<Currency>,
+    /// Terminals must sign on before they pay.
+    pub sign_on_required: bool,
     /// The whole transaction must end by then; below what the terminal waits (rule 17).
     pub deadline_us: u64,
 }

@@ -48,6 +48,8 @@ pub(crate) struct Volatile {
 pub enum Room {
     #[default]
     All,
+    /// As `Reversals`, because the switch stops.
+    Draining,
     Reversals,
     Outcomes,
 }

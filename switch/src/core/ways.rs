@@ -19,7 +19,7 @@ pub enum Debt {
         "participant \"{name}\" is owed {owed} reversals or advices for {held}, and the configuration says {wanted}: \
          put it back until they are discharged or settled (`yika saf list`), then change it"
     )]
-    Moved { name: String, owed: usize, held: Way, wanted: Way },
+    Moved { name: String, owed: usize, held: Box<Way>, wanted: Box<Way> },
 }
 
 /// Compares the ways of a configuration with those of the journal, and journals those that are new. Recovery comes
@@ -42,7 +42,7 @@ pub fn keep_ways(
         match (&held.way, ways.get(&id)) {
             (_, None) => return Err(Debt::Dropped { name, owed }),
             (Some(held), Some(wanted)) if held != wanted => {
-                let (held, wanted) = (held.clone(), wanted.clone());
+                let (held, wanted) = (Box::new(held.clone()), Box::new(wanted.clone()));
                 return Err(Debt::Moved { name, owed, held, wanted });
             }
             // A journal of before there were such entries does not say.

@@ -44,7 +44,8 @@ pub struct Line {
     /// Wrong MACs in a row.
     bad_macs: u32,
     unkeyed: bool,
-    pub signed_off: bool,
+    /// Its participant signed off, or an operator drains it.
+    pub halted: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,13 +124,13 @@ impl Line {
             next_stan: 1,
             bad_macs: 0,
             unkeyed: false,
-            signed_off: false,
+            halted: false,
         }
     }
 
     /// Whether requests may go out on it now.
     pub fn carries(&self) -> bool {
-        self.state == LineState::Open && !self.signed_off && !self.unkeyed && self.out.len() < OUT_BYTES_MAX
+        self.state == LineState::Open && !self.halted && !self.unkeyed && self.out.len() < OUT_BYTES_MAX
     }
 
     /// Whether it has a connection.
@@ -372,6 +373,7 @@ fn answer(message: &Message<'_>, line: LineId, rim: &LineRim, tokens: &Tokenizer
         code,
         amount: message.number(4),
         currency: small(49).map(|code| Currency(code as u16)),
+        settled: small(15).and_then(|date| u16::try_from(date).ok()).filter(|date| *date != 0),
         card: message.pan().filter(|_| message.has(2)).map(|pan| CardToken(tokens.token(pan.digits()))),
         record,
     })

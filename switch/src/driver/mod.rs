@@ -15,17 +15,18 @@ mod told;
 pub mod wire;
 
 use crate::core::batch::Batch;
+use crate::core::durable::Participant;
 use crate::core::effect::{Alarm, Effect, Event, Unsent};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
-use crate::core::{Core, Room};
+use crate::core::{Bound, Core, Room};
 use crate::journal::{Journal, JournalSize, Released};
 use clock::WallClock;
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
 use messages::Messages;
 use rim::{Keys, Rim};
 use session::{Around, Closed, Session, SessionCounts};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use told::Told;
 use wire::Scratch;
@@ -57,6 +58,7 @@ pub struct Driver {
     last_idle_us: u64,
     clock: WallClock,
     keys_refused: Told,
+    late_approvals: Told,
     draining: bool,
     pub counts: Counts,
     pub latency: Latency,
@@ -138,7 +140,11 @@ impl Driver {
         first: Batch,
         now: Now,
     ) -> Driver {
-        let lines: Vec<Line> = (0..rim.lines.len()).map(|at| Line::new(LineId(at as u32), now)).collect();
+        let mut lines: Vec<Line> = (0..rim.lines.len()).map(|at| Line::new(LineId(at as u32), now)).collect();
+        for (line, rim) in lines.iter_mut().zip(&rim.lines) {
+            let held = core.durable.participants.get(&rim.participant);
+            line.halted = held.is_some_and(Participant::is_halted);
+        }
         let mut groups: BTreeMap<ParticipantId, Group> = BTreeMap::new();
         for (at, line) in rim.lines.iter().enumerate() {
             groups.entry(line.participant).or_default().lines.push(LineId(at as u32));
@@ -165,6 +171,7 @@ impl Driver {
             batch: Batch::default(),
             scratch: Scratch::default(),
             keys_refused: Told::default(),
+            late_approvals: Told::default(),
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
             draining: false,
@@ -191,7 +198,7 @@ impl Driver {
             }
             let room = self.journal.room(&self.size, self.core.durable.open.len());
             // What is in flight may still be reversed while the switch drains.
-            let room = if self.draining && room == Room::All { Room::Reversals } else { room };
+            let room = if self.draining && room == Room::All { Room::Draining } else { room };
             self.core.set_room(room);
             let mut batch = std::mem::take(&mut self.batch);
             batch.wall_ms = now.wall_ms;
@@ -222,8 +229,12 @@ impl Driver {
     /// A connection was accepted; None when the bound is reached or the switch drains: close it.
     pub fn session_opened(&mut self, listener: ListenerNo, now: Now) -> Option<SessionId> {
         let open = self.sessions.len() - self.free.len();
-        if self.draining || open >= self.rim.bounds.sessions_max {
+        let full = open >= self.rim.bounds.sessions_max;
+        if self.draining || full {
             self.counts.refused_connections += 1;
+            if full {
+                self.counts.sessions.reached.note(Bound::Sessions);
+            }
             return None;
         }
         self.counts.accepted += 1;
@@ -361,6 +372,21 @@ impl Driver {
         self.answers.push_back(Event::CutOver { ticket });
     }
 
+    /// Nothing new goes to a participant, or does again.
+    ///
+    /// # Errors
+    /// Nobody of this name, or one that we do not connect to.
+    pub fn drain_participant(&mut self, name: &str, on: bool, ticket: u64) -> Result<(), String> {
+        let line = self.rim.lines.iter().find(|line| line.name == name);
+        let participant = line.map(|line| line.participant).ok_or_else(|| {
+            let known: BTreeSet<&str> = self.rim.lines.iter().map(|line| line.name.as_str()).collect();
+            let known = Vec::from_iter(known).join(", ");
+            format!("\"{name}\" is no participant that the switch connects to; those are {known}")
+        })?;
+        self.answers.push_back(Event::Drain { participant, on, ticket });
+        Ok(())
+    }
+
     /// Takes no new session and no new transaction from now on.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -389,6 +415,11 @@ impl Driver {
 
     pub fn messages(&self) -> &Messages {
         &self.messages
+    }
+
+    /// What logs call a participant.
+    pub fn name_of(&self, participant: ParticipantId) -> &str {
+        self.core.durable.participants.get(&participant).map_or("", |held| held.name.as_str())
     }
 
     pub fn sessions_open(&self) -> usize {
@@ -526,7 +557,10 @@ impl Driver {
         match why {
             Closed::Framing => self.counts.closed_framing += 1,
             Closed::Garbage => self.counts.closed_garbage += 1,
-            Closed::SlowReader => self.counts.closed_slow += 1,
+            Closed::SlowReader => {
+                self.counts.closed_slow += 1;
+                self.counts.sessions.reached.note(Bound::SessionOut);
+            }
             Closed::Idle => self.counts.closed_idle += 1,
             Closed::ByPeer | Closed::Drained => {}
         }

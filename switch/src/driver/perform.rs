@@ -2,12 +2,13 @@
 //! into use. Nothing here decides; what cannot be done goes back to the core as an event.
 
 use super::line::{Line, OUT_BYTES_MAX};
-use super::messages::Proof;
+use super::messages::{NotHeld, Proof};
 use super::rim::LineRim;
 use super::session::Closed;
 use super::wire::{Scratch, Towards, write_reply, write_request};
 use super::{Driver, Output};
 use crate::config::Sharing;
+use crate::core::Bound;
 use crate::core::effect::{Alarm, Effect, Event, Reply, Request, Send, Unsent};
 use crate::core::entry::KeyUse;
 use crate::core::facts::{Facts, OriginalRef};
@@ -39,10 +40,10 @@ impl Driver {
                 }
                 self.each_line(participant, Line::keyed);
             }
-            Effect::SignedOff { participant, off } => {
-                self.each_line(participant, |line| line.signed_off = off);
+            Effect::Halted { participant, halted } => {
+                self.each_line(participant, |line| line.halted = halted);
             }
-            Effect::Alarm(alarm) => self.outputs.push(Output::Alarm(alarm)),
+            Effect::Alarm(alarm) => self.tell(alarm, now),
             Effect::Done { ticket, refused } => self.outputs.push(Output::Done { ticket, refused }),
         }
     }
@@ -185,7 +186,11 @@ impl Driver {
     pub(super) fn line_request(&mut self, id: LineId, payload: &[u8], proof: Proof, now: Now) {
         let Some(rim) = self.rim.lines.get(id.0 as usize).cloned() else { return };
         let held = self.messages.hold(&rim.link.dialect, rim.listener, now.mono_us, payload);
-        let Ok(msg) = held else { return };
+        let msg = match held {
+            Ok(msg) => msg,
+            Err(NotHeld::Full) => return self.counts.sessions.reached.note(Bound::MessageMemory),
+            Err(NotHeld::Undecodable(_)) => return,
+        };
         self.messages.note(msg, proof);
         let Some(message) = self.messages.view(msg) else { return };
         let kind = message.kind().filter(|_| message.mti().class() == 0x08);
@@ -214,7 +219,7 @@ impl Driver {
             }
         } else {
             let facts = network_facts(kind, &message, rim.participant, rim.listener);
-            let request = Request { peer, msg, facts, custody: FieldSet::new() };
+            let request = Request { peer, msg, facts, custody: FieldSet::new(), signed_on: false };
             Event::Request(waive(Waiver::BeforeKeys, request))
         };
         self.answers.push_back(event);
@@ -257,10 +262,20 @@ impl Driver {
     fn tell_key_refused(&mut self, participant: ParticipantId, why: &str, now: Now) {
         self.counts.lines.keys_refused += 1;
         if let Some(held_back) = self.keys_refused.may_tell(participant, now.mono_us) {
-            let name = self.core.durable.participants.get(&participant).map_or("", |held| held.name.as_str());
-            let why = format!("from \"{name}\": {why}");
-            self.outputs.push(Output::Alarm(Alarm::KeyClash { participant, why, held_back }));
+            self.outputs.push(Output::Alarm(Alarm::KeyClash { participant, why: why.to_owned(), held_back }));
         }
+    }
+
+    /// A slow bank answers late by the hundred: one alarm a minute says it, and the metric counts them all.
+    fn tell(&mut self, alarm: Alarm, now: Now) {
+        let alarm = match alarm {
+            Alarm::LateApproval { of, participant, late_ms, .. } => {
+                let Some(held_back) = self.late_approvals.may_tell(participant, now.mono_us) else { return };
+                Alarm::LateApproval { of, participant, late_ms, held_back }
+            }
+            other => other,
+        };
+        self.outputs.push(Output::Alarm(alarm));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The running configuration as sessions, lines and codec need it, with ids in the place of names, and
 //! the keys in use. Built from a checked `Config` when the journal has given every name its id.
 
-use crate::config::{Config, LinkConfig, ParticipantConfig, RimBounds};
+use crate::config::{Config, LinkConfig, ParticipantConfig, RimBounds, Terminals};
 use crate::core::durable::Durable;
 use crate::core::entry::KeyUse;
 use crate::core::ids::{Currency, ListenerNo, Now, ParticipantId};
@@ -28,6 +28,8 @@ pub struct ListenerRim {
     pub framing: Framing,
     pub currency: Currency,
     pub sign_on_required: bool,
+    /// Those that may pay here; None: all.
+    pub terminals: Option<Arc<Terminals>>,
 }
 
 /// One connection that we hold to a participant; its `LineId` is its place.
@@ -54,6 +56,7 @@ impl Rim {
                 framing: listener.framing,
                 currency: Currency(listener.currency),
                 sign_on_required: listener.sign_on_required,
+                terminals: listener.terminals.clone(),
             })
             .collect();
         let mut lines = Vec::new();

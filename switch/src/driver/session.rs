@@ -1,6 +1,7 @@
 //! One accepted connection, as a pure machine: bytes in, events and bytes out. It frames, decodes, checks
-//! the MAC and the sign-on, and answers by itself only what never becomes a transaction. It never decides
-//! about money.
+//! the MAC, and answers by itself only what never becomes a transaction. It never decides about money. Which
+//! terminals are signed on is durable and the core's; only the sign-on of the connection itself, an 0800 without
+//! F41, lives and ends here (rule 15).
 
 use super::buffer::{InBuf, OutBuf};
 use super::facts::facts;
@@ -9,6 +10,7 @@ use super::rim::{Epochs, Keys, ListenerRim, Rim};
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
 use crate::core::ids::{ListenerNo, MsgHandle, Now, Peer, SessionId};
+use crate::core::{Bound, Reached};
 use yika_codec::{Code, Kind, Layout, Message};
 use yika_keystore::{Authentic, MacKey, Tokenizer, Waiver, waive};
 
@@ -20,6 +22,7 @@ pub struct Session {
     /// Requests that wait for their answer.
     pub inflight: usize,
     pub last_heard_us: u64,
+    /// The connection as a whole.
     signed_on: bool,
     /// Frames in a row that could not be decoded.
     garbage: u32,
@@ -47,9 +50,10 @@ pub struct SessionCounts {
     pub frames: u64,
     pub undecodable: u64,
     pub bad_mac: u64,
-    pub not_signed_on: u64,
+    pub unknown_terminals: u64,
     pub unfit: u64,
     pub no_memory: u64,
+    pub reached: Reached,
 }
 
 /// What a session needs of its surroundings while it reads.
@@ -127,6 +131,7 @@ impl Session {
             Err(NotHeld::Full) => {
                 // Nothing can be remembered about it, so nothing is said: a repeat is a new attempt.
                 around.counts.no_memory += 1;
+                around.counts.reached.note(Bound::MessageMemory);
                 return Ok(());
             }
             Err(NotHeld::Undecodable(_)) => return self.undecodable(payload, listener, around),
@@ -135,6 +140,10 @@ impl Session {
         match self.admit(msg, listener, around) {
             Ok(request) => {
                 self.inflight += 1;
+                if self.inflight == around.rim.bounds.session_inflight_max {
+                    // It is not read until an answer makes room.
+                    around.counts.reached.note(Bound::SessionInflight);
+                }
                 event(Event::Request(request));
             }
             Err(Some(code)) => {
@@ -146,7 +155,7 @@ impl Session {
         Ok(())
     }
 
-    /// MAC, sign-on, facts. Err: the code to refuse with; None says nothing.
+    /// MAC and facts. Err: the code to refuse with; None says nothing.
     fn admit(
         &mut self,
         msg: MsgHandle,
@@ -192,17 +201,24 @@ impl Session {
             tracing::debug!(session = self.id.slot, code = %unfit.code, what = unfit.what, "request refused");
             Some(unfit.code)
         })?;
+        let known = listener.terminals.as_ref().is_none_or(|known| known.knows(&facts.terminal));
+        if facts.names_terminal() && !known {
+            around.counts.unknown_terminals += 1;
+            return Err(Some(codes.terminal));
+        }
         match facts.kind {
-            Kind::SignOn => self.signed_on = true,
-            Kind::SignOff => self.signed_on = false,
-            Kind::Echo => {}
-            _ if listener.sign_on_required && !self.signed_on => {
-                around.counts.not_signed_on += 1;
-                return Err(Some(codes.not_signed_on));
+            Kind::SignOn | Kind::SignOff if !facts.names_terminal() => {
+                self.signed_on = facts.kind == Kind::SignOn;
+            }
+            // It outlives the connection: nobody else may say it for a terminal that has a key.
+            Kind::SignOff if listener.sign_on_required && keyed.is_some() && verified_under.is_none() => {
+                around.counts.bad_mac += 1;
+                return Err(Some(codes.mac));
             }
             _ => {}
         }
-        Ok(proof.map(|()| Request { peer: Peer::Session(self.id), msg, facts, custody }))
+        let (peer, signed_on) = (Peer::Session(self.id), self.signed_on);
+        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on }))
     }
 
     fn refuse(&mut self, msg: MsgHandle, code: Code, listener: &ListenerRim, around: &mut Around<'_>) {

@@ -150,6 +150,8 @@ pub fn write_reply(
         draft.splice(request, n);
     }
     set_known(&mut draft, to.dialect, &reply.record);
+    // A settlement date is kept in the record only where it is not ours.
+    draft.unset(15);
     draft.set(39, reply.code.bytes());
     if let Some(minor) = reply.amount {
         write_digits(minor, &mut amount);

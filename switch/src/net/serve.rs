@@ -379,7 +379,10 @@ fn turn(shared: &Rc<Shared>, outputs: &mut Vec<Output>, desk: &mut admin::Desk) 
                     shared.driver.borrow_mut().fetched(seq, None);
                 }
             }
-            Output::Alarm(alarm) => admin::log_alarm(&alarm),
+            Output::Alarm(alarm) => {
+                let driver = shared.driver.borrow();
+                admin::log_alarm(&alarm, alarm.participant().map_or("", |id| driver.name_of(id)));
+            }
             Output::Done { ticket, refused } => desk.done(ticket, refused),
         }
     }

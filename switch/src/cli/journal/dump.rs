@@ -2,12 +2,13 @@
 //! number only. It never shows a PIN, a track or a key, not even a wrapped one.
 
 use super::told::{Group, Told};
-use super::{CliError, Place, Source, rfc3339, words};
+use super::{CliError, Place, Source, words};
 use crate::cli::out::json_line;
+use crate::core::clock::rfc3339;
 use crate::core::entry::{
-    Discharge, Entry, Intent, Late, LateEffect, LegIntent, Outcome, Owed, ReversalOf, Step, Taken,
+    Discharge, Entry, Intent, Late, LateEffect, LegIntent, Outcome, Owed, OwedKind, ReversalOf, Step, Taken,
 };
-use crate::core::ids::ParticipantId;
+use crate::core::ids::{Money, ObligationId, ParticipantId};
 use crate::journal::recovery::scan;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -23,11 +24,14 @@ pub(in super::super) fn dump(out: &mut impl Write, place: &Place, json: bool) ->
         scan(&source.disk(), &source.keystore, |seq, record| {
             let entry = Entry::decode(record.entry).map_err(|e| e.to_string())?;
             names.note(&entry);
-            if seq < next_seq {
-                return Ok(());
-            }
-            next_seq = seq + 1;
-            print(out, seq, record.wall_ms, &entry, &names, json).map_err(|error| {
+            let printed = if seq < next_seq {
+                Ok(())
+            } else {
+                next_seq = seq + 1;
+                print(out, seq, record.wall_ms, &entry, &names, json)
+            };
+            names.let_go(&entry);
+            printed.map_err(|error| {
                 failed = Some(error);
                 "cannot be printed".to_owned()
             })
@@ -55,19 +59,37 @@ fn print(
     Ok(writeln!(out, "{seq} {time} {word}{}", told.line())?)
 }
 
-/// Participants by the names that the journal gave them.
+/// What earlier entries said: participants by the names that the journal gave them, and what is owed.
 #[derive(Default)]
-struct Names(BTreeMap<ParticipantId, String>);
+struct Names {
+    participants: BTreeMap<ParticipantId, String>,
+    owed: BTreeMap<ObligationId, (OwedKind, ParticipantId, Money)>,
+}
 
 impl Names {
     fn note(&mut self, entry: &Entry) {
-        if let Entry::Named { id, name } = entry {
-            self.0.insert(*id, name.clone());
+        let owed = match entry {
+            Entry::Named { id, name } => {
+                self.participants.insert(*id, name.clone());
+                [].as_slice()
+            }
+            Entry::Outcome(one) => &one.owed,
+            Entry::Taken(one) => &one.outcome.owed,
+            Entry::Late(Late { effect: LateEffect::Reopened(one), .. }) => std::slice::from_ref(&**one),
+            _ => &[],
+        };
+        self.owed.extend(owed.iter().map(|one| (one.id, (one.kind, one.participant, one.money))));
+    }
+
+    /// What no later entry will speak of.
+    fn let_go(&mut self, entry: &Entry) {
+        if let Entry::Discharged { id, .. } = entry {
+            self.owed.remove(id);
         }
     }
 
     fn of(&self, id: ParticipantId) -> String {
-        self.0.get(&id).cloned().unwrap_or_else(|| format!("participant-{id}"))
+        self.participants.get(&id).cloned().unwrap_or_else(|| format!("participant-{id}"))
     }
 }
 
@@ -84,7 +106,14 @@ fn tell(entry: &Entry, names: &Names) -> Group {
         Entry::Outcome(one) => group.number("tx", one.tx.0).and(outcome(one, names)),
         Entry::Taken(one) => taken(one, names),
         Entry::Late(one) => late(one, names),
-        Entry::Discharged { id, how } => discharged(group.number("obligation", id.0), how),
+        Entry::Discharged { id, how } => {
+            let told = discharged(group.number("obligation", id.0), how);
+            let Some((kind, participant, money)) = names.owed.get(id) else { return told };
+            told.text("kind", words::owed(*kind))
+                .text("participant", names.of(*participant))
+                .number("amount", money.minor)
+                .number("currency", money.currency.0)
+        }
         Entry::Parked { id, code } => group.number("obligation", id.0).text("code", code),
         Entry::CutOver { to, trigger } => group.number("to", to.0).text("trigger", words::trigger(*trigger)),
         Entry::DateClosed { date } => group.number("date", date.0),
@@ -95,6 +124,13 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             .number("epoch", *epoch),
         Entry::SignedOff { participant, off } => {
             group.text("participant", names.of(*participant)).flag("off", *off)
+        }
+        Entry::TerminalSigned { acquirer, terminal, on } => group
+            .text("acquirer", names.of(*acquirer))
+            .text("terminal", terminal.escape_ascii())
+            .flag("on", *on),
+        Entry::Drained { participant, on } => {
+            group.text("participant", names.of(*participant)).flag("on", *on)
         }
         Entry::TimePassed => group,
         Entry::Reached { participant, way } => group
@@ -224,7 +260,7 @@ fn numbers(fields: &FieldSet) -> impl Iterator<Item = Told> {
 mod tests {
     use super::*;
     use crate::core::entry::Few;
-    use crate::core::ids::{BusinessDate, Currency, KeyedHash, LegRef, Money, ObligationId, TxId};
+    use crate::core::ids::{BusinessDate, Currency, KeyedHash, LegRef, TxId};
     use yika_codec::{Code, Kind};
 
     const PAN: &[u8] = b"4111111111111111";

@@ -10,7 +10,7 @@ pub(super) use dump::dump;
 
 use super::out::json_line;
 use super::{CliError, Place, keys};
-use crate::core::clock::local;
+use crate::core::clock::rfc3339;
 use crate::core::durable::Durable;
 use crate::core::entry::Entry;
 use crate::core::ids::Seq;
@@ -233,30 +233,9 @@ fn print_stats(out: &mut impl Write, stats: &Stats<'_>, entries: u64) -> Result<
     Ok(writeln!(out, "{}", stats.tail.text())?)
 }
 
-/// A moment in UTC with milliseconds (RFC 3339).
-fn rfc3339(wall_ms: u64) -> String {
-    let at = local(wall_ms, 0);
-    let (second, ms) = (at.day_ms / 1000, at.day_ms % 1000);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{ms:03}Z",
-        at.year,
-        at.month,
-        at.day,
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_are_told_in_utc_with_milliseconds() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(rfc3339(1_709_210_096_007), "2024-02-29T12:34:56.007Z");
-    }
 
     #[test]
     fn the_tail_of_a_running_journal_is_being_written_and_not_torn() {

@@ -22,6 +22,8 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::SignedOff { .. } => "signed-off",
         Entry::TimePassed => "time-passed",
         Entry::Reached { .. } => "reached",
+        Entry::Drained { .. } => "drained",
+        Entry::TerminalSigned { .. } => "terminal-signed",
     }
 }
 

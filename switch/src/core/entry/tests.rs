@@ -112,6 +112,8 @@ fn samples() -> Vec<Entry> {
                 addresses: vec!["127.0.0.1:7201".into()],
             },
         },
+        Entry::Drained { participant: ParticipantId(2), on: true },
+        Entry::TerminalSigned { acquirer: ParticipantId(1), terminal: *b"TERM0001", on: true },
     ]
 }
 
