@@ -1,7 +1,7 @@
 //! The checkers. Each compares what the switch did with what somebody else wrote down: the wires, the banks' books, the
 //! terminals' ledgers, a second reading of the journal. None of them asks the core what it thinks of itself.
 
-use super::observe::Seen;
+use super::observe::{AskKey, Seen};
 use super::run::Violation;
 use super::world::World;
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,8 +183,8 @@ impl Read {
     }
 
     /// The codes that a request of a terminal was told, by the journal.
-    fn told(&self) -> BTreeMap<([u8; 8], Mti, u32, [u8; 12]), BTreeSet<[u8; 2]>> {
-        let mut told: BTreeMap<_, BTreeSet<[u8; 2]>> = BTreeMap::new();
+    fn told(&self) -> BTreeMap<AskKey, BTreeSet<[u8; 2]>> {
+        let mut told: BTreeMap<AskKey, BTreeSet<[u8; 2]>> = BTreeMap::new();
         for (tx, intent) in &self.intents {
             let key = (intent.terminal, intent.mti.response(), intent.stan, intent.rrn);
             told.entry(key).or_default().extend(self.ends.get(tx));

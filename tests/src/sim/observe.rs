@@ -47,7 +47,7 @@ impl Seen {
     }
 
     /// A terminal sent a frame.
-    pub(super) fn from_terminal(&mut self, dialect: &Dialect, payload: &[u8]) {
+    pub(super) fn by_terminal(&mut self, dialect: &Dialect, payload: &[u8]) {
         if dialect.decode(payload, &mut self.layout).is_err() {
             return;
         }

@@ -368,7 +368,7 @@ impl World {
             while let Some((number, bytes)) = self.crews[crew].poll_output() {
                 let listener = &self.setting.config.listeners[crew];
                 let frames = frames(&bytes, listener.framing);
-                frames.for_each(|frame| self.seen.from_terminal(&listener.dialect, frame));
+                frames.for_each(|frame| self.seen.by_terminal(&listener.dialect, frame));
                 let own = |one: &Connection| one.crew == crew && one.number == number;
                 let Some(at) = self.terminals.iter().position(own) else { continue };
                 self.send_in_pieces(bytes, |piece, world, when| {
