@@ -34,6 +34,7 @@ pub struct Dialect {
     pub(crate) codes: Codes,
     pub(crate) kinds: Vec<KindRow>,
     pub(crate) required: Vec<(Mti, FieldMask)>,
+    pub(crate) digest: u64,
 }
 
 /// What stands in front of the message type.
@@ -90,10 +91,12 @@ impl Dialect {
         static COMPILED: [OnceLock<Arc<Dialect>>; BUILTIN.len()] = [const { OnceLock::new() }; BUILTIN.len()];
         let at = BUILTIN.iter().position(|row| row.0 == name)?;
         let (origin, text) = BUILTIN[at];
-        let compiled = COMPILED[at].get_or_init(|| match load(origin, text, &builtin_text) {
-            Ok(dialect) => Arc::new(dialect),
-            // The text is part of the program, and a test compiles each of them.
-            Err(errors) => panic!("built-in dialect does not compile: {errors}"),
+        let compiled = COMPILED[at].get_or_init(|| {
+            match load(origin, text, &|name| Dialect::builtin_text(name).map(str::to_owned)) {
+                Ok(dialect) => Arc::new(dialect),
+                // The text is part of the program, and a test compiles each of them.
+                Err(errors) => panic!("built-in dialect does not compile: {errors}"),
+            }
         });
         Some(Arc::clone(compiled))
     }
@@ -101,6 +104,17 @@ impl Dialect {
     /// Names of the dialects that ship with the switch.
     pub fn builtin_names() -> impl Iterator<Item = &'static str> {
         BUILTIN.iter().map(|row| row.0)
+    }
+
+    /// The text of a dialect that ships with the switch, for files that extend it.
+    pub fn builtin_text(name: &str) -> Option<&'static str> {
+        BUILTIN.iter().find(|row| row.0 == name).map(|row| row.1)
+    }
+
+    /// What its file says, as a number: two files with the same number say the same, line by line, comments and
+    /// indentation apart. 0 for a dialect that ships with the switch; what a file extends counts unless that does.
+    pub fn digest(&self) -> u64 {
+        self.digest
     }
 
     /// The dialect's name.
@@ -217,8 +231,4 @@ impl fmt::Debug for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Dialect").field(&self.name).finish()
     }
-}
-
-fn builtin_text(name: &str) -> Option<String> {
-    BUILTIN.iter().find(|row| row.0 == name).map(|row| row.1.to_owned())
 }

@@ -76,12 +76,33 @@ pub(crate) fn load(
     // Rules between rows are only worth reporting when the rows themselves could be read.
     let dialect = rows.and_then(|rows| build::build(&rows, &mut errors));
     match dialect {
-        Some(dialect) if errors.is_empty() => Ok(dialect),
+        Some(dialect) if errors.is_empty() => Ok(Dialect { digest: digest(text, resolve), ..dialect }),
         _ => {
             errors.sort_by_key(|error: &DialectError| (error.line, error.column));
             Err(DialectErrors(errors))
         }
     }
+}
+
+/// FNV-1a over the lines that say something, of this text and of those it extends, down to a built-in one.
+fn digest(text: &str, resolve: &dyn Fn(&str) -> Option<String>) -> u64 {
+    let builtin = |text: &str| Dialect::builtin_names().any(|name| Dialect::builtin_text(name) == Some(text));
+    let (mut hash, mut text) = (0, text.to_owned());
+    for _ in 0..=EXTENDS_MAX {
+        if builtin(&text) {
+            break;
+        }
+        let said = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let start = if hash == 0 { 0xcbf2_9ce4_8422_2325 } else { hash };
+        hash = said
+            .flat_map(|line| line.bytes().chain([b'\n']))
+            .fold(start, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let doc = doc::Doc::parse("", &text, &mut Vec::new());
+        let base = doc.and_then(|doc| Some(doc.top().text("extends", &mut Vec::new())?.value.to_owned()));
+        let Some(base) = base.and_then(|base| resolve(&base)) else { break };
+        text = base;
+    }
+    hash
 }
 
 /// The rows of this text over those of the dialect it extends.

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use yika_loadgen::{Load, run};
 use yika_switch::admin::control::status;
-use yika_tests::process::{Held, Yika, program, run as command, wait_for};
+use yika_tests::process::{Held, Yika, free_port, program, run as command, wait_for};
 
 #[test]
 fn every_refusal_says_what_and_where_and_has_its_exit_code() {
@@ -180,6 +180,12 @@ fn rule_19_a_participant_with_a_request_in_flight_cannot_be_dropped_after_a_kill
     let (code, _, err) = command("yika", &["serve", "--config", path.to_str().unwrap()]);
     assert!(code == 78 && err.contains("participant \"bank-a\" is owed 1"), "{code}: {err}");
     assert_eq!(stats(), before, "a refused start changes nothing");
+    let (here, there) = (bank.address().to_string(), free_port().to_string());
+    std::fs::write(&path, text.replace(&here, &there)).unwrap();
+    let (code, _, err) = command("yika", &["serve", "--config", path.to_str().unwrap()]);
+    assert!(code == 78 && err.contains("participant \"bank-a\" is owed 1"), "{code}: {err}");
+    assert!(err.contains(&here) && err.contains(&there), "both ways are named: {err}");
+    assert_eq!(stats(), before);
 }
 
 #[test]

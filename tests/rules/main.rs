@@ -19,6 +19,7 @@ mod rim;
 mod settlement;
 mod silence;
 mod stand_in;
+mod ways;
 
 use yika_tests::setup::BANK_A;
 use yika_tests::{Terminal, Wire, World};

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use yika_codec::{Dialect, Mti};
 use yika_keystore::{Keystore, Lmk, MacKey};
-use yika_switch::config::{Config, core_settings, participant_names};
+use yika_switch::config::{Config, core_settings, participant_names, ways};
 use yika_switch::core::batch::Batch;
 use yika_switch::core::clock::month_to_second;
 use yika_switch::core::effect::Alarm;
 use yika_switch::core::ids::{LineId, ListenerNo, Now, SessionId};
-use yika_switch::core::{Core, name_participants};
+use yika_switch::core::{Core, keep_ways, name_participants};
 use yika_switch::driver::rim::{Keys, Rim};
 use yika_switch::driver::{Driver, Output};
 use yika_switch::journal::disk::Disk;
@@ -424,6 +424,7 @@ fn start(config: &Config, disk: &FaultyDisk, keys: &Arc<Keystore>, now: Now) -> 
     let open_keys = Keys::open(keys.clone(), config, &ids, &durable, now).map_err(|e| e.to_string())?;
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
+    keep_ways(&mut core.durable, &mut batch, ways(config, &ids)).map_err(|e| e.to_string())?;
     let size = JournalSize {
         segment_bytes: config.journal.segment_bytes,
         pending_bytes_max: config.journal.pending_bytes_max,

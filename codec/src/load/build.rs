@@ -61,6 +61,7 @@ pub(super) fn build(rows: &Rows, errors: &mut Errors) -> Option<Dialect> {
         codes: codes?,
         kinds: rows.kinds.clone(),
         required,
+        digest: 0,
     })
 }
 

@@ -279,3 +279,23 @@ fn extending_nothing_or_oneself_is_refused() {
     let errors = Dialect::from_toml("a", "extends = \"again\"", &circle).unwrap_err().to_string();
     assert!(errors.contains("again:1:11: extends: more than 4 dialects extend each other"), "{errors}");
 }
+
+#[test]
+fn a_dialects_digest_is_what_its_file_says_and_0_for_a_built_in_one() {
+    let digest = |text: &str| load(text).unwrap().digest();
+    assert_eq!((digest(ISO), digest(POS)), (0, 0));
+    assert_eq!(Dialect::builtin("pos-bcd").unwrap().digest(), 0);
+    let mine = "name = \"mine\"\nextends = \"iso87-ascii\"\nf7_zone = \"+08:00\"\n";
+    let said = digest(mine);
+    assert_ne!(said, 0);
+    assert_eq!(digest(&format!("# a remark\n\n  {mine}")), said);
+    assert_ne!(digest(&mine.replace("mine", "yours")), said);
+    assert_ne!(digest(&mine.replace("f7_zone = \"+08:00\"\n", "")), said);
+    let base = |text: &str| {
+        let (text, other) = (text.to_owned(), "name = \"top\"\nextends = \"base\"");
+        let resolve =
+            move |name: &str| if name == "base" { Some(text.clone()) } else { Some(ISO.to_owned()) };
+        Dialect::from_toml("top.toml", other, &resolve).unwrap().digest()
+    };
+    assert_ne!(base(mine), base(&mine.replace("f7_zone = \"+08:00\"\n", "")), "what it extends counts");
+}

@@ -189,7 +189,7 @@ impl CliError {
             CliError::Config(_) | CliError::Key(_) => 78,
             CliError::Serve(
                 ServeError::Key(_)
-                | ServeError::Debts { .. }
+                | ServeError::Debts(_)
                 | ServeError::Clock { .. }
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,

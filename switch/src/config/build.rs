@@ -1,6 +1,7 @@
 //! From a checked configuration to the core's settings, once the journal has given every name its id.
 
-use super::Config;
+use super::{Config, ParticipantConfig};
+use crate::core::entry::{LegRole, Way};
 use crate::core::ids::{Currency, ParticipantId};
 use crate::core::settings::{ListenerSettings, ParticipantSettings, Route, Routes, Settings};
 use std::collections::BTreeMap;
@@ -9,6 +10,21 @@ use std::time::Duration;
 /// Names in the order of the configuration.
 pub fn participant_names(config: &Config) -> impl Iterator<Item = &str> {
     config.participants.iter().map(|participant| participant.name.as_str())
+}
+
+/// How each participant that has a host is reached.
+///
+/// `ids` has every name of the configuration, as for `core_settings`.
+pub fn ways(config: &Config, ids: &BTreeMap<String, ParticipantId>) -> BTreeMap<ParticipantId, Way> {
+    let of = |participant: &ParticipantConfig| {
+        let link = participant.link.as_ref()?;
+        let mut addresses: Vec<String> = link.connect.iter().map(ToString::to_string).collect();
+        addresses.sort_unstable();
+        let role = if participant.coupon_platform { LegRole::CouponPlatform } else { LegRole::Issuer };
+        let (dialect, digest) = (link.dialect.name().to_owned(), link.dialect.digest());
+        Some((*ids.get(&participant.name)?, Way { role, dialect, digest, addresses }))
+    };
+    config.participants.iter().filter_map(of).collect()
 }
 
 /// `ids` has every name of the configuration (see `core::name_participants`).

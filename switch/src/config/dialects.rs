@@ -84,7 +84,7 @@ fn from_file(table: &Table<'_>, place: &Place, path: &Path) -> Option<Arc<Dialec
     // A file beside it comes before a built-in dialect of the same name.
     let resolve = |other: &str| {
         let beside = std::fs::read_to_string(folder.join(format!("{other}.toml"))).ok();
-        beside.or_else(|| BUILTIN.iter().find(|row| row.0 == other).map(|row| row.1.to_owned()))
+        beside.or_else(|| Dialect::builtin_text(other).map(str::to_owned))
     };
     match Dialect::from_toml(&path.display().to_string(), &text, &resolve) {
         Ok(dialect) => Some(Arc::new(dialect)),
@@ -94,9 +94,3 @@ fn from_file(table: &Table<'_>, place: &Place, path: &Path) -> Option<Arc<Dialec
         }
     }
 }
-
-/// Texts of the built-in dialects, for files that extend one.
-const BUILTIN: [(&str, &str); 2] = [
-    ("iso87-ascii", include_str!("../../../configs/dialects/iso87-ascii.toml")),
-    ("pos-bcd", include_str!("../../../configs/dialects/pos-bcd.toml")),
-];

@@ -14,7 +14,7 @@ mod rows;
 mod tests;
 pub mod units;
 
-pub use build::{core_settings, participant_names};
+pub use build::{core_settings, participant_names, ways};
 pub use error::{ConfigError, ConfigErrors};
 pub use read::{load, parse};
 

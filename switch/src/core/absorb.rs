@@ -44,7 +44,13 @@ impl Durable {
         match entry {
             Entry::Limits(limits) => self.limits = limits,
             Entry::Named { id, name } => {
-                let fresh = Participant { name, last_stan: 0, signed_off: false, keys: Default::default() };
+                let fresh = Participant {
+                    name,
+                    last_stan: 0,
+                    signed_off: false,
+                    keys: Default::default(),
+                    way: None,
+                };
                 self.participants.insert(id, fresh);
             }
             Entry::Intent(intent) => self.absorb_intent(intent),
@@ -76,6 +82,11 @@ impl Durable {
                 let held =
                     self.participants.get_mut(&participant).ok_or_else(|| misfit("a stranger signs"))?;
                 held.signed_off = off;
+            }
+            Entry::Reached { participant, way } => {
+                let held =
+                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it reaches a stranger"))?;
+                held.way = Some(way);
             }
         }
         Ok(())

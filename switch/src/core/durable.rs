@@ -3,7 +3,7 @@
 //! (P8). What lives only while the process lives is in `volatile`.
 
 use super::books::Books;
-use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed};
+use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, Way};
 use super::ids::{
     BusinessDate, CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash, TxId,
     raw_number,
@@ -58,6 +58,8 @@ pub struct Participant {
     pub last_stan: u32,
     pub signed_off: bool,
     pub keys: BTreeMap<KeyUse, KeyEpoch>,
+    /// None for an acquirer, which connects to us.
+    pub way: Option<Way>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

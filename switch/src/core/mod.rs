@@ -29,11 +29,13 @@ pub mod settings;
 mod stand_in;
 pub mod table;
 mod volatile;
+mod ways;
 
 pub use absorb::Misfit;
 pub use counters::Counters;
 pub use recover::name_participants;
 pub use volatile::Room;
+pub use ways::{Debt, keep_ways};
 
 use batch::Batch;
 use durable::Durable;

@@ -5,13 +5,12 @@ use super::connection::{Connection, End};
 use super::listen::{Bound, bind_all};
 use super::signals::Signals;
 use crate::admin;
-use crate::config::{Config, Environment, core_settings, participant_names};
+use crate::config::{Config, Environment, core_settings, participant_names, ways};
 use crate::core::Core;
 use crate::core::batch::Batch;
-use crate::core::durable::Durable;
 use crate::core::entry::Entry;
-use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
-use crate::core::name_participants;
+use crate::core::ids::{LineId, ListenerNo, Now, Seq, SessionId};
+use crate::core::{Debt, keep_ways, name_participants};
 use crate::data_dir::{DataDir, DataDirError, Guard};
 use crate::driver::rim::{Keys, Rim};
 use crate::driver::{Driver, Output};
@@ -20,7 +19,7 @@ use crate::journal::recovery::RecoveryError;
 use crate::journal::writer::WriteError;
 use crate::journal::{Journal, JournalSize, Reader, replay};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -49,11 +48,8 @@ pub enum ServeError {
     Admin(String),
     #[error("the journal failed and the switch stopped answering: {0}")]
     Failed(String),
-    #[error(
-        "participant \"{name}\" is owed {owed} reversals or advices and is not in the configuration as an issuer or coupon platform: \
-         put it back until they are discharged or settled (`yika saf list`)"
-    )]
-    Debts { name: String, owed: usize },
+    #[error(transparent)]
+    Debts(#[from] Debt),
     #[error(
         "the system clock is {days} days ahead of the journal's last entry, and all that the switch keeps would end at once: \
          set the clock right, or, if it is right and the switch stood still for so long, start with --accept-clock"
@@ -220,7 +216,7 @@ fn open(
     let mut core = Core::new(durable, settings);
     core.recover(now, &mut batch);
     // Recovery owes what was in flight as well. Nothing of it is written yet: a refused start changes nothing.
-    check_debts(config, &core.durable)?;
+    keep_ways(&mut core.durable, &mut batch, ways(config, &ids))?;
     let size = JournalSize {
         segment_bytes: config.journal.segment_bytes,
         pending_bytes_max: config.journal.pending_bytes_max,
@@ -245,22 +241,6 @@ fn open(
         "journal replayed"
     );
     Ok((driver, reader))
-}
-
-/// Rule 19: a participant that something is owed to cannot be dropped, or it would never be paid.
-fn check_debts(config: &Config, durable: &Durable) -> Result<(), ServeError> {
-    let reached = |name: &str| config.participants.iter().any(|one| one.name == name && one.link.is_some());
-    let mut owed: BTreeMap<ParticipantId, usize> = BTreeMap::new();
-    for held in durable.obligations.values() {
-        *owed.entry(held.owed.participant).or_default() += 1;
-    }
-    for (id, owed) in owed {
-        let name = durable.participants.get(&id).map_or(String::new(), |held| held.name.clone());
-        if !reached(&name) {
-            return Err(ServeError::Debts { name, owed });
-        }
-    }
-    Ok(())
 }
 
 /// What operators reach, open since before the journal was touched.

@@ -97,6 +97,12 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             group.text("participant", names.of(*participant)).flag("off", *off)
         }
         Entry::TimePassed => group,
+        Entry::Reached { participant, way } => group
+            .text("participant", names.of(*participant))
+            .text("role", way.role.as_str())
+            .text("dialect", &way.dialect)
+            .text("digest", format!("{:016x}", way.digest))
+            .text("addresses", way.addresses.join(" ")),
     }
 }
 
@@ -122,7 +128,7 @@ fn intent(one: &Intent, names: &Names) -> Group {
 
 fn leg(one: &LegIntent, names: &Names) -> Group {
     Group::default()
-        .text("role", words::role(one.role))
+        .text("role", one.role.as_str())
         .text("participant", names.of(one.participant))
         .text("stan", stan(one.identity.stan))
         .number("amount", one.amount)

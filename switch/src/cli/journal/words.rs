@@ -2,8 +2,7 @@
 //! the code's own names change.
 
 use crate::core::entry::{
-    CutOverTrigger, Discharge, Entry, KeyUse, LateEffect, LegRole, LegState, OwedKind, Reason, ReversalOf,
-    Silence,
+    CutOverTrigger, Discharge, Entry, KeyUse, LateEffect, LegState, OwedKind, Reason, ReversalOf, Silence,
 };
 
 pub(super) fn entry(entry: &Entry) -> &'static str {
@@ -22,6 +21,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::KeyEpoch { .. } => "key-epoch",
         Entry::SignedOff { .. } => "signed-off",
         Entry::TimePassed => "time-passed",
+        Entry::Reached { .. } => "reached",
     }
 }
 
@@ -47,13 +47,6 @@ pub(super) fn reason(reason: Reason) -> &'static str {
         Reason::BadAmount => "bad-amount",
         Reason::BadCurrency => "bad-currency",
         Reason::Unsupported => "unsupported",
-    }
-}
-
-pub(super) fn role(role: LegRole) -> &'static str {
-    match role {
-        LegRole::Issuer => "issuer",
-        LegRole::CouponPlatform => "coupon-platform",
     }
 }
 
