@@ -6,11 +6,11 @@ use yika_tests::world::mti;
 use yika_tests::{BankRequest, Terminal, Wire, World, purchase};
 
 /// 1000 in all, 300 asked of the coupon.
-fn coupon_purchase() -> Wire {
+pub(crate) fn coupon_purchase() -> Wire {
     purchase(1000).with(48, "CP024COUPON000001000000000300")
 }
 
-fn begin(world: &mut World) -> (Terminal, Wire, BankRequest) {
+pub(crate) fn begin(world: &mut World) -> (Terminal, Wire, BankRequest) {
     let terminal = world.terminal();
     let sent = world.sends(terminal, &coupon_purchase());
     let asked = world.at_bank(COUPONS).unwrap();
@@ -19,7 +19,7 @@ fn begin(world: &mut World) -> (Terminal, Wire, BankRequest) {
     (terminal, sent, asked)
 }
 
-fn grant(world: &mut World, request: &BankRequest, minor: u64) {
+pub(crate) fn grant(world: &mut World, request: &BankRequest, minor: u64) {
     let granted = world.answer_to(request, "00").with(4, format!("{minor:012}"));
     world.bank_sends(request, &granted);
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
 mod clock;
+mod coupon_plan;
 mod coupons;
 mod crash;
 mod crash_life;
