@@ -255,6 +255,11 @@ fn custody(message: &Message<'_>) -> FieldSet {
     {
         kept.set(14, &expiry);
     }
+    if !kept.has(23)
+        && let Some(sequence) = message.card_sequence()
+    {
+        kept.set(23, &sequence);
+    }
     if message.has(55) {
         let chip = custody_tags(message);
         if !chip.is_empty() {

@@ -106,6 +106,7 @@ pub fn write_request(
                 message.collect(if batches { &COMMON_POS } else { &COMMON }, &mut scratch.fields);
             }
             text.name_batch(named_by_terminal(message));
+            text.sequence = message.card_sequence();
         }
         (Body::Kept(kept), _) => text.name_batch(batch_of_original(send, kept)),
         (Body::Live(_), None) => return Err(Unsent::Unwritable),
@@ -221,6 +222,8 @@ struct Texts {
     original_pos: [u8; 16],
     private_pos: [u8; 11],
     currency: [u8; 3],
+    /// F23 of a card that tells it by its chip alone (rule 14).
+    sequence: Option<[u8; 3]>,
 }
 
 impl Texts {
@@ -235,6 +238,7 @@ impl Texts {
             original_pos: [b'0'; 16],
             private_pos: *b"00000000000",
             currency: [0; 3],
+            sequence: None,
         };
         digits(&mut text.amount, send.money.minor);
         digits(&mut text.sent_at, u64::from(send.identity.sent_at));
@@ -282,6 +286,12 @@ impl Texts {
         }
         if !draft.has(49) {
             draft.set(49, &self.currency);
+        }
+        if let Some(sequence) = &self.sequence
+            && !draft.has(23)
+            && to.dialect.knows(23)
+        {
+            draft.set(23, sequence);
         }
         if to.dialect.knows(32) && !to.institution.is_empty() {
             draft.set(32, to.institution.as_bytes());
