@@ -26,7 +26,7 @@ fn what_a_killed_switch_owes_is_listed_from_its_journal_and_paid_by_its_next_lif
     let (code, running, err) = command("yika", &shown);
     assert_eq!((code, err.as_str()), (0, ""), "{err}");
     assert!(
-        running.contains("reverse") && running.contains("bank-a") && running.contains("4321"),
+        running.contains("reverse") && running.contains("bank-a") && running.contains("43.21"),
         "{running}"
     );
     yika.kill();

@@ -213,7 +213,7 @@ pub fn log_alarm(alarm: &Alarm) {
             "an obligation was refused three times and is parked: clear it with the participant, then `yika saf settle {id} --reason ...`"
         ),
         Alarm::Exception { id, participant, money, code } => tracing::error!(
-            %id, %participant, amount = money.minor, currency = money.currency.0, %code,
+            %id, %participant, amount = %money.decimal(), currency = money.currency.0, %code,
             "an advice, or the reversal of what stood, was refused for good and is now a named exception: settle the amount with the participant"
         ),
         Alarm::LateApproval { of, participant, late_ms } => tracing::warn!(

@@ -6,6 +6,7 @@ use super::{CliError, Place, keys};
 use crate::admin::check_reason;
 use crate::admin::control::{Answer, Request, ask, status as ask_status};
 use crate::admin::{ObligationView, obligations_of};
+use crate::core::ids::{Currency, Money};
 use crate::data_dir::is_running;
 use crate::journal::disk::FileDisk;
 use crate::journal::replay;
@@ -26,7 +27,7 @@ pub(super) fn status(out: &mut impl Write, place: &Place, json: bool) -> Result<
     line("obligations open", status.open_obligations.to_string());
     line("keys in dedupe window", status.dedupe_keys.to_string());
     line("journal entries", status.journal_entries.to_string());
-    line("unaccounted", status.unaccounted.to_string());
+    line("unaccounted", format!("{} minor units", status.unaccounted));
     for one in &status.participants {
         line(
             &one.name,
@@ -69,7 +70,13 @@ fn print(out: &mut impl Write, listed: &[ObligationView]) -> Result<(), CliError
         writeln!(
             out,
             "{:>8} {:<8} {:<16} {:>12} {:>14} {:>4} {:<14} {state}",
-            one.id, one.kind, one.participant, one.transaction, one.amount, one.currency, one.card
+            one.id,
+            one.kind,
+            one.participant,
+            one.transaction,
+            Money { minor: one.amount, currency: Currency(one.currency) }.decimal(),
+            one.currency,
+            one.card
         )?;
     }
     Ok(())

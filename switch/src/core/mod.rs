@@ -9,6 +9,7 @@ pub mod batch;
 pub mod books;
 pub mod clock;
 mod counters;
+mod currency;
 pub mod durable;
 pub mod effect;
 pub mod entry;

@@ -116,6 +116,7 @@ fn intent(one: &Intent, names: &Names) -> Group {
         .text("rrn", one.rrn.escape_ascii())
         .number("amount", one.money.minor)
         .number("currency", one.money.currency.0)
+        .text("decimal", one.money.decimal())
         .number("date", one.date.0)
         .text("card", masked(&one.custody));
     let told = match one.target {
@@ -162,6 +163,7 @@ fn owed(one: &Owed, names: &Names) -> Group {
         .text("participant", names.of(one.participant))
         .text("stan", stan(one.identity.stan))
         .number("amount", one.money.minor)
+        .text("decimal", one.money.decimal())
 }
 
 fn taken(one: &Taken, names: &Names) -> Group {
@@ -184,6 +186,7 @@ fn late(one: &Late, names: &Names) -> Group {
         .text("code", one.code)
         .number("late_ms", one.late_ms)
         .number("amount", one.money.minor)
+        .text("decimal", one.money.decimal())
         .text("effect", words::late(&one.effect));
     match &one.effect {
         LateEffect::ReversalPending(id) | LateEffect::Settles(id) | LateEffect::Excepted(id) => {
@@ -306,12 +309,12 @@ mod tests {
                 format!("1 {time} named id=1 name=city"),
                 format!(
                     "2 {time} taken tx=42 kind=purchase acquirer=city terminal=\"TERM 001\" stan=000005 rrn=000000000042 \
-                     amount=1000 currency=156 date=20261124 card=411111******1111 custody=2,14,45,52 \
+                     amount=1000 currency=156 decimal=10.00 date=20261124 card=411111******1111 custody=2,14,45,52 \
                      reason=timed-out code=68 approved=0 stand_in=false reversal_of=in-flight \
                      original_tx=41"
                 ),
                 format!(
-                    "3 {time} late tx=42 leg=0 participant=city kind=purchase code=00 late_ms=12 amount=10 \
+                    "3 {time} late tx=42 leg=0 participant=city kind=purchase code=00 late_ms=12 amount=10 decimal=0.10 \
                      effect=reversal-pending obligation=3"
                 ),
                 format!("4 {time} discharged obligation=3 how=settled reason=\"by phone,\\nbank A\""),
