@@ -9,7 +9,7 @@ use crate::report::{Budget, Report, Row};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-use yika_codec::{Code, FieldSet, Layout};
+use yika_codec::{Code, FieldSet, Layout, digits};
 use yika_keystore::{Keystore, Waiver, waive};
 use yika_switch::config::{Config, core_settings, parse, participant_names};
 use yika_switch::core::batch::Batch;
@@ -130,7 +130,7 @@ impl Till {
         facts.stan = (self.made % STANS) as u32 + 1;
         // A terminal counts to its last trace number, then the reference's minute is another one.
         facts.local_at = facts.local_at.map(|at| at + (self.made / STANS) as u32);
-        facts.rrn = Some(twelve_digits(self.made));
+        facts.rrn = Some(digits(self.made));
         let peer = Peer::Session(SessionId { slot: slot % 64, generation: 0 });
         let msg = MsgHandle { slot, generation: self.made as u32 };
         let request = Request { peer, msg, facts, custody: self.custody.clone() };
@@ -221,16 +221,6 @@ fn resident_mb() -> Result<f64, BenchError> {
     let text = std::fs::read_to_string(path).map_err(BenchError::io("read", path))?;
     let pages: f64 = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0.0);
     Ok(pages * 4096.0 / 1e6)
-}
-
-fn twelve_digits(number: u64) -> [u8; 12] {
-    let mut digits = [b'0'; 12];
-    let mut rest = number;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    digits
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod mti;
 mod properties;
 mod secret;
 mod spec;
+mod text;
 mod tlv;
 
 pub use codes::{Code, Codes};
@@ -38,3 +39,4 @@ pub use message::Message;
 pub use mti::Mti;
 pub use secret::{Masked, Pan, PinBlock, Track2, masked};
 pub use spec::Sensitivity;
+pub use text::{digits, unhex, write_digits};

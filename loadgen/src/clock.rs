@@ -2,6 +2,7 @@
 //! Pure arithmetic; the one place that reads the clock is `now_s`. Never used to measure how long something took.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+pub(crate) use yika_codec::digits;
 
 /// F12 and F13 are local to the terminal; our terminals stand in China.
 const LOCAL_OFFSET_S: u32 = 8 * 3600;
@@ -32,16 +33,6 @@ impl Stamp {
 pub(crate) fn now_s() -> u32 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// `value` as decimal digits, zero padded; digits that do not fit are cut off on the left.
-pub(crate) fn digits<const N: usize>(mut value: u64) -> [u8; N] {
-    let mut text = [b'0'; N];
-    for place in text.iter_mut().rev() {
-        *place += (value % 10) as u8;
-        value /= 10;
-    }
-    text
 }
 
 fn month_to_second(unix_s: u32) -> [u8; 10] {
@@ -92,11 +83,5 @@ mod tests {
                 (month, day) = (month + 1, 1);
             }
         }
-    }
-
-    #[test]
-    fn digits_are_padded_and_cut() {
-        assert_eq!(&digits::<6>(42), b"000042");
-        assert_eq!(&digits::<2>(1234), b"34");
     }
 }

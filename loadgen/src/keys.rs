@@ -1,6 +1,7 @@
 //! Test keys from the command line or from a test: opened under the test master key, which production refuses.
 //! A key given here in clear is no secret; no live key may ever be.
 
+use yika_codec::unhex;
 use yika_keystore::{Algorithm, Export, KeyError, Keystore, Lmk, MacKey, Mode, PinKey, Usage};
 
 /// Longest key: AES-256.
@@ -27,7 +28,7 @@ pub enum TestKeyError {
 pub fn test_mac_key(text: &str) -> Result<MacKey, TestKeyError> {
     const EXPECTED: &str = "cmac:, retail: or unionpay: and the key in hexadecimal";
     let (method, hex) = text.split_once(':').ok_or(TestKeyError::Form { expected: EXPECTED })?;
-    let key = unhex(hex)?;
+    let key = key_bytes(hex)?;
     let (usage, algorithm) = match method {
         "cmac" => (Usage::MacCmac, Algorithm::Aes),
         "retail" => (Usage::MacRetail, Algorithm::Tdes),
@@ -43,7 +44,7 @@ pub fn test_mac_key(text: &str) -> Result<MacKey, TestKeyError> {
 /// # Errors
 /// When the text has another form, or the key is too short or weak.
 pub fn test_pin_key(hex: &str) -> Result<PinKey, TestKeyError> {
-    Ok(store(Usage::Pin, Algorithm::Tdes, &unhex(hex)?)?.pin_key("test")?)
+    Ok(store(Usage::Pin, Algorithm::Tdes, &key_bytes(hex)?)?.pin_key("test")?)
 }
 
 /// The keystore takes keys in components only; this makes two of one.
@@ -55,16 +56,10 @@ fn store(usage: Usage, algorithm: Algorithm, key: &[u8]) -> Result<Keystore, Key
     Ok(store)
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>, TestKeyError> {
+fn key_bytes(text: &str) -> Result<Vec<u8>, TestKeyError> {
     const EXPECTED: &str = "8, 16, 24 or 32 bytes in hexadecimal";
-    let wrong = || TestKeyError::Form { expected: EXPECTED };
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
-    let digits = digits.ok_or_else(wrong)?;
-    if digits.len() % 16 != 0 || digits.is_empty() || digits.len() > 2 * KEY_BYTES_MAX {
-        return Err(wrong());
-    }
-    Ok(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    let fits = |key: &Vec<u8>| key.len().is_multiple_of(8) && (8..=KEY_BYTES_MAX).contains(&key.len());
+    unhex(text).filter(fits).ok_or(TestKeyError::Form { expected: EXPECTED })
 }
 
 #[cfg(test)]

@@ -118,7 +118,6 @@ fn a_running_switch_is_asked_settled_cut_over_and_drained() {
     assert!(code == 0 && err.contains("no switch runs on"), "{err}");
 }
 
-/// Bank A is silent; the switch is killed when something is owed to it, and started without it.
 #[test]
 fn a_hang_up_is_ignored_and_told_of_and_a_dead_host_is_no_pass() {
     let folder = tempfile::tempdir().unwrap();
@@ -136,6 +135,7 @@ fn a_hang_up_is_ignored_and_told_of_and_a_dead_host_is_no_pass() {
     assert!(out.contains("nothing was measured"), "{out}{err}");
 }
 
+/// Bank A is silent; the switch is killed when something is owed to it, and started without it.
 #[test]
 fn rule_19_a_participant_that_something_is_owed_to_cannot_be_dropped() {
     let folder = tempfile::tempdir().unwrap();

@@ -41,7 +41,11 @@ fn rule_14_the_sequence_of_the_chip_stands_in_f23_of_the_request_and_of_its_reve
         assert_eq!(request.wire.text(23), "007", "{bank}");
         for reversal in reversals(&mut world, bank) {
             assert_eq!(reversal.text(23), "007", "{bank}");
-            assert_eq!(reversal.fields.get(55), Some(TRACE.as_slice()), "{bank}: only what a reversal may carry");
+            assert_eq!(
+                reversal.fields.get(55),
+                Some(TRACE.as_slice()),
+                "{bank}: only what a reversal may carry"
+            );
         }
     }
 }

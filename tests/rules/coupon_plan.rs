@@ -5,7 +5,7 @@
 use crate::balanced;
 use crate::coupons::{begin, coupon_purchase, grant};
 use std::collections::BTreeMap;
-use yika_switch::core::entry::{Entry, LegState, Outcome, OwedKind};
+use yika_switch::core::entry::{Entry, LegState, Outcome, OwedKind, Reason};
 use yika_switch::core::ids::Seq;
 use yika_tests::setup::{BANK_A, COUPONS, TIMEOUT_MS, config};
 use yika_tests::world::mti;
@@ -121,6 +121,33 @@ fn rule_18_what_is_no_answer_of_the_bank_lets_its_leg_run_to_the_time_out() {
         assert_eq!(discharge(&mut world), reversed(&[COUPONS, BANK_A]), "{garbled}");
         balanced(&world);
     }
+}
+
+#[test]
+fn rule_18_a_refused_coupon_is_the_reason_and_the_banks_leg_stays_planned() {
+    for (code, minor, told) in [("51", None, "51"), ("00", Some(0), "51"), ("62", None, "62")] {
+        let mut world = World::new();
+        let (terminal, _, asked) = begin(&mut world);
+        match minor {
+            Some(minor) => grant(&mut world, &asked, minor),
+            None => world.bank_answers(&asked, code),
+        }
+        assert_eq!(world.answer(terminal).unwrap().code(), told);
+        let outcome = outcome(&world);
+        assert_eq!(outcome.reason, Reason::Coupon);
+        assert_eq!(outcome.legs.len(), 2);
+        assert_eq!(outcome.legs[1].state, LegState::Planned, "never asked");
+        assert!(world.at_bank(BANK_A).is_none());
+        balanced(&world);
+    }
+    let mut world = World::new();
+    world.goes_down(COUPONS);
+    let terminal = world.terminal();
+    world.sends(terminal, &coupon_purchase());
+    let states: Vec<_> = outcome(&world).legs.iter().map(|end| end.state).collect();
+    assert_eq!(states, [LegState::NotSent, LegState::Planned]);
+    world.crash();
+    balanced(&world);
 }
 
 /// The batch that waits becomes durable, and the machine dies before anything of it leaves.

@@ -44,7 +44,7 @@ fn rule_04_a_decline_has_the_f37_that_the_request_lacked() {
     let told = world.answer(terminal).unwrap();
     assert_eq!((told.code().as_str(), told.text(37)), ("68", request.wire.text(37)));
     world.goes_down(BANK_A);
-    for wire in [purchase(200), purchase(0), purchase(300).with(2, "5000000000000009")] {
+    for wire in [purchase(200), purchase(0), purchase(300).with(2, "5000000000000000")] {
         world.sends(terminal, &wire);
         let told = world.answer(terminal).unwrap();
         assert!(told.code() != "00" && told.text(37).len() == 12, "{told:?}");

@@ -295,8 +295,8 @@ impl World {
     }
 
     /// P7 from inside: what no book explains, over all dates and currencies.
-    pub fn unaccounted(&self) -> i64 {
-        self.driver.core.durable.books.books().map(|(_, book)| book.unaccounted().abs()).sum()
+    pub fn unaccounted(&self) -> u64 {
+        self.driver.core.durable.books.unaccounted()
     }
 
     pub fn open_obligations(&self) -> usize {

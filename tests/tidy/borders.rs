@@ -89,7 +89,7 @@ struct Module {
     why: &'static str,
 }
 
-const MODULES: [Module; 6] = [
+const MODULES: [Module; 10] = [
     Module {
         within: "switch/src/core/",
         words: &[
@@ -135,8 +135,39 @@ const MODULES: [Module; 6] = [
     Module {
         within: "switch/src/net/",
         words: &[],
-        paths: &["crate::cli"],
+        paths: &["crate::cli", "crate::demo"],
         why: "the command line stands above the sockets",
+    },
+    Module {
+        within: "switch/src/config/",
+        words: &["tokio", "await", "async", "Instant", "SystemTime"],
+        paths: &[
+            "crate::journal",
+            "crate::driver",
+            "crate::net",
+            "crate::admin",
+            "crate::cli",
+            "crate::demo",
+        ],
+        why: "the configuration becomes checked settings, and knows nobody who uses them",
+    },
+    Module {
+        within: "switch/src/admin/",
+        words: &[],
+        paths: &["crate::journal", "crate::net", "crate::cli", "crate::demo"],
+        why: "admin asks the running switch by its queue, and nobody past it",
+    },
+    Module {
+        within: "switch/src/cli/",
+        words: &["await", "async"],
+        paths: &[],
+        why: "a command asks and prints; what waits for sockets stands in net and admin",
+    },
+    Module {
+        within: "switch/src/demo/",
+        words: &[],
+        paths: &["crate::net", "crate::driver", "crate::cli"],
+        why: "the demo runs the switch as a process of its own, as an operator would",
     },
     Module {
         within: "codec/src/",
@@ -271,6 +302,10 @@ mod tests {
             ("switch/src/driver/mod.rs", "use tokio::net::TcpStream;"),
             ("switch/src/net/serve.rs", "use crate::cli::Options;"),
             ("switch/src/net/serve.rs", "use yika_loadgen::run;"),
+            ("switch/src/config/read.rs", "use crate::driver::rim::Rim;"),
+            ("switch/src/admin/desk.rs", "use crate::cli::saf;"),
+            ("switch/src/cli/saf.rs", "async fn ask() {}"),
+            ("switch/src/demo/child.rs", "use crate::net::serve;"),
             ("codec/src/decode.rs", "use std::net::IpAddr;"),
             ("keystore/src/lmk.rs", "use tokio::fs;"),
         ] {

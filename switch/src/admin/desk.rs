@@ -119,7 +119,7 @@ fn status(driver: &Driver) -> Status {
         open_obligations: durable.obligations.len() as u64,
         dedupe_keys: durable.dedupe.len(),
         journal_entries: durable.next_seq.0 - 1,
-        unaccounted: durable.books.books().map(|(_, book)| book.unaccounted().unsigned_abs()).sum(),
+        unaccounted: durable.books.unaccounted(),
         participants: tallies(driver).into_values().map(participant).collect(),
     }
 }

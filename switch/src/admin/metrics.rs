@@ -152,7 +152,7 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
     let (durable, journal) = (&driver.core.durable, driver.journal());
     let stats = journal.stats();
     let seconds = |nanos: u64| nanos as f64 / 1e9;
-    let unaccounted: u64 = durable.books.books().map(|(_, book)| book.unaccounted().unsigned_abs()).sum();
+    let unaccounted: u64 = durable.books.unaccounted();
     vec![
         ("yika_sessions_open", driver.sessions_open() as f64),
         ("yika_transactions_open", durable.open.len() as f64),

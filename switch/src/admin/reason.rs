@@ -1,6 +1,8 @@
 //! Why an obligation was settled by hand: text that stays in the journal for good and is a line of its dump. It must
 //! hold no card number, however somebody wrote it (P10).
 
+use yika_codec::Pan;
+
 const REASON_CHARS_MAX: usize = 500;
 
 /// What an operator gives as the reason of a settlement, without blanks around it.
@@ -85,7 +87,10 @@ fn digit(c: char) -> Option<u32> {
 
 /// No issuer's number begins with 0 (ISO/IEC 7812-1, major industry identifier).
 fn may_be_card(digits: &[u32]) -> bool {
-    digits.first() != Some(&0) && CARD_DIGITS.contains(&digits.len()) && check_digit_fits(digits)
+    let ascii: Option<Vec<u8>> = digits.iter().map(|digit| Some(b'0' + u8::try_from(*digit).ok()?)).collect();
+    digits.first() != Some(&0)
+        && CARD_DIGITS.contains(&digits.len())
+        && ascii.and_then(|ascii| Pan::new(&ascii)).is_some_and(|pan| pan.luhn_ok())
 }
 
 /// A card number with more digits glued to it, such as its expiry.
@@ -94,17 +99,6 @@ fn may_hold_card(group: &[u32]) -> bool {
         && CARD_DIGITS
             .skip(1)
             .any(|len| may_be_card(&group[..len]) || may_be_card(&group[group.len() - len..]))
-}
-
-fn check_digit_fits(digits: &[u32]) -> bool {
-    let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(at, digit)| if at % 2 == 1 { doubled(*digit) } else { *digit })
-        .sum();
-    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The configuration, checked: what `yika serve` runs on. Parsed once at the start or at a reload; after
-//! that nobody checks again. Every key documents unit, default, effect and limit in `configs/reference.toml`.
+//! The configuration, checked: what `yika serve` runs on. Parsed once, at the start; after that nobody
+//! checks again. Every key documents unit, default, effect and limit in `configs/reference.toml`.
 
 mod addresses;
 mod build;

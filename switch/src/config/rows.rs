@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use yika_codec::{Dialect, Framing};
+use yika_codec::{Dialect, Framing, unhex};
 use yika_keystore::{Algorithm, Export, Keystore, Lmk, Mode, Usage};
 
 /// Where each thing that cross checks speak of stands; every list runs beside the configuration's own.
@@ -313,13 +313,6 @@ fn try_key(table: &Table<'_>, key: &TestKey) {
     if let Err(error) = made {
         table.fault(&table.place_of("components"), error.to_string());
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || !text.len().is_multiple_of(2) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }
 
 pub(super) fn seconds(from: u64, to: u64) -> std::ops::RangeInclusive<Duration> {

@@ -149,7 +149,8 @@ impl Durable {
     fn absorb_outcome(&mut self, seq: Seq, outcome: Outcome) -> Result<(), &'static str> {
         let tx = self.open.take(&outcome.tx).ok_or("it ends a transaction that is not open")?;
         let (kind, currency) = (tx.intent.kind, tx.intent.money.currency);
-        for (at, end) in outcome.legs.iter().enumerate() {
+        let started = outcome.legs.iter().filter(|end| end.state != LegState::Planned);
+        for (at, end) in started.enumerate() {
             let before = tx.ends.get(at).ok_or("it ends a leg that was never planned")?;
             let leg = tx.intent.legs.get(at).ok_or("it ends a leg that was never planned")?;
             if before.state == LegState::Approved {

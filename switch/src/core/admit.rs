@@ -17,7 +17,7 @@ use super::original::{Life, Original, first_life};
 use super::volatile::{Copy, Live, Room, Waiter};
 use siphasher::sip::SipHasher13;
 use smallvec::smallvec;
-use yika_codec::{Code, FieldSet, Kind, Mti};
+use yika_codec::{Code, FieldSet, Kind, Mti, digits};
 
 /// One leg of a plan before it has an identity.
 pub(super) struct PlannedLeg {
@@ -526,13 +526,7 @@ pub(super) struct Verdict {
 
 /// F37 where the terminal sent none: the transaction's own number, which does not come again.
 pub(super) fn assigned_rrn(tx: u64) -> [u8; 12] {
-    let mut digits = [b'0'; 12];
-    let mut rest = tx;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    digits
+    digits(tx)
 }
 
 /// An answer has F37 in it where the request had none, whatever it says.

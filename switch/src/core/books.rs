@@ -107,6 +107,11 @@ impl Books {
         self.sums.retain(|(date, ..), _| keeps(date));
     }
 
+    /// P7: what no book explains, over all dates and currencies, minor units.
+    pub fn unaccounted(&self) -> u64 {
+        self.books.values().map(|book| book.unaccounted().unsigned_abs()).sum()
+    }
+
     /// Currencies that a date has a book in.
     pub fn currencies(&self, date: BusinessDate) -> impl Iterator<Item = Currency> {
         self.books.range((date, Currency(0))..=(date, Currency(u16::MAX))).map(|((_, currency), _)| *currency)

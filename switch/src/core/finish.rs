@@ -74,6 +74,7 @@ impl Core {
                 id = ObligationId(id.0 + 1);
             }
         }
+        ends.extend(never_started(&open.intent));
         self.spread_stans(&mut owed);
         let record = if end.approved > 0 { with_parts(record, open, &ends) } else { record };
         let record = with_given_rrn(record, &open.intent);
@@ -306,6 +307,12 @@ impl Core {
     }
 }
 
+/// The legs of a plan that did not come to their turn.
+pub(super) fn never_started(intent: &Intent) -> impl Iterator<Item = LegEnd> + use<> {
+    let started = intent.legs.len();
+    (started..intent.later.len() + 1).map(|_| LegEnd { state: LegState::Planned, agreed: 0 })
+}
+
 /// Voids and cancels take the whole back (rule 6): a part would leave a rest that nothing can give back.
 fn is_of_the_whole(kind: Kind) -> bool {
     matches!(kind, Kind::Void | Kind::CompletionCancel | Kind::PreAuthCancel)
@@ -340,13 +347,13 @@ pub(super) fn code_for(reason: Reason, codes: Option<&Codes>, silence: Code) -> 
         Reason::TimedOut | Reason::InDoubt | Reason::Declined => codes.no_answer,
         Reason::Reversed => codes.reversed_before,
         Reason::NoRoute => codes.no_route,
-        Reason::IssuerDown | Reason::StandInLimit | Reason::Coupon => codes.issuer_down,
+        Reason::IssuerDown | Reason::StandInLimit => codes.issuer_down,
         Reason::NotAllowed => codes.invalid,
         Reason::OriginalNotFound => codes.original_not_found,
         Reason::AmountMismatch => codes.original_amount,
         Reason::Busy => codes.duplicate,
         Reason::PinFault => codes.pin,
-        Reason::PartialNotAllowed => codes.funds_partial,
+        Reason::PartialNotAllowed | Reason::Coupon => codes.funds_partial,
         Reason::BadAmount => codes.amount,
         Reason::BadCurrency => codes.currency,
         Reason::Unsupported => codes.unsupported,

@@ -4,7 +4,7 @@
 
 use super::durable::OpenTx;
 use super::effect::Unsent;
-use super::entry::{LegEnd, LegState, Reason, Silence};
+use super::entry::{LegEnd, LegRole, LegState, Reason, Silence};
 use yika_codec::Code;
 
 /// How the leg under way ended.
@@ -71,7 +71,12 @@ pub fn next(tx: &OpenTx, result: LegResult, allowed: Allowed) -> Next {
         LegResult::Partial(part) if allowed.partial && is_single(tx) => {
             end(Reason::Approved, Some(PARTIAL), part, LegState::Approved, part)
         }
+        // A coupon that grants nothing: the bank is not asked for the whole (rule 18).
+        LegResult::Partial(part) if is_coupon(tx) => end(Reason::Coupon, None, 0, LegState::Approved, part),
         LegResult::Partial(part) => end(Reason::PartialNotAllowed, None, 0, LegState::Approved, part),
+        LegResult::Declined(code) if is_coupon(tx) => {
+            end(Reason::Coupon, Some(code), 0, LegState::Declined, 0)
+        }
         LegResult::Declined(code) => end(Reason::Declined, Some(code), 0, LegState::Declined, 0),
         LegResult::Silent if silence(tx) == Silence::Repeat && is_last(tx) => {
             end(Reason::Accepted, Some(Code::APPROVED), total, LegState::Sent, 0)
@@ -98,6 +103,11 @@ fn later_amount(tx: &OpenTx, agreed: u64) -> Option<u64> {
     let later = tx.intent.later.get(tx.intent.legs.len() - 1)?;
     let before: u64 = tx.ends.iter().map(|end| end.agreed).sum();
     Some(later.amount.unwrap_or(tx.intent.money.minor.saturating_sub(before + agreed)))
+}
+
+/// The leg under way asks the coupon platform.
+fn is_coupon(tx: &OpenTx) -> bool {
+    tx.intent.legs.last().is_some_and(|leg| leg.role == LegRole::CouponPlatform)
 }
 
 fn silence(tx: &OpenTx) -> Silence {

@@ -1,5 +1,5 @@
 //! The running configuration as the core needs it: checked, resolved to ids, and never referred to
-//! by an entry. A reload builds a new one and swaps it whole.
+//! by an entry. Made once, at the start.
 
 use super::entry::Limits;
 use super::facts::CardPrefix;

@@ -6,12 +6,12 @@ use super::Core;
 use super::admit::with_given_rrn;
 use super::batch::Batch;
 use super::durable::Spent;
-use super::entry::{Intent, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind, Reason};
-use super::finish::code_for;
+use super::entry::{Few, Intent, LegEnd, LegRole, LegState, Outcome, Owed, OwedKind, Reason};
+use super::finish::{code_for, never_started};
 use super::ids::{LegRef, Now, ObligationId, TxId};
 use super::settings::StandIn;
 use smallvec::smallvec;
-use yika_codec::{Code, FieldSet, Kind};
+use yika_codec::{Code, FieldSet, Kind, write_digits};
 
 impl Core {
     /// A new transaction whose first participant has no line: decide here, in one entry.
@@ -103,13 +103,15 @@ impl Core {
 
     fn unsent(&self, intent: &Intent, reason: Reason) -> Outcome {
         let codes = self.codes_of(intent.tx);
+        let mut legs: Few<LegEnd> = smallvec![LegEnd { state: LegState::NotSent, agreed: 0 }];
+        legs.extend(never_started(intent));
         Outcome {
             tx: intent.tx,
             reason,
             code: code_for(reason, codes, intent.silence_code),
             approved: 0,
             stand_in: false,
-            legs: smallvec![LegEnd { state: LegState::NotSent, agreed: 0 }],
+            legs,
             answer: with_given_rrn(FieldSet::new(), intent),
             owed: Vec::new(),
         }
@@ -126,10 +128,6 @@ fn within(limits: &StandIn, card: Spent, issuer: Spent, minor: u64) -> bool {
 /// F38 of a stand-in approval: `S` and five digits of the transaction's number.
 fn approval_code(tx: TxId) -> [u8; 6] {
     let mut code = *b"S00000";
-    let mut rest = tx.0 % 100_000;
-    for digit in code[1..].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
+    write_digits(tx.0, &mut code[1..]);
     code
 }

@@ -1,7 +1,7 @@
 //! The switch as a child process: started, asked whether it is up, killed, stopped.
 
 use super::DemoError;
-use super::folder::Folder;
+use super::folder::{Folder, tail_of};
 use std::fs::OpenOptions;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,11 +32,7 @@ impl Switch {
             .spawn()
             .map_err(|e| failed("start", "the switch", e))?;
         let path = folder.log();
-        let tail = move || {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
-            text.lines().rev().take(5).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(" | ")
-        };
-        let mut switch = Switch { child, log: Box::new(tail) };
+        let mut switch = Switch { child, log: Box::new(move || tail_of(&path)) };
         let began = Instant::now();
         while folder.open_obligations().is_err() {
             switch.check()?;

@@ -75,9 +75,7 @@ impl Folder {
 
     /// The last lines of the switch's log, for an error.
     pub(super) fn log_tail(&self) -> String {
-        let text = std::fs::read_to_string(self.log()).unwrap_or_default();
-        let lines: Vec<_> = text.lines().rev().take(5).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+        tail_of(&self.log())
     }
 
     /// Asks the running switch.
@@ -85,4 +83,11 @@ impl Folder {
         let status = crate::admin::control::status(&self.data()).map_err(DemoError::Control)?;
         Ok(status.open_obligations)
     }
+}
+
+/// The last lines of a file in one.
+pub(super) fn tail_of(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(5)..].join(" | ")
 }

@@ -85,7 +85,7 @@ impl Summary {
         seconds: u64,
     ) -> Summary {
         let us = |ms: f64| (ms * 1000.0).round() as u64;
-        let own: u64 = durable.books.books().map(|(_, book)| book.unaccounted().unsigned_abs()).sum();
+        let own: u64 = durable.books.unaccounted();
         let unanswered = report.totals.under_way;
         Summary {
             transactions: report.totals.ended,

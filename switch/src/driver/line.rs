@@ -3,9 +3,9 @@
 //! open.
 //!
 //! ```text
-//! Down --(due)--> Connecting --(connected)--> SigningOn --(0810/00)--> Open --(drain)--> Draining
-//!   ^                 |                            |                     |                   |
-//!   `-----------------`------- failed, refused, silent, or closed -------`-------------------'
+//! Down --(due)--> Connecting --(connected)--> SigningOn --(0810/00)--> Open
+//!   ^                 |                            |                     |
+//!   `-----------------`------- failed, refused, silent, or closed -------'
 //! ```
 //! Without a sign-on, Connecting goes to Open. Each attempt has a number: what is heard of an earlier one is not
 //! taken for the present one.

@@ -40,7 +40,7 @@ const KEPT_BYTES: usize = 4096;
 
 /// Why a message is not in the slab.
 pub enum NotHeld {
-    /// The bound is reached: the request is answered 96, if it can be addressed.
+    /// The bound is reached: nothing can be remembered of the request, so nothing is said; a repeat is a new attempt.
     Full,
     Undecodable(DecodeError),
 }

@@ -13,7 +13,7 @@ use crate::core::entry::KeyUse;
 use crate::core::facts::{Facts, OriginalRef};
 use crate::core::ids::{Currency, LineId, ListenerNo, MsgHandle, Now, ParticipantId, Peer};
 use crate::journal::Released;
-use yika_codec::{Code, FieldSet, Kind, Message};
+use yika_codec::{Code, FieldSet, Kind, Message, unhex};
 use yika_keystore::{LmkBlock, Mode, Waiver, Wrapped, waive};
 
 impl Driver {
@@ -304,14 +304,6 @@ fn write_bare_reply(
     }
     let bare = Reply { record, ..*reply };
     write_reply(&bare, request, to, scratch, out)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks_exact(2);
-    if !pairs.remainder().is_empty() {
-        return None;
-    }
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 fn network_facts(

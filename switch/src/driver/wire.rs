@@ -7,7 +7,9 @@ use crate::core::clock::{month_to_second, nearest_moment};
 use crate::core::effect::{Body, Reply, Send, Unsent};
 use crate::core::entry::OwedKind;
 use crate::core::ids::Now;
-use yika_codec::{Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, ReversalStyle};
+use yika_codec::{
+    Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, ReversalStyle, write_digits,
+};
 use yika_keystore::{EncryptedPin, MacKey, PinFormat, translate_pin};
 use zeroize::Zeroize;
 
@@ -150,7 +152,7 @@ pub fn write_reply(
     set_known(&mut draft, to.dialect, &reply.record);
     draft.set(39, reply.code.bytes());
     if let Some(minor) = reply.amount {
-        digits(&mut amount, minor);
+        write_digits(minor, &mut amount);
         draft.set(4, &amount);
     }
     frame(&mut draft, to, out).is_ok()
@@ -191,8 +193,8 @@ pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>)
     let Some(row) = to.dialect.kind_row(kind) else { return false };
     let (mut sent_at, mut trace) = ([0; 10], [0; 6]);
     let minutes = i32::from(to.dialect.f7_offset_minutes());
-    digits(&mut sent_at, u64::from(month_to_second(to.now.wall_ms, minutes)));
-    digits(&mut trace, u64::from(stan));
+    write_digits(u64::from(month_to_second(to.now.wall_ms, minutes)), &mut sent_at);
+    write_digits(u64::from(stan), &mut trace);
     let mut draft = Draft::new(row.mti);
     draft.header(to.dialect.default_header());
     if to.dialect.knows(7) {
@@ -240,25 +242,25 @@ impl Texts {
             currency: [0; 3],
             sequence: None,
         };
-        digits(&mut text.amount, send.money.minor);
-        digits(&mut text.sent_at, u64::from(send.identity.sent_at));
-        digits(&mut text.stan, u64::from(send.identity.stan));
-        digits(&mut text.currency, u64::from(send.money.currency.0));
+        write_digits(send.money.minor, &mut text.amount);
+        write_digits(u64::from(send.identity.sent_at), &mut text.sent_at);
+        write_digits(u64::from(send.identity.stan), &mut text.stan);
+        write_digits(u64::from(send.money.currency.0), &mut text.currency);
         // Of the identity, not of the clock: a repeat must not differ from what it repeats.
         let f7_minutes = i32::from(to.dialect.f7_offset_minutes());
         let made_ms = nearest_moment(send.identity.sent_at, f7_minutes, to.now.wall_ms);
         let local = month_to_second(made_ms.unwrap_or(to.now.wall_ms), to.zone_minutes);
-        digits(&mut text.local_time, u64::from(local % 1_000_000));
-        digits(&mut text.local_date, u64::from(local / 1_000_000));
+        write_digits(u64::from(local % 1_000_000), &mut text.local_time);
+        write_digits(u64::from(local / 1_000_000), &mut text.local_date);
         if let Some(original) = &send.original {
             text.original[..4].copy_from_slice(&original.mti.digits());
-            digits(&mut text.original[4..10], u64::from(original.stan));
-            digits(&mut text.original[10..20], u64::from(original.sent_at));
+            write_digits(u64::from(original.stan), &mut text.original[4..10]);
+            write_digits(u64::from(original.sent_at), &mut text.original[10..20]);
             let institution = to.institution.as_bytes();
             let institution = &institution[..institution.len().min(11)];
             text.original[31 - institution.len()..31].copy_from_slice(institution);
-            digits(&mut text.original_pos[6..12], u64::from(original.stan));
-            digits(&mut text.original_pos[12..16], u64::from(original.sent_at / 1_000_000));
+            write_digits(u64::from(original.stan), &mut text.original_pos[6..12]);
+            write_digits(u64::from(original.sent_at / 1_000_000), &mut text.original_pos[12..16]);
         }
         if let Some(code) = to.dialect.kind_row(send.kind).and_then(|row| row.f60_1) {
             text.private_pos[..2].copy_from_slice(&code);
@@ -412,15 +414,6 @@ fn frame_inner(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Re
         to.dialect.set_mac(out, &encoded, &mac);
     }
     to.framing.finish(out, mark).map_err(|_| None)
-}
-
-/// Right-aligned decimal digits, zero filled; the highest digits are lost when it does not fit, which no
-/// caller's number does.
-fn digits(out: &mut [u8], mut number: u64) {
-    for place in out.iter_mut().rev() {
-        *place = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
 }
 
 /// What a format error repeats, so that its request can be found: moment, trace number, reference, terminal, merchant.
