@@ -1,7 +1,7 @@
 //! Rules 2, 3, 20 and promise P3: once, and the same answer again.
 
 use crate::{approved, balanced};
-use yika_tests::setup::{BANK_A, config};
+use yika_tests::setup::{BANK_A, BANK_B, config};
 use yika_tests::world::mti;
 use yika_tests::{Wire, World, purchase};
 
@@ -214,5 +214,74 @@ fn rule_02_a_copy_beyond_the_bound_of_cold_reads_gets_no_answer_and_never_a_decl
     assert!(world.answer(other).is_none());
     world.sends_raw(other, &second.repeated());
     assert_eq!(world.answer(other).unwrap().code(), "00");
+    balanced(&world);
+}
+
+#[test]
+fn rule_03_f3_f49_and_f37_are_of_the_fingerprint() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, answer) = approved(&mut world, terminal, &purchase(100).with(37, "000000000900"));
+    for other in [
+        sent.clone().with(3, "010000"),
+        sent.clone().with(49, "840"),
+        sent.clone().with(37, "000000000901"),
+        sent.clone().without(37),
+    ] {
+        for other in [other.repeated(), other] {
+            world.sends_raw(terminal, &other);
+            assert_eq!(world.answer(terminal).unwrap().code(), "94", "{:?}", other.fields);
+        }
+    }
+    assert!(world.at_bank(BANK_A).is_none());
+    // What is no part of it may differ.
+    world.sends_raw(terminal, &sent.with(22, "022").with(43, "ANOTHER TEXT").repeated());
+    assert_eq!(world.answer(terminal).unwrap().text(38), answer.text(38));
+    balanced(&world);
+}
+
+#[test]
+fn rule_03_f42_f12_and_f13_are_of_the_key() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    let others = [
+        sent.clone().with(42, "MERCHANT0000002"),
+        sent.clone().with(12, "073016"),
+        sent.clone().with(13, "1125"),
+        sent.clone().with(41, "TERM0002"),
+    ];
+    for other in &others {
+        approved(&mut world, terminal, other);
+    }
+    world.crash();
+    let terminal = world.terminal();
+    for held in others.iter().chain([&sent]) {
+        world.sends_raw(terminal, &held.repeated());
+        assert_eq!(world.answer(terminal).unwrap().code(), "00", "each keeps its own answer");
+    }
+    assert!(world.banks_are_quiet());
+    balanced(&world);
+}
+
+#[test]
+fn rule_03_the_batch_of_a_pos_terminal_is_of_the_key() {
+    let mut world = World::new();
+    let pos = world.terminal_at(1);
+    let one = purchase(100).with(2, "6222000000000000003").with(60, "22000123000");
+    let sent = world.sends(pos, &one);
+    let first = world.at_bank(BANK_B).unwrap();
+    world.bank_answers(&first, "00");
+    assert_eq!(world.answer(pos).unwrap().code(), "00");
+    let next = sent.clone().with(60, "22000124000");
+    world.sends_raw(pos, &next);
+    let second = world.at_bank(BANK_B).expect("the same F11 in the next batch is another payment");
+    world.bank_answers(&second, "51");
+    assert_eq!(world.answer(pos).unwrap().code(), "51");
+    for (held, code) in [(&sent, "00"), (&next, "51")] {
+        world.sends_raw(pos, &held.repeated());
+        assert_eq!(world.answer(pos).unwrap().code(), code);
+    }
+    assert!(world.banks_are_quiet());
     balanced(&world);
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
+mod backlog;
 mod chip;
 mod clock;
 mod coupon_plan;
@@ -14,8 +15,10 @@ mod dedupe;
 mod dialects;
 mod identity;
 mod keys;
+mod kinds;
 mod life;
 mod obligations;
+mod pins;
 mod reversals;
 mod rim;
 mod settlement;

@@ -2,9 +2,9 @@
 
 use crate::balanced;
 use yika_switch::core::settings::StandIn;
-use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
+use yika_tests::setup::{BANK_A, COUPONS, TIMEOUT_MS, config};
 use yika_tests::world::mti;
-use yika_tests::{World, purchase};
+use yika_tests::{Wire, World, purchase};
 
 fn world() -> World {
     let mut settings = config();
@@ -174,5 +174,84 @@ fn rule_10_an_advice_that_is_refused_and_its_reversal_are_both_named_and_net_to_
     assert_eq!(world.open_obligations(), 0);
     let exceptions = &world.driver.core.durable.exceptions;
     assert_eq!(exceptions.values().map(|one| one.books).collect::<Vec<_>>(), [500, -500]);
+    balanced(&world);
+}
+
+#[test]
+fn rule_10_limits_begin_anew_with_the_business_date() {
+    for crash in [false, true] {
+        let mut world = world();
+        world.goes_down(BANK_A);
+        let mut terminal = world.terminal();
+        let code = |world: &mut World, terminal, minor| {
+            world.sends(terminal, &purchase(minor));
+            world.answer(terminal).unwrap().code()
+        };
+        assert_eq!(code(&mut world, terminal, 400), "00");
+        assert_eq!(code(&mut world, terminal, 400), "00");
+        assert_eq!(code(&mut world, terminal, 1), "91", "twice and 800 a card on a date");
+        world.driver.cut_over(1);
+        world.step();
+        if crash {
+            world.crash();
+            terminal = world.terminal();
+        }
+        assert_eq!(code(&mut world, terminal, 400), "00", "a new date");
+        assert_eq!(code(&mut world, terminal, 401), "91", "with the same limits");
+        assert_eq!(code(&mut world, terminal, 400), "00");
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_10_the_sum_of_an_issuer_holds_over_all_its_cards() {
+    let mut world = world();
+    world.goes_down(BANK_A);
+    let mut terminal = world.terminal();
+    let stood_in = |world: &mut World, terminal, card: u32, minor| {
+        let sent = world.sends(terminal, &purchase(minor).with(2, format!("411111{card:010}")));
+        (world.answer(terminal).unwrap().code(), sent)
+    };
+    let mut first = None;
+    for card in 0..4 {
+        let (code, sent) = stood_in(&mut world, terminal, card, 500);
+        assert_eq!(code, "00");
+        first.get_or_insert(sent);
+        if card == 1 {
+            world.crash();
+            terminal = world.terminal();
+        }
+    }
+    assert_eq!(stood_in(&mut world, terminal, 4, 1).0, "91", "2000 of the issuer on a date");
+    world.sends_raw(terminal, &first.unwrap().reversal("000090"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(stood_in(&mut world, terminal, 5, 500).0, "00", "a reversal gives it back to the issuer, too");
+    assert_eq!(stood_in(&mut world, terminal, 6, 1).0, "91");
+    balanced(&world);
+}
+
+#[test]
+fn rule_10_never_on_a_refund_a_void_or_the_banks_part_of_a_coupon_purchase() {
+    let mut world = world();
+    let terminal = world.terminal();
+    let (sent, _) = crate::approved(&mut world, terminal, &purchase(100));
+    let named = format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0);
+    world.goes_down(BANK_A);
+    let void = purchase(100).with(3, "200000").with(90, named.clone());
+    let refund = Wire { mti: mti(0x0220), ..purchase(50).with(3, "200000").with(90, named) };
+    for wire in [void, refund] {
+        world.sends(terminal, &wire);
+        assert_eq!(world.answer(terminal).unwrap().code(), "91");
+        assert_eq!(world.open_obligations(), 0, "nothing was decided, nothing is owed");
+    }
+    world.sends(terminal, &purchase(400).with(48, "CP024COUPON000001000000000300"));
+    let asked = world.at_bank(COUPONS).unwrap();
+    world.bank_answers(&asked, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    let undone = world.at_bank(COUPONS).unwrap();
+    assert_eq!(undone.wire.mti, mti(0x0420));
+    world.bank_answers(&undone, "00");
+    assert_eq!(world.open_obligations(), 0);
+    assert!(world.driver.core.durable.stand_in_issuers.is_empty(), "no limit was used");
     balanced(&world);
 }
