@@ -17,6 +17,7 @@ mod identity;
 mod keys;
 mod kinds;
 mod life;
+mod lines;
 mod obligations;
 mod pins;
 mod reversals;

@@ -50,6 +50,8 @@ pub struct World {
     /// Banks that leave connection attempts undecided: these, by number.
     pub hangs: BTreeSet<String>,
     pub attempts: Vec<(LineId, u32)>,
+    /// What spreads the next attempt to connect.
+    pub jitter: u64,
     /// Banks that refuse connections.
     down: BTreeSet<String>,
     connected: BTreeMap<LineId, String>,
@@ -92,6 +94,7 @@ impl World {
             deaf: BTreeSet::new(),
             hangs: BTreeSet::new(),
             attempts: Vec::new(),
+            jitter: 1,
             down: BTreeSet::new(),
             connected: BTreeMap::new(),
             at_banks: VecDeque::new(),
@@ -217,7 +220,7 @@ impl World {
         for line in lines {
             self.connected.remove(&line);
             let attempt = self.line_attempt(line);
-            self.driver.line_lost(line, attempt, self.now, 1);
+            self.driver.line_lost(line, attempt, self.now, self.jitter);
         }
         self.step();
     }
@@ -225,7 +228,7 @@ impl World {
     /// One connection of a bank breaks; the others stay.
     pub fn loses_line(&mut self, line: LineId) {
         self.connected.remove(&line);
-        self.driver.line_lost(line, self.line_attempt(line), self.now, 1);
+        self.driver.line_lost(line, self.line_attempt(line), self.now, self.jitter);
         self.step();
     }
 
@@ -375,7 +378,7 @@ impl World {
         if self.hangs.contains(&name) {
             self.attempts.push((id, attempt));
         } else if self.down.contains(&name) {
-            self.driver.line_lost(id, attempt, self.now, 1);
+            self.driver.line_lost(id, attempt, self.now, self.jitter);
         } else {
             self.connected.insert(id, name);
             self.driver.line_connected(id, attempt, self.now);
