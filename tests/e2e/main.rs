@@ -11,6 +11,7 @@ mod drain;
 mod health;
 mod keys;
 mod kill;
+mod leaks;
 mod operator;
 mod peer;
 mod running;

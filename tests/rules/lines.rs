@@ -50,11 +50,7 @@ fn a_line_is_healthy_while_its_echo_is_answered() {
         world.bank_answers(&request, "00");
     }
     let counts = world.driver.counts.lines;
-    assert_eq!(
-        (counts.echo_lost, counts.connects, counts.unexpected),
-        (0, 3, 0),
-        "each line connected once"
-    );
+    assert_eq!((counts.echo_lost, counts.connects, counts.unexpected), (0, 3, 0), "each line connected once");
     let terminal = world.terminal();
     approved(&mut world, terminal, &purchase(100));
 }
