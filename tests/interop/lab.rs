@@ -57,6 +57,14 @@ impl Peer {
         writeln!(self.input, "{request}").unwrap();
         self.hears()
     }
+
+    /// A request and its retransmission, which is sent while the first is in flight; both answers.
+    pub(crate) fn asks_twice(&mut self, request: &serde_json::Value) -> [serde_json::Value; 2] {
+        let mut again = request.clone();
+        again["t"] = "0201".into();
+        writeln!(self.input, "{}", serde_json::json!([request, again])).unwrap();
+        [self.hears(), self.hears()]
+    }
 }
 
 impl Drop for Peer {

@@ -117,8 +117,13 @@ def acquirer(spec, port):
     connection = socket.create_connection(("127.0.0.1", port))
     stream = connection.makefile("rwb")
     for line in sys.stdin:
-        send(stream, json.loads(line), spec)
-        print(json.dumps(receive(stream, spec)), flush=True)
+        asked = json.loads(line)
+        # A list is sent at once, before any answer is read.
+        requests = asked if isinstance(asked, list) else [asked]
+        for request in requests:
+            send(stream, request, spec)
+        for _ in requests:
+            print(json.dumps(receive(stream, spec)), flush=True)
 
 
 if __name__ == "__main__":

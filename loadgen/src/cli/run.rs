@@ -35,7 +35,8 @@ pub(crate) struct RunArgs {
     /// Time at the start that is not measured
     #[arg(long, default_value = "0s", value_name = "TIME")]
     warm_up: String,
-    /// Kinds by weight: purchase, coupon, void, refund, pre-auth, completion, balance, reversal, advice
+    /// Kinds by weight: purchase, coupon, void, refund, pre-auth, completion, pre-auth-cancel, completion-cancel,
+    /// balance, reversal, advice
     #[arg(long, default_value = "purchase=100")]
     mix: String,
     /// Smallest and largest amount, fen
