@@ -12,7 +12,7 @@ use super::entry::{
     CutOverTrigger, Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed,
     OwedKind, ReversalOf, Step, Taken,
 };
-use super::ids::{BusinessDate, Money, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash};
+use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq};
 use super::original::{
     KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
 };
@@ -192,7 +192,7 @@ impl Durable {
         let intent = &tx.intent;
         self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, DedupeState::Done(seq)));
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
-        self.dedupe_ring.push(Expiry { at_ms, key: intent.key.short() });
+        self.dedupe_ring.push(Expiry { at_ms, key: intent.key });
         let stands =
             (outcome.code.is_approved() || outcome.approved > 0) && first_life(intent.kind).is_some();
         if let Some(target) = intent.target {
@@ -466,14 +466,14 @@ impl Durable {
             by_stan = self.handle_by_origin(acquirer, terminal, intent.mti, intent.stan, intent.origin);
         }
         let by_rrn = match (names_an_original(intent.kind), intent.rrn_given) {
-            (true, _) => ShortHash(0),
+            (true, _) => KeyedHash(0),
             (false, true) => self.handle_by_given_rrn(acquirer, terminal, &intent.rrn),
             (false, false) => self.handle_by_rrn(acquirer, terminal, &intent.rrn),
         };
         Handles { by_stan, by_rrn }
     }
 
-    fn remember(&mut self, key: ShortHash) {
+    fn remember(&mut self, key: KeyedHash) {
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
         self.handle_ring.push(Expiry { at_ms, key });
     }
@@ -481,8 +481,8 @@ impl Durable {
     /// Forgets what the wall time of this entry puts outside its window.
     fn expire(&mut self) {
         while let Some(oldest) = self.dedupe_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
-            let hash = oldest.key.0;
-            self.dedupe.take_hashed_if(hash, |held| matches!(held.state(), DedupeState::Done(_)));
+            let key = oldest.key;
+            self.dedupe.take_if(&key, |held| matches!(held.state(), DedupeState::Done(_)));
             self.dedupe_ring.drop_oldest();
         }
         while let Some(oldest) = self.handle_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {

@@ -5,15 +5,14 @@
 use super::books::Books;
 use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, OwedKind, Way};
 use super::ids::{
-    BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, ShortHash, TxId,
-    raw_number,
+    BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, TxId, raw_number,
 };
 use super::kept::Originals;
 use super::original::Original;
 use super::ring::Ring;
 use super::table::{Table, WIDE};
 use serde::{Deserialize, Serialize};
-use siphasher::{sip, sip128};
+use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
 use yika_codec::{Code, Mti};
 
@@ -31,13 +30,13 @@ pub struct Durable {
     pub open: Table<TxId, OpenTx>,
     pub dedupe: Table<KeyedHash, Dedupe, WIDE>,
     /// Finished keys by the moment they expire, oldest first.
-    pub dedupe_ring: Ring<Expiry<ShortHash>>,
+    pub dedupe_ring: Ring<Expiry<KeyedHash>>,
     /// Where a reversal, void, completion or refund finds what it names.
-    handles: Table<ShortHash, PackedHandle, WIDE>,
+    handles: Table<KeyedHash, PackedHandle, WIDE>,
     /// Payments whose reversal came first (P6), by terminal, message type, F11, F7 and origin (0 where it did not say).
-    pub reversed_before: Table<ShortHash, ()>,
+    pub reversed_before: Table<KeyedHash, ()>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
-    pub handle_ring: Ring<Expiry<ShortHash>>,
+    pub handle_ring: Ring<Expiry<KeyedHash>>,
     pub originals: Originals,
     pub obligations: BTreeMap<ObligationId, Obligation>,
     /// How many obligations of a transaction are open (rule 8).
@@ -50,7 +49,7 @@ pub struct Durable {
     pub exceptions: BTreeMap<ObligationId, Exception>,
     pub dates: Dates,
     /// Terminals that signed on and not off, by acquirer and F41.
-    pub signed_on: Table<ShortHash, ()>,
+    pub signed_on: Table<KeyedHash, ()>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -97,13 +96,13 @@ pub struct OpenTx {
 /// place that it does not have is 0, which no keyed hash will be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Handles {
-    pub by_stan: ShortHash,
-    pub by_rrn: ShortHash,
+    pub by_stan: KeyedHash,
+    pub by_rrn: KeyedHash,
 }
 
 impl Handles {
-    pub fn iter(&self) -> impl Iterator<Item = ShortHash> + use<> {
-        [self.by_stan, self.by_rrn].into_iter().filter(|handle| *handle != ShortHash(0))
+    pub fn iter(&self) -> impl Iterator<Item = KeyedHash> + use<> {
+        [self.by_stan, self.by_rrn].into_iter().filter(|handle| *handle != KeyedHash(0))
     }
 }
 
@@ -280,21 +279,21 @@ impl Durable {
     }
 
     /// What is found under this handle.
-    pub fn handle(&self, key: ShortHash) -> Option<Handle> {
+    pub fn handle(&self, key: KeyedHash) -> Option<Handle> {
         self.handles.get(&key).map(|held| held.handle())
     }
 
-    pub(super) fn set_handle(&mut self, key: ShortHash, to: Handle) {
+    pub(super) fn set_handle(&mut self, key: KeyedHash, to: Handle) {
         self.handles.put(key, to.into());
     }
 
     /// Moves a handle on, unless another transaction has taken its place meanwhile.
-    pub(super) fn move_handle(&mut self, key: ShortHash, from: Handle, to: Handle) -> bool {
+    pub(super) fn move_handle(&mut self, key: KeyedHash, from: Handle, to: Handle) -> bool {
         let own = self.handles.get_mut(&key).filter(|held| **held == from.into());
         own.map(|held| *held = to.into()).is_some()
     }
 
-    pub(super) fn drop_handle_if(&mut self, key: ShortHash, fits: impl FnOnce(Handle) -> bool) -> bool {
+    pub(super) fn drop_handle_if(&mut self, key: KeyedHash, fits: impl FnOnce(Handle) -> bool) -> bool {
         self.handles.take_if(&key, |held| fits(held.handle())).is_some()
     }
 
@@ -310,8 +309,8 @@ impl Durable {
         terminal: &[u8; 8],
         mti: Mti,
         stan: u32,
-    ) -> ShortHash {
-        self.short(b'S', acquirer, &[terminal, &mti.bcd().to_le_bytes(), &stan.to_le_bytes()])
+    ) -> KeyedHash {
+        self.keyed(b'S', acquirer, &[terminal, &mti.bcd().to_le_bytes(), &stan.to_le_bytes()])
     }
 
     /// Handle of a message whose F41, type and F11 are in use by a payment of another origin.
@@ -322,10 +321,10 @@ impl Durable {
         mti: Mti,
         stan: u32,
         origin: u64,
-    ) -> ShortHash {
+    ) -> KeyedHash {
         let parts: [&[u8]; 4] =
             [terminal, &mti.bcd().to_le_bytes(), &stan.to_le_bytes(), &origin.to_le_bytes()];
-        self.short(b'M', acquirer, &parts)
+        self.keyed(b'M', acquirer, &parts)
     }
 
     /// Where a reversal that came before its original is remembered.
@@ -337,7 +336,7 @@ impl Durable {
         stan: u32,
         sent_at: u32,
         origin: u64,
-    ) -> ShortHash {
+    ) -> KeyedHash {
         let mti = mti.map_or(0, Mti::bcd);
         let parts: [&[u8]; 5] = [
             terminal,
@@ -346,7 +345,7 @@ impl Durable {
             &sent_at.to_le_bytes(),
             &origin.to_le_bytes(),
         ];
-        self.short(b'B', acquirer, &parts)
+        self.keyed(b'B', acquirer, &parts)
     }
 
     /// F42 and batch as one number; 0 without F42: such a message fits any origin.
@@ -354,7 +353,7 @@ impl Durable {
         if merchant.iter().all(|c| *c == b' ') {
             return 0;
         }
-        self.short(b'O', acquirer, &[merchant, &batch.unwrap_or(0).to_le_bytes()]).0 | 1
+        self.keyed(b'O', acquirer, &[merchant, &batch.unwrap_or(0).to_le_bytes()]).0 | 1
     }
 
     /// The origin of what holds a place, where it still matters.
@@ -367,13 +366,13 @@ impl Durable {
     }
 
     /// A terminal as `signed_on` knows it.
-    pub fn terminal_key(&self, acquirer: ParticipantId, terminal: &[u8; 8]) -> ShortHash {
-        self.short(b'T', acquirer, &[terminal])
+    pub fn terminal_key(&self, acquirer: ParticipantId, terminal: &[u8; 8]) -> KeyedHash {
+        self.keyed(b'T', acquirer, &[terminal])
     }
 
     /// Handle of a message by its terminal and the F37 it sent.
-    pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> ShortHash {
-        self.short(b'R', acquirer, &[terminal, rrn])
+    pub fn handle_by_rrn(&self, acquirer: ParticipantId, terminal: &[u8; 8], rrn: &[u8; 12]) -> KeyedHash {
+        self.keyed(b'R', acquirer, &[terminal, rrn])
     }
 
     /// The same for an F37 that the switch gave: a terminal's own may be equal.
@@ -382,8 +381,8 @@ impl Durable {
         acquirer: ParticipantId,
         terminal: &[u8; 8],
         rrn: &[u8; 12],
-    ) -> ShortHash {
-        self.short(b'G', acquirer, &[terminal, rrn])
+    ) -> KeyedHash {
+        self.keyed(b'G', acquirer, &[terminal, rrn])
     }
 
     /// A keyed hash over these parts one after another; `purpose` keeps the uses apart.
@@ -393,14 +392,7 @@ impl Durable {
     #[inline]
     pub fn keyed(&self, purpose: u8, acquirer: ParticipantId, parts: &[&[u8]]) -> KeyedHash {
         let (bytes, len) = joined(purpose, acquirer, parts);
-        KeyedHash(sip128::SipHasher13::new_with_key(&self.seed).hash(&bytes[..len]).as_u128())
-    }
-
-    /// The same in 64 bits, under the same limits.
-    #[inline]
-    fn short(&self, purpose: u8, acquirer: ParticipantId, parts: &[&[u8]]) -> ShortHash {
-        let (bytes, len) = joined(purpose, acquirer, parts);
-        ShortHash(sip::SipHasher13::new_with_key(&self.seed).hash(&bytes[..len]))
+        KeyedHash(SipHasher13::new_with_key(&self.seed).hash(&bytes[..len]))
     }
 }
 

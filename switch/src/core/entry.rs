@@ -5,8 +5,8 @@
 
 use super::books::signed;
 use super::ids::{
-    BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, ShortHash,
-    TxId, raw, raw_number,
+    BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, TxId, raw,
+    raw_number,
 };
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
@@ -314,7 +314,7 @@ pub struct Taken {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ReversalOf {
     /// Not held: remembered, so that an original that arrives later is declined.
-    Unknown { handle: ShortHash, sent_at: u32 },
+    Unknown { handle: KeyedHash, sent_at: u32 },
     /// It ended without effect, or is reversed already.
     WithoutEffect,
     /// In flight: its own outcome stands in the same batch.

@@ -79,33 +79,10 @@ pub struct LegRef {
     pub leg: u8,
 }
 
-/// A keyed 128-bit hash: what comes from outside may key a table only like this (P11).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct KeyedHash(pub u128);
-
-impl KeyedHash {
-    /// Half of it, where that is enough.
-    pub fn short(self) -> ShortHash {
-        ShortHash(self.0 as u64)
-    }
-}
-
-impl Serialize for KeyedHash {
-    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        raw::serialize(&self.0.to_le_bytes(), out)
-    }
-}
-
-impl<'de> Deserialize<'de> for KeyedHash {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<KeyedHash, D::Error> {
-        raw::deserialize(input).map(|bytes| KeyedHash(u128::from_le_bytes(bytes)))
-    }
-}
-
-/// A keyed 64-bit hash by which a reversal, void, completion or refund finds the payment it names. What is found is
-/// checked against the message, so that half the bits are enough.
+/// A keyed 64-bit hash: what comes from outside may key a table only like this (P11). What it finds is checked by more: a
+/// dedupe key by its fingerprint, a payment by its card and amount.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
-pub struct ShortHash(#[serde(with = "raw_number")] pub u64);
+pub struct KeyedHash(#[serde(with = "raw_number")] pub u64);
 
 /// A card as everything but the wire knows it: a keyed hash of its number (P10).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,7 +4,7 @@
 
 use super::durable::Handles;
 use super::entry::{Identity, LegRole};
-use super::ids::{BusinessDate, CardToken, Currency, Money, OriginalNo, ParticipantId, ShortHash, TxId};
+use super::ids::{BusinessDate, CardToken, Currency, KeyedHash, Money, OriginalNo, ParticipantId, TxId};
 use super::original::{KeptLeg, Life, Original};
 use super::ring::Ring;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -27,8 +27,8 @@ struct Plain {
     minor: u64,
     expires_ms: u64,
     origin: u64,
-    by_stan: ShortHash,
-    by_rrn: ShortHash,
+    by_stan: KeyedHash,
+    by_rrn: KeyedHash,
     rrn: [u8; 12],
     terminal: [u8; 8],
     stan: u32,
@@ -202,8 +202,8 @@ mod tests {
             minor: 1000,
             expires_ms: 99,
             origin: 5,
-            by_stan: ShortHash(1),
-            by_rrn: ShortHash(2),
+            by_stan: KeyedHash(1),
+            by_rrn: KeyedHash(2),
             rrn: *b"000000000042",
             terminal: *b"TERM0001",
             stan: 1,

@@ -3,7 +3,7 @@
 //! serialisation, sort by key and are therefore canonical.
 
 use super::entry::Identity;
-use super::ids::{CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, ShortHash, TxId};
+use super::ids::{CardToken, KeyedHash, ObligationId, OriginalNo, ParticipantId, TxId};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use serde::de::{SeqAccess, Visitor};
@@ -86,16 +86,6 @@ impl<K: TableKey, V, const PARTS: usize> Table<K, V, PARTS> {
         Some(entry.remove().0.1)
     }
 
-    /// The same by the key's hash alone, where a hash stands for one key.
-    pub fn take_hashed_if(&mut self, hash: u64, fits: impl FnOnce(&V) -> bool) -> Option<V> {
-        let entry = self.parts[part::<PARTS>(hash)].find_entry(hash, |(k, _)| k.hash64() == hash).ok()?;
-        if !fits(&entry.get().1) {
-            return None;
-        }
-        self.len -= 1;
-        Some(entry.remove().0.1)
-    }
-
     /// The value under `key`, made by `fresh` when there is none.
     pub fn entry_or(&mut self, key: K, fresh: impl FnOnce() -> V) -> &mut V {
         let len = &mut self.len;
@@ -167,15 +157,9 @@ fn spread(number: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-impl TableKey for ShortHash {
-    fn hash64(&self) -> u64 {
-        self.0
-    }
-}
-
 impl TableKey for KeyedHash {
     fn hash64(&self) -> u64 {
-        self.0 as u64
+        self.0
     }
 }
 

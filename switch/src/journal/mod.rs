@@ -78,7 +78,7 @@ struct Decoded {
 }
 
 /// Entries that change threads at once: few enough to stay in the cache, many enough to make the change cheap.
-const PIECE: usize = 256;
+const PIECE: usize = 1024;
 /// Pieces that may wait to be absorbed: bounds the memory.
 const PIECES_AHEAD: usize = 16;
 

@@ -87,7 +87,7 @@ fn samples() -> Vec<Entry> {
         Entry::Taken(Box::new(Taken {
             intent: intent(),
             outcome: outcome(),
-            reversal: Some(ReversalOf::Unknown { handle: ShortHash(1), sent_at: 2 }),
+            reversal: Some(ReversalOf::Unknown { handle: KeyedHash(1), sent_at: 2 }),
         })),
         Entry::Discharged { id: ObligationId(3), how: Discharge::Acknowledged { code: Code::APPROVED } },
         Entry::Parked { id: ObligationId(3), code: Code::new(*b"30") },
