@@ -15,6 +15,17 @@ const PLACES: u64 = 1_200;
 /// Seeds of one test run.
 const SEEDS: u64 = 1_000;
 
+/// The checkers bite: a switch that is wrong on purpose is found out. All planted faults: `cargo xtask sim --planted all`.
+#[test]
+fn two_planted_faults_are_found() {
+    for fault in ["NoSync", "SilenceOwesNothing"] {
+        let mut tool = std::process::Command::new(env!("CARGO_BIN_EXE_yika-sim"));
+        let ran = tool.args(["--planted", fault, "--seeds", "60"]).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && said.contains("found by seed"), "{said}");
+    }
+}
+
 /// A world of several segments, stopped at each of its first writes and syncs in turn.
 #[test]
 fn every_disk_that_a_crash_may_leave_is_recovered() {

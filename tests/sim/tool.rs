@@ -4,6 +4,8 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+#[cfg(debug_assertions)]
+use yika_switch::planted::Planted;
 use yika_tests::sim::run::faults_of;
 use yika_tests::sim::{Coverage, Fault, run, shrink};
 
@@ -14,7 +16,9 @@ Runs the switch in simulated worlds and checks the promises.
   --first S      the first of them (default 0)
   --minutes M    stop after this time (default 60)
   --seed S       one seed alone, with everything that happens
-  --faults A,B   with --seed: only these of its faults, by number; `none` for none";
+  --faults A,B   with --seed: only these of its faults, by number; `none` for none
+  --planted P    plants a fault in the switch and looks for a seed that finds it, among --seeds; `all` plants each in
+                 turn, `list` names them";
 
 struct Wanted {
     seeds: u64,
@@ -22,6 +26,7 @@ struct Wanted {
     limit: Duration,
     one: Option<u64>,
     faults: Option<Vec<usize>>,
+    planted: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -32,16 +37,25 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let held = match wanted.one {
-        Some(seed) => one(seed, wanted.faults.as_deref()),
-        None => many(&wanted),
+    // What is a panic here is a violation there; its own words on stderr would only be in the way.
+    std::panic::set_hook(Box::new(|_| {}));
+    let held = match (wanted.one, &wanted.planted) {
+        (Some(seed), _) => one(seed, wanted.faults.as_deref()),
+        (None, Some(name)) => planted(name, &wanted),
+        (None, None) => many(&wanted),
     };
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn read(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
-    let mut wanted =
-        Wanted { seeds: 10_000, first: 0, limit: Duration::from_secs(3600), one: None, faults: None };
+    let mut wanted = Wanted {
+        seeds: 10_000,
+        first: 0,
+        limit: Duration::from_secs(3600),
+        one: None,
+        faults: None,
+        planted: None,
+    };
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{word}: {value} is no number"));
@@ -50,6 +64,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
             "--first" => wanted.first = number()?,
             "--minutes" => wanted.limit = Duration::from_secs(number()? * 60),
             "--seed" => wanted.one = Some(number()?),
+            "--planted" => wanted.planted = Some(value),
             "--faults" if value == "none" => wanted.faults = Some(Vec::new()),
             "--faults" => {
                 let list = value.split(',').map(str::parse).collect::<Result<_, _>>();
@@ -76,6 +91,43 @@ fn one(seed: u64, only: Option<&[usize]>) -> bool {
     true
 }
 
+/// Plants one fault, or each in turn, and says which seed found it. False when one was not found.
+#[cfg(debug_assertions)]
+fn planted(name: &str, wanted: &Wanted) -> bool {
+    let chosen: Vec<Planted> =
+        Planted::ALL.into_iter().filter(|fault| name == "all" || format!("{fault:?}") == name).collect();
+    if name == "list" || chosen.is_empty() {
+        Planted::ALL.iter().for_each(|fault| println!("{fault:?}"));
+        return name == "list";
+    }
+    let mut missed = 0;
+    for fault in &chosen {
+        yika_switch::planted::choose(*fault);
+        let found = (wanted.first..wanted.first + wanted.seeds).find_map(|seed| {
+            run(seed, &faults_of(seed), false).err().map(|violation| (seed, violation.what))
+        });
+        match found {
+            Some((seed, what)) => {
+                let first = what.lines().next().unwrap_or_default();
+                println!("{fault:?}: found by seed {seed}, the {}th tried: {first}", seed - wanted.first + 1);
+            }
+            None => {
+                missed += 1;
+                println!("{fault:?}: NOT FOUND in {} seeds", wanted.seeds);
+            }
+        }
+    }
+    println!("{} of {} planted faults were found", chosen.len() - missed, chosen.len());
+    missed == 0
+}
+
+/// A release has no planted faults.
+#[cfg(not(debug_assertions))]
+fn planted(_: &str, _: &Wanted) -> bool {
+    eprintln!("yika-sim: this build has no planted faults; use `cargo xtask sim`");
+    false
+}
+
 fn many(wanted: &Wanted) -> bool {
     let (next, began) = (AtomicU64::new(0), Instant::now());
     let (coverage, failed) = (Mutex::new(Coverage::default()), Mutex::new(Vec::new()));
@@ -95,8 +147,6 @@ fn many(wanted: &Wanted) -> bool {
             }
         }
     };
-    // What is a panic here is a violation there; its own words on stderr would only be in the way.
-    std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(work);

@@ -16,6 +16,7 @@ use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, Parti
 use super::original::{
     KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
 };
+use crate::planted::{Planted, planted};
 use yika_codec::Kind;
 
 /// The entry does not fit the state: the journal is not of this switch, or this build is wrong.
@@ -144,7 +145,9 @@ impl Durable {
         match reversal {
             Some(ReversalOf::Kept(no)) => self.undo_original(no),
             Some(ReversalOf::Unknown { handle, .. }) => {
-                self.reversed_before.put(handle, ());
+                if !planted(Planted::EarlyReversalForgotten) {
+                    self.reversed_before.put(handle, ());
+                }
                 self.remember(handle);
             }
             Some(ReversalOf::Undone(no)) => {
@@ -178,7 +181,7 @@ impl Durable {
         if outcome.stand_in && tx.intent.date == self.dates.current {
             self.spend_stand_in(&tx.intent, outcome.approved);
         }
-        for owed in outcome.owed.iter().cloned() {
+        for owed in outcome.owed.iter().filter(|_| !planted(Planted::OwedNotKept)).cloned() {
             self.owe(owed);
         }
         self.finish_keys(seq, &tx, &outcome);
@@ -192,6 +195,11 @@ impl Durable {
         let intent = &tx.intent;
         self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, DedupeState::Done(seq)));
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
+        let at_ms = if planted(Planted::KeysForgottenEarly) {
+            self.wall_ms + self.limits.dedupe_window_ms / 1000
+        } else {
+            at_ms
+        };
         self.dedupe_ring.push(Expiry { at_ms, key: intent.key });
         let stands =
             (outcome.code.is_approved() || outcome.approved > 0) && first_life(intent.kind).is_some();
@@ -415,7 +423,8 @@ impl Durable {
 
     fn book_agreed(&mut self, who: ParticipantId, kind: Kind, date: BusinessDate, money: Money) {
         let date = self.book_date(date);
-        self.books.book(date, money.currency).agreed += signed(kind, money.minor);
+        let times = if planted(Planted::BookedTwice) { 2 } else { 1 };
+        self.books.book(date, money.currency).agreed += times * signed(kind, money.minor);
         self.books.count((date, money.currency, Side::Issuer, who), kind, money.minor, false);
     }
 

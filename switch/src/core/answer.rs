@@ -10,6 +10,7 @@ use super::ids::{BusinessDate, CardToken, LegRef, Money, Now, ObligationId};
 use super::plan::{LegResult, PARTIAL};
 use super::table::AnswerKey;
 use super::volatile::{Awaiting, LateWatch};
+use crate::planted::{Planted, planted};
 use yika_codec::Code;
 
 /// What an answer must agree with, besides its key.
@@ -183,7 +184,7 @@ impl Core {
     }
 
     fn late_effect(&self, now: Now, watch: &LateWatch, agreed: u64, whole: bool) -> LateEffect {
-        let Some(id) = watch.owed else { return LateEffect::None };
+        let Some(id) = watch.owed.filter(|_| !planted(Planted::LateIgnored)) else { return LateEffect::None };
         if let Some(held) = self.durable.obligations.get(&id) {
             return match held.owed.kind {
                 OwedKind::Reverse => LateEffect::ReversalPending(id),

@@ -6,6 +6,7 @@ use super::durable::Durable;
 use super::effect::Effect;
 use super::entry::Entry;
 use super::ids::Seq;
+use crate::planted::{Planted, planted};
 
 /// Bytes in front of each encoded entry: length (u32 LE) and wall milliseconds (u64 LE).
 pub const RECORD_HEADER_BYTES: usize = 12;
@@ -46,6 +47,9 @@ impl Batch {
         self.records[start..start + 4].copy_from_slice(&len.to_le_bytes());
         self.count += 1;
         let absorbed = durable.absorb(seq, self.wall_ms, entry);
+        if planted(Planted::StateBesideEntries) {
+            durable.next_obligation += 1;
+        }
         assert!(absorbed.is_ok(), "the core recorded an entry that does not fit its own state: {absorbed:?}");
         seq
     }

@@ -4,6 +4,7 @@
 
 use super::entry::OwedKind;
 use super::ids::{BusinessDate, Currency, ParticipantId};
+use crate::planted::{Planted, planted};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use yika_codec::Kind;
@@ -94,6 +95,9 @@ impl Books {
             let old = self.book(from, currency);
             old.owed -= owed;
             old.carried += owed;
+            if planted(Planted::CarriedNowhere) {
+                continue;
+            }
             let new = self.book(to, currency);
             new.owed += owed;
             new.carried -= owed;

@@ -15,6 +15,7 @@ use super::ids::{LegRef, Money, Now, ObligationId, ParticipantId, TxId};
 use super::plan::{Allowed, End, LegResult, Next, next};
 use super::table::AnswerKey;
 use super::volatile::{Awaiting, LateWatch, Waiter};
+use crate::planted::{Planted, planted};
 use yika_codec::{Code, Codes, FieldSet, Kind};
 
 impl Core {
@@ -59,6 +60,8 @@ impl Core {
         let Some(open) = self.durable.open.get(&tx) else { return };
         let codes = self.codes_of(tx);
         let code = end.code.unwrap_or_else(|| code_for(end.reason, codes, open.intent.silence_code));
+        let lies = planted(Planted::SilenceToldApproved) && end.reason == Reason::TimedOut;
+        let code = if lies { Code::APPROVED } else { code };
         // A balance is approved over nothing: what stands is told by the reason, not by the amount.
         let stands = matches!(end.reason, Reason::Approved | Reason::Accepted);
         let mut ends = open.ends.clone();
@@ -68,10 +71,15 @@ impl Core {
         let mut id = ObligationId(self.durable.next_obligation);
         let mut owed = Vec::new();
         for (at, leg_end) in ends.iter_mut().enumerate() {
+            let coupon = open.intent.legs[at].role == LegRole::CouponPlatform;
+            if planted(Planted::CouponKept) && coupon && leg_end.state == LegState::Approved {
+                continue;
+            }
             if let Some(kind) = undo(leg_end, open.intent.legs[at].silence, stands) {
                 owed.push(self.owed_for(now, open, at, kind, id));
                 owed.last_mut().expect("pushed on the line above").stood =
-                    (leg_end.state == LegState::Compensated).then_some(leg_end.agreed);
+                    (leg_end.state == LegState::Compensated && !planted(Planted::StoodForgotten))
+                        .then_some(leg_end.agreed);
                 id = ObligationId(id.0 + 1);
             }
         }
@@ -323,6 +331,10 @@ fn is_of_the_whole(kind: Kind) -> bool {
 /// obligation. Compensation and reversal go into the same entry, so that no leg is undone alone (rule 17).
 fn undo(end: &mut LegEnd, silence: Silence, stands: bool) -> Option<OwedKind> {
     match end.state {
+        LegState::Sent if planted(Planted::SilenceOwesNothing) => {
+            end.state = LegState::Unknown;
+            None
+        }
         LegState::Approved if !stands => {
             end.state = LegState::Compensated;
             Some(OwedKind::Reverse)

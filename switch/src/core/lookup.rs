@@ -9,6 +9,7 @@ use super::durable::Handle;
 use super::facts::Facts;
 use super::ids::{CardToken, Currency, Now};
 use super::life::builds_on;
+use crate::planted::{Planted, planted};
 use yika_codec::{Kind, Mti};
 
 /// What holds a place, as far as it tells one candidate from another.
@@ -38,7 +39,8 @@ impl Core {
         if let Some(stan) = facts.original.stan {
             let fits = |held: &Handle| self.same_moment(facts, held) && self.same_type(facts, held);
             // F37 is shared by all messages of a payment: another one than was named is not meant.
-            let named = |held: &Handle| fits(held) && self.stan_of(held) == Some(stan);
+            let any = planted(Planted::ReversalByF37);
+            let named = |held: &Handle| fits(held) && (any || self.stan_of(held) == Some(stan));
             return self.by_stan(facts, stan, fits).or_else(|| self.by_rrn(facts, named));
         }
         if facts.kind == Kind::Reversal {

@@ -38,6 +38,7 @@ pub use recover::name_participants;
 pub use volatile::Room;
 pub use ways::{Debt, keep_ways};
 
+use crate::planted::{Planted, planted};
 use batch::Batch;
 use durable::{Durable, Participant};
 use effect::{Effect, Event, SendOf, Unsent};
@@ -137,7 +138,7 @@ impl Core {
     }
 
     fn time_out_legs(&mut self, now: Now, batch: &mut Batch) {
-        loop {
+        while !planted(Planted::NoTimeOut) {
             let due = self.live.deadlines.iter().find_map(|(participant, queue)| {
                 queue.front().filter(|front| front.0 <= now.mono_us).map(|_| *participant)
             });

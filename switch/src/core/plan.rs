@@ -5,6 +5,7 @@
 use super::durable::OpenTx;
 use super::effect::Unsent;
 use super::entry::{LegEnd, LegRole, LegState, Reason, Silence};
+use crate::planted::{Planted, planted};
 use yika_codec::Code;
 
 /// How the leg under way ended.
@@ -69,7 +70,8 @@ pub fn next(tx: &OpenTx, result: LegResult, allowed: Allowed) -> Next {
             Some(amount) => Next::Start { agreed, amount },
         },
         LegResult::Partial(part) if allowed.partial && is_single(tx) => {
-            end(Reason::Approved, Some(PARTIAL), part, LegState::Approved, part)
+            let told = if planted(Planted::PartToldWhole) { total } else { part };
+            end(Reason::Approved, Some(PARTIAL), told, LegState::Approved, part)
         }
         // A coupon that grants nothing: the bank is not asked for the whole (rule 18).
         LegResult::Partial(part) if is_coupon(tx) => end(Reason::Coupon, None, 0, LegState::Approved, part),
@@ -102,7 +104,8 @@ fn is_last(tx: &OpenTx) -> bool {
 fn later_amount(tx: &OpenTx, agreed: u64) -> Option<u64> {
     let later = tx.intent.later.get(tx.intent.legs.len() - 1)?;
     let before: u64 = tx.ends.iter().map(|end| end.agreed).sum();
-    Some(later.amount.unwrap_or(tx.intent.money.minor.saturating_sub(before + agreed)))
+    let before = if planted(Planted::CouponAndWhole) { 0 } else { before + agreed };
+    Some(later.amount.unwrap_or(tx.intent.money.minor.saturating_sub(before)))
 }
 
 /// The leg under way asks the coupon platform.

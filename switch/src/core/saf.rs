@@ -6,11 +6,12 @@ use super::Core;
 use super::answer::approves;
 use super::batch::Batch;
 use super::effect::{Alarm, Body, Effect, Send, SendOf, Unsent};
-use super::entry::{Discharge, Entry, OwedKind};
+use super::entry::{Discharge, Entry, Identity, OwedKind};
 use super::ids::{CardToken, LegRef, Now, ObligationId, ParticipantId, TxId};
 use super::settings::ParticipantSettings;
 use super::table::AnswerKey;
 use super::volatile::Awaiting;
+use crate::planted::{Planted, planted};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use yika_codec::{Code, Kind};
 
@@ -146,6 +147,7 @@ impl Core {
                 continue;
             }
             let tries = queue.tries.entry(id).or_default();
+            let stan = owed.identity.stan + if planted(Planted::FreshTraceNumbers) { tries.sent } else { 0 };
             let repeat = tries.sent > 0 || held.owed.kind == OwedKind::Repeat;
             tries.sent = tries.sent.saturating_add(1);
             queue.out.insert(id, now.mono_us + timeout_us);
@@ -156,7 +158,7 @@ impl Core {
                 participant,
                 kind: sends_as(owed.kind, owed.tx_kind),
                 owed: Some(owed.kind),
-                identity: owed.identity,
+                identity: Identity { stan, ..owed.identity },
                 repeat,
                 money: owed.money,
                 original: owed.original,
@@ -175,9 +177,13 @@ impl Core {
         }
         let (participant, kind) = (held.owed.participant, held.owed.kind);
         let timeout_ms = self.settings.participant(participant).map_or(0, |p| p.timeout_us / 1000);
-        let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms);
+        let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms)
+            || planted(Planted::EarlyUnknownBelieved);
         match (kind, code.bytes()) {
             _ if agrees => self.discharge(now, batch, id, Discharge::Acknowledged { code }),
+            (_, b"96") if planted(Planted::BusyDischarges) => {
+                self.discharge(now, batch, id, Discharge::Acknowledged { code });
+            }
             (_, b"68" | b"91" | b"96" | b"98") => self.back_off(now, id, participant),
             (_, b"A0") => self.wait_for_keys(now, id, participant),
             // It agreed once and says now that it knows nothing: not undone, so the sum gets a name.

@@ -10,6 +10,7 @@ use super::entry::{Few, Intent, LegEnd, LegRole, LegState, Outcome, Owed, OwedKi
 use super::finish::{code_for, never_started};
 use super::ids::{LegRef, Now, ObligationId, TxId};
 use super::settings::StandIn;
+use crate::planted::{Planted, planted};
 use smallvec::smallvec;
 use yika_codec::{Code, FieldSet, Kind, write_digits};
 
@@ -86,7 +87,7 @@ impl Core {
             stand_in: true,
             legs: smallvec![LegEnd { state: LegState::NotSent, agreed: 0 }],
             answer,
-            owed: vec![owed],
+            owed: if planted(Planted::StandInUnadvised) { Vec::new() } else { vec![owed] },
         }
     }
 

@@ -4,11 +4,12 @@
 use super::anchor::{Anchor, AnchorKeeper};
 use super::disk::{Disk, FileNo};
 use super::format::{
-    BLOCK, Digest, FRAME_BODY_MAX, FrameHeader, SEALED_HEADER, SegmentHeader, TAG, digest_of, seal_crc, span,
-    spare_block,
+    BLOCK, Digest, FRAME_BODY_MAX, FRAME_HEADER, FrameHeader, SEALED_HEADER, SegmentHeader, TAG, digest_of,
+    seal_crc, span, spare_block,
 };
 use super::reader::Index;
 use super::recovery::{FramePlace, Scan};
+use crate::planted::{Planted, planted};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
@@ -279,7 +280,9 @@ impl Writer {
     /// # Errors
     /// `WriteError`; the writer must not be used again: after a failed sync nobody knows what reached the disk.
     pub fn sync(&mut self) -> Result<(), WriteError> {
-        self.disk.sync(self.file).map_err(|e| self.failed("sync", e))?;
+        if !planted(Planted::NoSync) {
+            self.disk.sync(self.file).map_err(|e| self.failed("sync", e))?;
+        }
         self.durable = self.last_frame;
         Ok(())
     }
@@ -315,6 +318,11 @@ impl Writer {
         seal_crc(&mut self.frame);
         let digest = digest_of(&self.frame);
         self.frame.resize(header.span() as usize, 0);
+        if planted(Planted::ClearPadding) {
+            let room = (self.frame.len() - FRAME_HEADER - header.body_len as usize).min(records.len());
+            let from = self.frame.len() - room;
+            self.frame[from..].copy_from_slice(&records[..room]);
+        }
         self.disk.write(self.file, self.at, &self.frame).map_err(|e| self.failed("write", e))?;
         self.at += header.span();
         self.last_frame = header.number;
@@ -378,7 +386,7 @@ fn anchor_failed(disk: &dyn Disk, source: io::Error) -> WriteError {
 /// 1. the last segment's header and every frame that no later one vouches for are written again, the same bytes;
 /// 2. they are synced. Only then may the next segment name the frame that it continues from.
 fn write_tail_again(disk: &dyn Disk, scan: &Scan) -> Result<(), WriteError> {
-    let Some(last) = scan.segments.last() else { return Ok(()) };
+    let Some(last) = scan.segments.last().filter(|_| !planted(Planted::NoTailAgain)) else { return Ok(()) };
     let failed = |doing| move |source| WriteError::Io { doing, file: disk.name(last.file), source };
     for (from, to) in [(0, BLOCK), (scan.unvouched, last.end)] {
         let mut bytes = vec![0; to.saturating_sub(from) as usize];
