@@ -312,6 +312,9 @@ impl Books {
         if fate.delivery == Delivery::Lost {
             return Decided::by(fate, Code::APPROVED);
         }
+        if fate.busy {
+            return Decided::now(FULL);
+        }
         let code = match self.rows[held].state {
             RowState::Approved => {
                 self.counts.reversed += 1;
@@ -325,7 +328,9 @@ impl Books {
             }
             RowState::Lost | RowState::ReversedBefore => {
                 self.counts.reversals_unknown += 1;
-                self.rows[held].state = RowState::ReversedBefore;
+                if !self.script.fate(self.seed, &key, asked.stan).forgets {
+                    self.rows[held].state = RowState::ReversedBefore;
+                }
                 self.reversal_unknown
             }
         };

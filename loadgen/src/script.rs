@@ -55,6 +55,10 @@ pub struct Script {
     pub wrong_amount: Share,
     /// Booked, and answered under a MAC that does not hold.
     pub bad_mac: Share,
+    /// A reversal is answered 96 when it first comes.
+    pub busy: Share,
+    /// A reversal of what is not known is not remembered either: an original that comes later is booked.
+    pub forgets: Share,
 }
 
 /// What becomes of one message.
@@ -64,6 +68,8 @@ pub(crate) struct Fate {
     pub(crate) delivery: Delivery,
     pub(crate) twice: bool,
     pub(crate) delay: Duration,
+    pub(crate) busy: bool,
+    pub(crate) forgets: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +94,8 @@ pub(crate) enum Delivery {
 pub enum ScriptError {
     /// A word that no script has.
     #[error(
-        "script: `{key}` is unknown; there are decline, partial, delay, silence, lost, late, duplicate, garble, wrong-amount, bad-mac"
+        "script: `{key}` is unknown; there are decline, partial, delay, silence, lost, late, duplicate, garble, wrong-amount, bad-mac, \
+         busy, forgets"
     )]
     Key {
         /// The word.
@@ -194,7 +201,8 @@ impl Script {
             Delivery::Answer,
         );
         let delay = if late { self.late_after } else { self.delay.of(draw(4)) };
-        Fate { decision, delivery, twice: pick(3) < self.duplicate.0, delay }
+        let (busy, forgets) = (pick(5) < self.busy.0, pick(6) < self.forgets.0);
+        Fate { decision, delivery, twice: pick(3) < self.duplicate.0, delay, busy, forgets }
     }
 
     fn check(&self) -> Result<(), ScriptError> {
@@ -210,8 +218,14 @@ impl Script {
 }
 
 impl Fate {
-    pub(crate) const PLAIN: Fate =
-        Fate { decision: Decision::Approve, delivery: Delivery::Answer, twice: false, delay: Duration::ZERO };
+    pub(crate) const PLAIN: Fate = Fate {
+        decision: Decision::Approve,
+        delivery: Delivery::Answer,
+        twice: false,
+        delay: Duration::ZERO,
+        busy: false,
+        forgets: false,
+    };
 }
 
 impl Delay {
@@ -251,6 +265,8 @@ impl FromStr for Script {
             let place = match key {
                 "decline" => &mut script.decline,
                 "partial" => &mut script.partial,
+                "busy" => &mut script.busy,
+                "forgets" => &mut script.forgets,
                 "silence" => &mut script.silence,
                 "lost" => &mut script.lost,
                 "duplicate" => &mut script.duplicate,

@@ -2,7 +2,6 @@
 //! kernel has not taken yet and knows which sends it has (rule 9).
 
 use crate::core::effect::SendOf;
-use crate::planted::{Planted, planted};
 use std::collections::VecDeque;
 
 /// Overwrites what a buffer held of cards and tracks, at the speed of a plain fill: these bytes are many.
@@ -118,8 +117,7 @@ impl OutBuf {
         let position = self.base + self.taken as u64;
         for (start, end, of) in self.marks.drain(..) {
             let at = |position: u64| (position - self.base) as usize;
-            let unsent = start >= position || planted(Planted::PartlySentIsUnsent) && start >= self.base;
-            fate(of, unsent.then(|| &self.bytes[at(start)..at(end)]));
+            fate(of, (start >= position).then(|| &self.bytes[at(start)..at(end)]));
         }
         *self = OutBuf::default();
     }

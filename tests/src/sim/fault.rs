@@ -44,6 +44,10 @@ kinds! {
     LineCut,
     /// One connection of terminals breaks.
     SessionCut,
+    /// What one line carries to its bank arrives only when it is over; what other lines carry overtakes it.
+    LineSlow,
+    /// Requests on one connection of terminals are held back until it is over; reversals pass them.
+    GatewayHolds,
     /// Terminals do not read.
     TerminalDeaf,
     /// Something that is no message comes on a connection of terminals.
@@ -88,6 +92,12 @@ pub fn plan(seed: u64, run_us: u64) -> Vec<Fault> {
             pick: random.random(),
         })
         .collect();
+    if random.random_bool(0.3) {
+        // An outage over the change of the date: what is owed is carried.
+        let at_us = random.random_range(3_000_000..4_900_000);
+        let pick = random.random();
+        faults.push(Fault { kind: FaultKind::BankDown, at_us, lasts_us: 8_000_000, pick });
+    }
     faults.sort_by_key(|fault| fault.at_us);
     faults
 }

@@ -60,6 +60,11 @@ impl Seen {
     }
 }
 
+pub(super) fn is_reversal(dialect: &Dialect, payload: &[u8]) -> bool {
+    let mut layout = Layout::default();
+    dialect.decode(payload, &mut layout).is_ok() && dialect.message(payload, &layout).mti().class() == 0x04
+}
+
 fn identity(message: &Message<'_>) -> Option<(Mti, u32, [u8; 12])> {
     let stan = u32::try_from(message.number(11)?).ok()?;
     (message.mti().class() != 0x08).then_some((message.mti(), stan, message.digits::<12>(37)?))

@@ -35,6 +35,14 @@ impl World {
                     self.cut_line(*line);
                 }
             }
+            FaultKind::LineSlow => {
+                let open: Vec<LineId> =
+                    self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
+                if let Some(pipe) = open.get(pick(open.len())).and_then(|line| self.lines.get_mut(line)) {
+                    pipe.slow_until_us = self.now.mono_us + fault.lasts_us;
+                }
+            }
+            FaultKind::GatewayHolds => self.terminals[connection].holds = true,
             FaultKind::SessionCut => self.hang_up(connection),
             FaultKind::TerminalDeaf => self.terminals[connection].deaf = true,
             FaultKind::SessionGarbage => self.session_garbage(connection),
@@ -67,6 +75,12 @@ impl World {
                 }
             }
             FaultKind::TerminalDeaf => self.terminals[connection].deaf = false,
+            FaultKind::GatewayHolds => {
+                self.terminals[connection].holds = false;
+                for frame in std::mem::take(&mut self.terminals[connection].held) {
+                    self.send_from(connection, frame);
+                }
+            }
             FaultKind::SlowDisk => self.slow_disk = false,
             FaultKind::FullDisk => self.disk.set_faults(Faults::default()),
             _ => return,

@@ -9,8 +9,10 @@ use yika_loadgen::{Arrivals, Crew, Desk, IssuerConfig, Load, Mix, Policy, Role, 
 use yika_switch::config::{Config, LinkConfig, Sharing, SignOn};
 use yika_switch::core::settings::StandIn;
 
-/// 2026-11-23 23:30:15 UTC.
-pub(super) const BEGINNING_MS: u64 = 1_795_476_615_000;
+/// 2026-11-23 23:30:54 UTC: six seconds before the minute of the cut-over.
+pub(super) const BEGINNING_MS: u64 = 1_795_476_654_000;
+/// 07:31 local time.
+const CUT_OVER_MINUTE: u32 = 451;
 
 pub(super) struct Setting {
     pub(super) config: Config,
@@ -48,7 +50,7 @@ impl Setting {
         config.bounds.dedupe_max = if small { 60 } else { 100_000 };
         config.limits.dedupe_window_ms = if small { 100_000 } else { random.random_range(100_000..600_000) };
         config.rim.session_inflight_max = random.random_range(2..200);
-        config.cut_over_minute = random.random_bool(0.3).then_some(450);
+        config.cut_over_minute = random.random_bool(0.5).then_some(CUT_OVER_MINUTE);
         let latency_us = random.random_range(20..400);
         let commit_us = random.random_range(50..2_000);
         let scripts = std::array::from_fn(|_| script(&mut random, timeout_ms));
@@ -61,7 +63,8 @@ impl Setting {
             scripts,
             seed,
             policy: Policy {
-                answer_timeout: Duration::from_millis(timeout_ms * random.random_range(1..6) + 200),
+                // Some lose patience before the switch does.
+                answer_timeout: Duration::from_millis(timeout_ms * random.random_range(2..24) / 4 + 100),
                 repeats: random.random_range(0..4),
                 retry_pause: Duration::from_millis(random.random_range(100..1_500)),
             },
@@ -138,10 +141,11 @@ fn script(random: &mut StdRng, timeout_ms: u64) -> String {
     let mut share = |most: u32| random.random_range(0..=most);
     let (decline, partial, silence, lost) = (share(10), share(4), share(5), share(4));
     let (duplicate, garble, wrong, late) = (share(6), share(3), share(2), share(5));
+    let (busy, forgets) = (share(10), share(60));
     let late_ms = timeout_ms + u64::from(share(400));
     format!(
         "decline={decline}%,partial={partial}%,silence={silence}%,lost={lost}%,duplicate={duplicate}%,garble={garble}%,\
-         wrong-amount={wrong}%,late={late}%:{late_ms}ms,delay=1ms-{}ms",
+         wrong-amount={wrong}%,late={late}%:{late_ms}ms,busy={busy}%,forgets={forgets}%,delay=1ms-{}ms",
         2 + u64::from(share(100)).min(timeout_ms / 3)
     )
 }

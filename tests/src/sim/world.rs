@@ -61,6 +61,8 @@ pub(super) struct Bank {
 pub(super) struct Pipe {
     pub(super) bank: usize,
     pub(super) attempt: u32,
+    /// What goes to the bank arrives not before.
+    pub(super) slow_until_us: u64,
     pub(super) epoch: u32,
     pub(super) up: bool,
     to_switch_us: u64,
@@ -74,6 +76,9 @@ pub(super) struct Connection {
     pub(super) number: u32,
     pub(super) session: Option<SessionId>,
     pub(super) deaf: bool,
+    /// Requests wait in `held`.
+    pub(super) holds: bool,
+    pub(super) held: Vec<Vec<u8>>,
     pub(super) pipe: Pipe,
     /// Arrived, and not read by the switch.
     unread: VecDeque<Vec<u8>>,
@@ -118,6 +123,8 @@ impl World {
             number,
             session: None,
             deaf: false,
+            holds: false,
+            held: Vec::new(),
             pipe: Pipe::default(),
             unread: VecDeque::new(),
         };
@@ -371,13 +378,34 @@ impl World {
                 frames.for_each(|frame| self.seen.by_terminal(&listener.dialect, frame));
                 let own = |one: &Connection| one.crew == crew && one.number == number;
                 let Some(at) = self.terminals.iter().position(own) else { continue };
-                self.send_in_pieces(bytes, |piece, world, when| {
-                    let epoch = world.terminals[at].pipe.epoch;
-                    let when = after(&mut world.terminals[at].pipe.to_switch_us, when);
-                    world.schedule_at(when, Event::FromTerminal(at, epoch, piece));
-                });
+                let bytes = if self.terminals[at].holds { self.hold_back(at, &bytes) } else { bytes };
+                self.send_from(at, bytes);
             }
         }
+    }
+
+    pub(super) fn send_from(&mut self, at: usize, bytes: Vec<u8>) {
+        self.send_in_pieces(bytes, |piece, world, when| {
+            let epoch = world.terminals[at].pipe.epoch;
+            let when = after(&mut world.terminals[at].pipe.to_switch_us, when);
+            world.schedule_at(when, Event::FromTerminal(at, epoch, piece));
+        });
+    }
+
+    /// Of these frames the reversals; the others stay behind.
+    fn hold_back(&mut self, at: usize, bytes: &[u8]) -> Vec<u8> {
+        let listener = &self.setting.config.listeners[self.terminals[at].crew];
+        let (mut passes, mut rest) = (Vec::new(), bytes);
+        while let Ok(Some(frame)) = listener.framing.next(rest, 65_535) {
+            let whole = &rest[..frame.end];
+            if super::observe::is_reversal(&listener.dialect, &rest[frame.start..frame.end]) {
+                passes.extend_from_slice(whole);
+            } else {
+                self.terminals[at].held.push(whole.to_vec());
+            }
+            rest = &rest[frame.end..];
+        }
+        passes
     }
 
     /// Bytes travel in one to three pieces.
@@ -457,6 +485,7 @@ impl World {
         driver.line_wrote(line, bytes.len());
         self.send_in_pieces(bytes, |piece, world, when| {
             let Some(pipe) = world.lines.get_mut(&line) else { return };
+            let when = when.max(pipe.slow_until_us);
             let (epoch, when) = (pipe.epoch, after(&mut pipe.from_switch_us, when));
             world.schedule_at(when, Event::ToBank(line, epoch, piece));
         });
