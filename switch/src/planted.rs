@@ -26,8 +26,6 @@ pub enum Planted {
     SilenceToldApproved,
     /// Legs never time out.
     NoTimeOut,
-    /// A 25 that comes at once is believed.
-    EarlyUnknownBelieved,
     /// A refusal for the moment discharges.
     BusyDischarges,
     /// A start leaves one transaction in doubt.
@@ -65,7 +63,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    pub const ALL: [Planted; 29] = {
+    pub const ALL: [Planted; 28] = {
         use Planted::*;
         [
             ReleasedEarly,
@@ -79,7 +77,6 @@ impl Planted {
             SilenceOwesNothing,
             SilenceToldApproved,
             NoTimeOut,
-            EarlyUnknownBelieved,
             BusyDischarges,
             DoubtLeftOpen,
             OwedNotQueued,

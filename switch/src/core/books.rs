@@ -94,9 +94,8 @@ impl Books {
         for (currency, owed) in owing.into_iter().filter(|(_, owed)| *owed != 0) {
             let old = self.book(from, currency);
             old.owed -= owed;
-            old.carried += owed;
-            if planted(Planted::CarriedNowhere) {
-                continue;
+            if !planted(Planted::CarriedNowhere) {
+                old.carried += owed;
             }
             let new = self.book(to, currency);
             new.owed += owed;

@@ -177,8 +177,7 @@ impl Core {
         }
         let (participant, kind) = (held.owed.participant, held.owed.kind);
         let timeout_ms = self.settings.participant(participant).map_or(0, |p| p.timeout_us / 1000);
-        let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms)
-            || planted(Planted::EarlyUnknownBelieved);
+        let settled = now.wall_ms > held.owed.original_ms.saturating_add(timeout_ms);
         match (kind, code.bytes()) {
             _ if agrees => self.discharge(now, batch, id, Discharge::Acknowledged { code }),
             (_, b"96") if planted(Planted::BusyDischarges) => {
