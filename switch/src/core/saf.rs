@@ -166,6 +166,13 @@ impl Core {
         }
     }
 
+    /// Whether this is the attempt that an obligation waits for, told by its time.
+    pub(super) fn is_out(&self, id: ObligationId, not_after_us: u64) -> bool {
+        let Some(held) = self.durable.obligations.get(&id) else { return false };
+        let queue = self.live.saf.get(&held.owed.participant);
+        queue.and_then(|queue| queue.out.get(&id)).is_some_and(|at| *at == not_after_us)
+    }
+
     /// Rule 7, once for all kinds.
     pub(super) fn obligation_answered(&mut self, now: Now, batch: &mut Batch, id: ObligationId, code: Code) {
         let Some(held) = self.durable.obligations.get(&id) else { return };
