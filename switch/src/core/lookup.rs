@@ -73,9 +73,18 @@ impl Core {
             .or_else(|| held(durable.handle_by_origin(facts.acquirer, &facts.terminal, mti, stan, origin)))
     }
 
-    /// What this terminal calls by this F37: its own, or one that the switch gave it.
+    /// What this message names by F37.
     fn by_rrn(&self, facts: &Facts, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
-        let rrn = facts.original.rrn.or(facts.rrn)?;
+        self.at_rrn(facts, facts.original.rrn.or(facts.rrn)?, fits)
+    }
+
+    /// What this terminal calls by this F37, its own or one that the switch gave it, and `fits`.
+    pub(super) fn at_rrn(
+        &self,
+        facts: &Facts,
+        rrn: [u8; 12],
+        fits: impl Fn(&Handle) -> bool,
+    ) -> Option<Handle> {
         let (durable, who) = (&self.durable, (facts.acquirer, &facts.terminal));
         let places =
             [durable.handle_by_rrn(who.0, who.1, &rrn), durable.handle_by_given_rrn(who.0, who.1, &rrn)];
