@@ -337,7 +337,7 @@ impl Core {
         reason: String,
         ticket: u64,
     ) {
-        let refused = self.discharged_id(id).then(|| format!("no open obligation has the id {id}"));
+        let refused = (!self.is_owed(id)).then(|| format!("no open obligation has the id {id}"));
         if refused.is_none() {
             self.discharge(now, batch, id, Discharge::Settled { reason });
         }
