@@ -29,6 +29,27 @@ fn rule_05_a_reversal_of_an_approved_payment_is_answered_00_and_sent_once() {
 }
 
 #[test]
+fn rule_05_a_repeat_of_a_reversed_payment_gets_the_decline_after_its_f11_was_used_again() {
+    for own in [false, true] {
+        let mut world = World::new();
+        let terminal = world.terminal();
+        let wire = purchase(100).with(11, "000077");
+        let wire = if own { wire.with(37, "900000000001") } else { wire };
+        let (sent, answer) = approved(&mut world, terminal, &wire);
+        world.advance(2000);
+        approved(&mut world, terminal, &purchase(200).with(11, "000077"));
+        world.sends_raw(terminal, &sent.reversal("000050").with(37, answer.text(37)));
+        assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        let undone = world.at_bank(BANK_A).unwrap();
+        assert_eq!(undone.wire.amount(), 100, "F37 finds the first");
+        world.bank_answers(&undone, "00");
+        world.sends_raw(terminal, &sent.repeated());
+        assert_eq!(world.answer(terminal).unwrap().code(), "12");
+        balanced(&world);
+    }
+}
+
+#[test]
 fn rule_05_in_flight_the_original_is_declined_and_reversed_whatever_the_issuer_says() {
     for code in ["00", "51"] {
         let mut world = World::new();

@@ -2,7 +2,7 @@
 
 use crate::balanced;
 use yika_switch::core::effect::Alarm;
-use yika_switch::core::ids::ObligationId;
+use yika_switch::core::ids::{LineId, ObligationId};
 use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
 use yika_tests::world::mti;
 use yika_tests::{BankRequest, Terminal, Wire, World, purchase};
@@ -151,6 +151,71 @@ fn rule_09_a_request_that_no_byte_left_of_goes_out_on_another_line() {
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
     assert!(world.banks_are_quiet() && world.open_obligations() == 0);
     balanced(&world);
+}
+
+/// Bank A on two lines, deaf: what it is sent waits on the line that is given.
+fn waits_on_a_line(wire: &Wire) -> (World, Terminal, LineId) {
+    let mut config = config();
+    config.participants[1].link.as_mut().unwrap().lines = 2;
+    let mut world = World::with(config);
+    let terminal = world.terminal();
+    world.deaf.insert(BANK_A.into());
+    world.sends(terminal, wire);
+    let [line] = world.lines_with_pending()[..] else { panic!("it waits on one line") };
+    (world, terminal, line)
+}
+
+#[test]
+fn rule_09_a_request_whose_time_has_passed_is_not_handed_to_another_line() {
+    let (mut world, terminal, line) = waits_on_a_line(&purchase(100));
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.answer(terminal).unwrap().code(), "68");
+    world.deaf.clear();
+    world.loses_line(line);
+    world.advance(1000);
+    assert!(world.banks_are_quiet(), "it never left, and nothing is owed");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_09_a_request_that_its_terminal_took_back_is_not_handed_to_another_line() {
+    let (mut world, terminal, line) = waits_on_a_line(&purchase(100).with(11, "000070"));
+    world.sends(terminal, &Wire { mti: mti(0x0400), ..purchase(100) }.with(11, "000070"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "12");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.deaf.clear();
+    world.loses_line(line);
+    world.advance(1000);
+    assert!(world.banks_are_quiet(), "it never left, and nothing is owed");
+    assert_eq!(world.open_obligations(), 0);
+    balanced(&world);
+}
+
+#[test]
+fn rule_08_an_obligation_that_was_sent_again_or_settled_meanwhile_is_not_handed_to_another_line() {
+    for settled in [false, true] {
+        let (mut world, terminal, line) = waits_on_a_line(&Wire { mti: mti(0x0220), ..purchase(100) });
+        assert_eq!(world.answer(terminal).unwrap().code(), "00");
+        let id = *world.driver.core.durable.obligations.first_key_value().unwrap().0;
+        if settled {
+            world.driver.settle(id, "by phone".into(), 1);
+            world.step();
+        } else {
+            world.advance(TIMEOUT_MS + 1_000);
+            assert_eq!(world.lines_with_pending().len(), 2, "the next attempt waits on the other line");
+        }
+        world.deaf.clear();
+        world.loses_line(line);
+        world.advance(10);
+        let mut got = 0;
+        while let Some(request) = world.at_bank(BANK_A) {
+            assert_ne!(request.line, line);
+            got += 1;
+        }
+        assert_eq!(got, usize::from(!settled), "one attempt of each, at most");
+        balanced(&world);
+    }
 }
 
 #[test]

@@ -131,11 +131,15 @@ impl Core {
         said(None) || said(Some(facts.mti.without_repeat()))
     }
 
-    /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5).
+    /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5). Another payment
+    /// may have taken its F11 meanwhile; its F37 still finds it.
     fn undone_since(&self, facts: &Facts, outcome: &Outcome) -> bool {
         let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
         let mti = facts.mti.without_repeat();
-        let Some(Handle::Kept(no)) = self.at_stan(facts, mti, facts.stan, own) else { return false };
+        let given = || outcome.answer.get(37).and_then(|rrn| rrn.try_into().ok());
+        let by_rrn = || self.at_rrn(facts, facts.rrn.or_else(given)?, own);
+        let held = self.at_stan(facts, mti, facts.stan, own).or_else(by_rrn);
+        let Some(Handle::Kept(no)) = held else { return false };
         let reversed = |held: Original| held.life == Life::Reversed || held.reversed_while_undone;
         self.durable.original(no).is_some_and(reversed)
     }

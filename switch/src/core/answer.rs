@@ -212,8 +212,9 @@ impl Core {
         again
     }
 
-    pub(super) fn discharged_id(&self, id: ObligationId) -> bool {
-        !self.durable.obligations.contains_key(&id)
+    /// Whether an obligation of this id is open: not one that ended, and not one that never was.
+    pub(super) fn is_owed(&self, id: ObligationId) -> bool {
+        self.durable.obligations.contains_key(&id)
     }
 }
 

@@ -7,7 +7,7 @@ use super::Core;
 use super::absorb::apart;
 use super::durable::Handle;
 use super::facts::Facts;
-use super::ids::{CardToken, Currency, Now};
+use super::ids::{CardToken, Currency, Now, ParticipantId};
 use super::life::builds_on;
 use crate::planted::{Planted, planted};
 use yika_codec::{Kind, Mti};
@@ -27,11 +27,19 @@ struct Seen {
 impl Core {
     /// The message that this one names: by F90 or F61 (F41 and F11, with F42 and F60.2 where both have them), then
     /// by F37; a reversal without F90 by its own F11, which F37 narrows where it has one (rule 5). Not what is
-    /// forgotten by the very entry that would change it: a quiet switch may hold it beyond the window.
+    /// forgotten by the very entry that would change it: a quiet switch may hold it beyond the window. Nor what only
+    /// shares a place by chance: places are hashes of 64 bits.
     pub(super) fn named(&self, now: Now, facts: &Facts) -> Option<Handle> {
         self.found(facts).filter(|held| match held {
-            Handle::Kept(no) => self.durable.original(*no).is_some_and(|kept| kept.expires_ms > now.wall_ms),
-            Handle::Open(_) | Handle::Ended { .. } => true,
+            Handle::Kept(no) => self.durable.original(*no).is_some_and(|kept| {
+                let sender = Sender { acquirer: kept.acquirer, terminal: kept.terminal };
+                kept.expires_ms > now.wall_ms && may_be_named(facts, sender, kept.stan, kept.rrn)
+            }),
+            Handle::Open(tx) => self.durable.open.get(tx).map(|open| &open.intent).is_some_and(|intent| {
+                let sender = Sender { acquirer: intent.acquirer, terminal: intent.terminal };
+                may_be_named(facts, sender, intent.stan, intent.rrn)
+            }),
+            Handle::Ended { .. } => true,
         })
     }
 
@@ -75,9 +83,18 @@ impl Core {
             .or_else(|| held(durable.handle_by_origin(facts.acquirer, &facts.terminal, mti, stan, origin)))
     }
 
-    /// What this terminal calls by this F37: its own, or one that the switch gave it.
+    /// What this message names by F37.
     fn by_rrn(&self, facts: &Facts, fits: impl Fn(&Handle) -> bool) -> Option<Handle> {
-        let rrn = facts.original.rrn.or(facts.rrn)?;
+        self.at_rrn(facts, facts.original.rrn.or(facts.rrn)?, fits)
+    }
+
+    /// What this terminal calls by this F37, its own or one that the switch gave it, and `fits`.
+    pub(super) fn at_rrn(
+        &self,
+        facts: &Facts,
+        rrn: [u8; 12],
+        fits: impl Fn(&Handle) -> bool,
+    ) -> Option<Handle> {
         let (durable, who) = (&self.durable, (facts.acquirer, &facts.terminal));
         let places =
             [durable.handle_by_rrn(who.0, who.1, &rrn), durable.handle_by_given_rrn(who.0, who.1, &rrn)];
@@ -161,11 +178,75 @@ impl Core {
     }
 }
 
+/// Who sent what is held.
+struct Sender {
+    acquirer: ParticipantId,
+    terminal: [u8; 8],
+}
+
+/// Whether a message can mean what its handle found: of its own terminal, and of the F11 or F37 that it names.
+fn may_be_named(facts: &Facts, sender: Sender, stan: u32, rrn: [u8; 12]) -> bool {
+    let named = facts.original.stan.or((facts.kind == Kind::Reversal).then_some(facts.stan));
+    sender.acquirer == facts.acquirer
+        && sender.terminal == facts.terminal
+        && (named == Some(stan) || facts.original.rrn.or(facts.rrn) == Some(rrn))
+}
+
 /// Cancels and voids are of the whole, refunds of no more than that (rule 6).
 fn amount_may_fit(kind: Kind, minor: u64, approved: u64) -> bool {
     match kind {
         Kind::Void | Kind::CompletionCancel | Kind::PreAuthCancel => minor == approved,
         Kind::Refund => minor <= approved,
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::facts::OriginalRef;
+    use crate::core::ids::ListenerNo;
+
+    fn reversal() -> Facts {
+        Facts {
+            kind: Kind::Reversal,
+            mti: Mti::new(0x0420),
+            listener: ListenerNo(0),
+            acquirer: ParticipantId(1),
+            terminal: *b"TERM0001",
+            merchant: [b' '; 15],
+            stan: 50,
+            sent_at: None,
+            local_at: None,
+            made_ms: None,
+            rrn: None,
+            batch: None,
+            card: None,
+            amount: 100,
+            currency: Currency(156),
+            processing: [b'0'; 6],
+            has_pin: false,
+            original: OriginalRef { stan: Some(7), ..OriginalRef::default() },
+            coupon: None,
+            replacement: false,
+        }
+    }
+
+    /// Two messages whose handles are equal by chance.
+    #[test]
+    fn rule_05_what_shares_a_place_by_chance_is_not_what_a_reversal_names() {
+        let own = || Sender { acquirer: ParticipantId(1), terminal: *b"TERM0001" };
+        let rrn = *b"000000000042";
+        let facts = reversal();
+        assert!(may_be_named(&facts, own(), 7, rrn));
+        assert!(!may_be_named(&facts, own(), 8, rrn), "another F11");
+        assert!(!may_be_named(&facts, own(), 50, rrn), "its own F11 names nothing beside F90");
+        assert!(!may_be_named(&facts, Sender { terminal: *b"TERM0002", ..own() }, 7, rrn));
+        assert!(!may_be_named(&facts, Sender { acquirer: ParticipantId(2), ..own() }, 7, rrn));
+        let by_rrn = Facts { rrn: Some(rrn), ..reversal() };
+        assert!(may_be_named(&by_rrn, own(), 8, rrn));
+        assert!(!may_be_named(&by_rrn, own(), 8, *b"000000000043"));
+        let by_own_stan = Facts { original: OriginalRef::default(), ..reversal() };
+        assert!(may_be_named(&by_own_stan, own(), 50, rrn));
     }
 }

@@ -160,6 +160,15 @@ impl Core {
         self.durable.open.get(&leg.tx).is_some_and(|tx| tx.intent.legs.len() == usize::from(leg.leg) + 1)
     }
 
+    /// Whether a send that still stands in a queue is of use: its leg is under way, or its obligation was not sent again
+    /// or discharged since.
+    pub fn waits_for(&self, of: SendOf, not_after_us: u64) -> bool {
+        match of {
+            SendOf::Leg(leg) => self.under_way(leg),
+            SendOf::Obligation(id) => self.is_out(id, not_after_us),
+        }
+    }
+
     fn written(&mut self, now: Now, batch: &mut Batch, of: SendOf) {
         let SendOf::Leg(leg) = of else { return };
         if let Some(live) = self.live.live.get_mut(&leg.tx) {

@@ -168,6 +168,13 @@ impl Core {
         }
     }
 
+    /// Whether this is the attempt that an obligation waits for, told by its time.
+    pub(super) fn is_out(&self, id: ObligationId, not_after_us: u64) -> bool {
+        let Some(held) = self.durable.obligations.get(&id) else { return false };
+        let queue = self.live.saf.get(&held.owed.participant);
+        queue.and_then(|queue| queue.out.get(&id)).is_some_and(|at| *at == not_after_us)
+    }
+
     /// Rule 7, once for all kinds.
     pub(super) fn obligation_answered(&mut self, now: Now, batch: &mut Batch, id: ObligationId, code: Code) {
         let Some(held) = self.durable.obligations.get(&id) else { return };
@@ -335,7 +342,7 @@ impl Core {
         reason: String,
         ticket: u64,
     ) {
-        let refused = self.discharged_id(id).then(|| format!("no open obligation has the id {id}"));
+        let refused = (!self.is_owed(id)).then(|| format!("no open obligation has the id {id}"));
         if refused.is_none() {
             self.discharge(now, batch, id, Discharge::Settled { reason });
         }

@@ -1,5 +1,7 @@
 //! Bytes of one connection. `InBuf` holds what a read left of an unfinished frame; `OutBuf` holds what the
-//! kernel has not taken yet and knows which sends it has (rule 9).
+//! kernel has not taken yet and knows which sends it has (rule 9). What is queued in time and waits for a peer that
+//! does not read is written whenever it reads again, however late: it counts as written then, and its reversal
+//! follows it on the same terms as any. Only what moves to another line is looked at for its age.
 
 use crate::core::effect::SendOf;
 use std::collections::VecDeque;
@@ -49,6 +51,13 @@ impl Drop for InBuf {
 /// Taken bytes that are kept at most, while others wait behind them.
 const KEPT_BYTES: usize = 1 << 16;
 
+/// A send that waits for the kernel, and the moment after which it is not to be written elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Queued {
+    pub of: SendOf,
+    pub not_after_us: u64,
+}
+
 /// Bytes on their way to the kernel, and where each send in them ends.
 #[derive(Default)]
 pub struct OutBuf {
@@ -58,7 +67,7 @@ pub struct OutBuf {
     /// Position of `bytes[0]` in everything ever queued.
     base: u64,
     /// Start and end of each send, as positions.
-    marks: VecDeque<(u64, u64, SendOf)>,
+    marks: VecDeque<(u64, u64, Queued)>,
 }
 
 impl OutBuf {
@@ -81,16 +90,16 @@ impl OutBuf {
     }
 
     /// Notes that what was appended since `from` bytes were in the tail is this send.
-    pub fn mark(&mut self, from: usize, of: SendOf) {
-        self.marks.push_back((self.base + from as u64, self.base + self.bytes.len() as u64, of));
+    pub fn mark(&mut self, from: usize, send: Queued) {
+        self.marks.push_back((self.base + from as u64, self.base + self.bytes.len() as u64, send));
     }
 
     /// The kernel took `count` more bytes: every send that is complete now is given to `written`.
     pub fn took(&mut self, count: usize, mut written: impl FnMut(SendOf)) {
         self.taken = (self.taken + count).min(self.bytes.len());
         let position = self.base + self.taken as u64;
-        while let Some((_, _, of)) = self.marks.front().filter(|(_, end, _)| *end <= position) {
-            written(*of);
+        while let Some((_, _, send)) = self.marks.front().filter(|(_, end, _)| *end <= position) {
+            written(send.of);
             self.marks.pop_front();
         }
         if self.taken > KEPT_BYTES && self.taken > self.bytes.len() / 2 {
@@ -113,11 +122,11 @@ impl OutBuf {
 
     /// The connection is gone. Sends with a byte in the kernel count as written; of the others, which never left, the
     /// bytes are given.
-    pub fn abandon(&mut self, mut fate: impl FnMut(SendOf, Option<&[u8]>)) {
+    pub fn abandon(&mut self, mut fate: impl FnMut(Queued, Option<&[u8]>)) {
         let position = self.base + self.taken as u64;
-        for (start, end, of) in self.marks.drain(..) {
+        for (start, end, send) in self.marks.drain(..) {
             let at = |position: u64| (position - self.base) as usize;
-            fate(of, (start >= position).then(|| &self.bytes[at(start)..at(end)]));
+            fate(send, (start >= position).then(|| &self.bytes[at(start)..at(end)]));
         }
         *self = OutBuf::default();
     }
@@ -134,8 +143,8 @@ mod tests {
     use super::*;
     use crate::core::ids::ObligationId;
 
-    fn send(n: u64) -> SendOf {
-        SendOf::Obligation(ObligationId(n))
+    fn send(n: u64) -> Queued {
+        Queued { of: SendOf::Obligation(ObligationId(n)), not_after_us: n }
     }
 
     #[test]
@@ -171,7 +180,7 @@ mod tests {
         out.took(9, |of| written.push(of));
         assert!(written.is_empty());
         out.took(11, |of| written.push(of));
-        assert_eq!(written, [send(0), send(1)]);
+        assert_eq!(written, [send(0).of, send(1).of]);
         assert_eq!(out.pending(), [2; 10]);
         out.took(1, |_| {});
         let mut fates = Vec::new();

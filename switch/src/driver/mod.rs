@@ -16,7 +16,7 @@ pub mod wire;
 
 use crate::core::batch::Batch;
 use crate::core::durable::Participant;
-use crate::core::effect::{Alarm, Effect, Event, Unsent};
+use crate::core::effect::{Alarm, Effect, Event, SendOf, Unsent};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
 use crate::core::{Bound, Core, Room};
@@ -344,7 +344,7 @@ impl Driver {
             return;
         }
         self.with_line(id, now, |line, rim, around| line.lost(rim, around.now, jitter));
-        self.abandon_line(id);
+        self.abandon_line(id, now);
         self.after_line(id);
     }
 
@@ -480,20 +480,30 @@ impl Driver {
     }
 
     /// A line that is down gives up what it had not sent: to another line of its participant, as it is (rule 9). Where
-    /// none takes it, nothing was sent.
-    fn abandon_line(&mut self, id: LineId) {
+    /// none takes it, or its time has passed, nothing was sent.
+    fn abandon_line(&mut self, id: LineId, now: Now) {
         let Some(line) = self.lines.get_mut(id.0 as usize) else { return };
         let mut out = std::mem::take(&mut line.out);
         let participant = self.rim.lines[id.0 as usize].participant;
-        out.abandon(|of, left| {
-            let Some(bytes) = left else { return self.answers.push_back(Event::Written(of)) };
+        out.abandon(|send, left| {
+            let Some(bytes) = left else { return self.answers.push_back(Event::Written(send.of)) };
+            if !self.core.waits_for(send.of, send.not_after_us) {
+                // An obligation goes out again by itself, and must not be told of its last attempt.
+                if let SendOf::Leg(_) = send.of {
+                    self.answers.push_back(Event::NotSent(send.of, Unsent::TooOld));
+                }
+                return;
+            }
+            if now.mono_us > send.not_after_us {
+                return self.answers.push_back(Event::NotSent(send.of, Unsent::TooOld));
+            }
             let Some(other) = self.choose_line(participant) else {
-                return self.answers.push_back(Event::NotSent(of, Unsent::NoLine));
+                return self.answers.push_back(Event::NotSent(send.of, Unsent::NoLine));
             };
             let out = &mut self.lines[other.0 as usize].out;
             let start = out.tail().len();
             out.tail().extend_from_slice(bytes);
-            out.mark(start, of);
+            out.mark(start, send);
             self.outputs.push(Output::LineOut(other));
         });
     }
@@ -517,7 +527,7 @@ impl Driver {
                     self.outputs.push(Output::Connect(id, attempt, address));
                 }
                 Some(LineNeeds::Close) => {
-                    self.abandon_line(id);
+                    self.abandon_line(id, now);
                     self.outputs.push(Output::CloseLine(id));
                     self.after_line(id);
                 }

@@ -1,6 +1,7 @@
 //! Performs released effects: requests out on a line of their participant, answers to their sessions, keys
 //! into use. Nothing here decides; what cannot be done goes back to the core as an event.
 
+use super::buffer::Queued;
 use super::line::{Line, OUT_BYTES_MAX};
 use super::messages::{NotHeld, Proof};
 use super::rim::LineRim;
@@ -80,7 +81,7 @@ impl Driver {
         let start = line.out.tail().len();
         let message = live.and_then(|msg| self.messages.view(msg));
         write_request(send, message, from_keys, &to, &mut self.scratch, line.out.tail())?;
-        line.out.mark(start, send.of);
+        line.out.mark(start, Queued { of: send.of, not_after_us: send.not_after_us });
         self.outputs.push(Output::LineOut(id));
         Ok(())
     }

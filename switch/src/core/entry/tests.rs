@@ -114,6 +114,27 @@ fn samples() -> Vec<Entry> {
         },
         Entry::Drained { participant: ParticipantId(2), on: true },
         Entry::TerminalSigned { acquirer: ParticipantId(1), terminal: *b"TERM0001", on: true },
+        Entry::Step(Box::new(Step {
+            tx: TxId(42),
+            leg: 0,
+            agreed: 300,
+            next: LegIntent {
+                role: LegRole::Issuer,
+                participant: ParticipantId(2),
+                identity: identity(),
+                amount: 700,
+                silence: Silence::Reverse,
+                original: Some(identity()),
+            },
+        })),
+        Entry::DateClosed { date: BusinessDate(20_261_124) },
+        Entry::KeyEpoch {
+            participant: ParticipantId(2),
+            usage: KeyUse::Mac,
+            epoch: 3,
+            block: "D0144M6AN00N0000".into(),
+        },
+        Entry::SignedOff { participant: ParticipantId(2), off: true },
     ]
 }
 
