@@ -203,7 +203,7 @@ fn p9_the_sums_of_a_closed_date_go_with_the_original_window() {
 #[test]
 fn p9_a_payment_in_a_currency_beyond_the_bound_is_declined() {
     let mut settings = config();
-    settings.bounds.currencies_max = 2;
+    settings.bounds.currencies_max = 1;
     let mut world = World::with(settings);
     let terminal = world.terminal();
     approved(&mut world, terminal, &purchase(100));
@@ -222,6 +222,33 @@ fn p9_a_payment_in_a_currency_beyond_the_bound_is_declined() {
     world.driver.cut_over(1);
     world.step();
     approved(&mut world, terminal, &purchase(100).with(49, "978"));
+    balanced(&world);
+}
+
+#[test]
+fn p9_a_currency_takes_a_place_only_while_it_has_a_book_or_is_in_flight() {
+    let mut settings = config();
+    settings.bounds.currencies_max = 1;
+    settings.listeners[1].currencies = vec![392];
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    // Declined, never sent, and in flight: none of them leaves a book.
+    world.sends(terminal, &purchase(100).with(49, "978"));
+    let request = world.at_bank(BANK_A).unwrap();
+    world.sends(terminal, &purchase(100).with(49, "840"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "12", "one place, and it is taken");
+    world.bank_answers(&request, "51");
+    assert_eq!(world.answer(terminal).unwrap().code(), "51");
+    world.goes_down(BANK_A);
+    world.sends(terminal, &purchase(100).with(49, "826"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "91");
+    world.comes_up(BANK_A);
+    approved(&mut world, terminal, &purchase(100).with(49, "840"));
+    world.sends(terminal, &purchase(100).with(49, "978"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "12", "its place has a book now");
+    for named in ["156", "392", "840"] {
+        approved(&mut world, terminal, &purchase(100).with(49, named));
+    }
     balanced(&world);
 }
 

@@ -4,7 +4,7 @@ use super::{Config, ParticipantConfig};
 use crate::core::entry::{LegRole, Way};
 use crate::core::ids::{Currency, ParticipantId};
 use crate::core::settings::{ListenerSettings, ParticipantSettings, Route, Routes, Settings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Names in the order of the configuration.
@@ -59,6 +59,11 @@ pub fn core_settings(config: &Config, ids: &BTreeMap<String, ParticipantId>) -> 
             deadline_us: micros(listener.deadline),
         })
     });
+    let named = config
+        .listeners
+        .iter()
+        .flat_map(|listener| listener.currencies.iter().chain(std::iter::once(&listener.currency)));
+    let currencies: BTreeSet<Currency> = named.map(|code| Currency(*code)).collect();
     let routes: Vec<Route> = config
         .routes
         .iter()
@@ -72,6 +77,7 @@ pub fn core_settings(config: &Config, ids: &BTreeMap<String, ParticipantId>) -> 
         participants,
         listeners: listeners.collect(),
         routes: Routes::compile(&routes),
+        currencies: currencies.into_iter().collect(),
         coupon_platform: platform.and_then(|platform| id(&platform.name)),
         cut_over_minute: config.cut_over_minute,
         zone_minutes: config.zone_minutes,

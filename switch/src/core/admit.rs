@@ -288,6 +288,7 @@ impl Core {
         if !self.reachable(to) {
             return self.cannot_send(now, batch, intent, has_pin);
         }
+        self.take_place(intent.money.currency);
         batch.record(&mut self.durable, Entry::Intent(Box::new(intent)));
         self.launch(now, batch, LegRef { tx, leg: 0 });
     }
@@ -437,22 +438,40 @@ impl Core {
         self.durable.obligations.len() + self.durable.lapsed.len() + self.durable.exceptions.len()
     }
 
-    /// Takes a place for the currency among those of its business date; false when there is none left.
+    /// Whether the business date has a place for a book in this currency. A currency that a listener names always has;
+    /// any other while it has a book or a transaction in flight, or while fewer than `currencies_max` do.
     pub(super) fn has_book(&mut self, now: Now, currency: Currency) -> bool {
-        let date = self.date(now);
-        let (of, known) = &mut self.live.currencies;
-        if *of != date {
-            *of = date;
-            *known = self.durable.books.currencies(date).collect();
+        let (named, strange) = (&self.settings.currencies, &self.live.strange);
+        if named.contains(&currency) || strange.contains_key(&currency) {
+            return true;
         }
-        if !known.contains(&currency) {
-            if known.len() >= self.settings.bounds.currencies_max {
-                self.counters.reached.note(Bound::Currencies);
-                return false;
-            }
-            known.push(currency);
+        let (mut has, mut others) = (false, strange.len());
+        for booked in self.durable.books.currencies(self.date(now)).filter(|booked| !named.contains(booked)) {
+            has |= booked == currency;
+            others += usize::from(!strange.contains_key(&booked));
+        }
+        if !has && others >= self.settings.bounds.currencies_max {
+            self.counters.reached.note(Bound::Currencies);
+            return false;
         }
         true
+    }
+
+    /// A transaction in a currency that no listener names is in flight.
+    fn take_place(&mut self, currency: Currency) {
+        if !self.settings.currencies.contains(&currency) {
+            *self.live.strange.entry(currency).or_insert(0) += 1;
+        }
+    }
+
+    /// It ended: with a book, or with nothing that needs one.
+    pub(super) fn leave_place(&mut self, currency: Currency) {
+        if let Some(count) = self.live.strange.get_mut(&currency) {
+            *count -= 1;
+            if *count == 0 {
+                self.live.strange.remove(&currency);
+            }
+        }
     }
 
     /// A repeat whose original is not held is new if its time lies inside the window (rule 3).

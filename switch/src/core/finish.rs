@@ -107,7 +107,10 @@ impl Core {
         let (kind, asked, watches) = match (&fresh, self.durable.open.get(&tx)) {
             (Some(intent), _) => (intent.kind, intent.money.minor, Vec::new()),
             (None, Some(open)) => {
-                (open.intent.kind, open.intent.money.minor, self.late_watches(now, open, &outcome))
+                let (kind, money) = (open.intent.kind, open.intent.money);
+                let watches = self.late_watches(now, open, &outcome);
+                self.leave_place(money.currency);
+                (kind, money.minor, watches)
             }
             (None, None) => return,
         };

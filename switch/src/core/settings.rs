@@ -17,6 +17,8 @@ pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
     pub routes: Routes,
     pub coupon_platform: Option<ParticipantId>,
+    /// Those that a listener names: each always has a place among the books of a date.
+    pub currencies: Vec<Currency>,
     /// Local time of the daily cut-over, minutes after midnight; None: by message or operator only.
     pub cut_over_minute: Option<u32>,
     /// Offset of the switch's local time from UTC, minutes.
@@ -43,7 +45,8 @@ pub struct Bounds {
     pub fetches_max: usize,
     /// Unanswered legs watched for a late answer.
     pub late_max: usize,
-    /// Currencies of one business date: each has a book, and totals for each participant.
+    /// Currencies of one business date that no listener names: each with a book, which has totals for each
+    /// participant, or with a transaction in flight.
     pub currencies_max: usize,
     /// Terminals that are signed on.
     pub terminals_max: usize,

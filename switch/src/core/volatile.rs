@@ -37,8 +37,9 @@ pub(crate) struct Volatile {
     pub fetching: Table<Seq, Vec<Copy>>,
     /// At most `late_max` unanswered legs; the oldest is let go. Its reversal stays, its answer is unmatched.
     pub late_order: VecDeque<(u64, AnswerKey)>,
-    /// Currencies in use on a business date: those with a book, and those that may get one.
-    pub currencies: (BusinessDate, Vec<Currency>),
+    /// Transactions in flight in currencies that no listener names: no more keys than `open_max`, and than
+    /// `currencies_max`.
+    pub strange: BTreeMap<Currency, usize>,
     pub room: Room,
 }
 
