@@ -55,6 +55,11 @@ impl Core {
         if self.is_signed_on(facts) == on {
             return Code::APPROVED;
         }
+        if let Some(why) = self.no_room() {
+            let overload = listener.codes.overload;
+            self.counters.refusal(why);
+            return overload;
+        }
         if on && self.durable.signed_on.len() >= self.settings.bounds.terminals_max {
             self.counters.refusal(Refusal::Full(Bound::Terminals));
             return listener.codes.overload;
