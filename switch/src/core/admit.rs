@@ -34,7 +34,7 @@ impl Core {
         self.counters.requests += 1;
         let waiter = Waiter { peer: request.peer, msg: request.msg };
         if network_kind(request.facts.kind) {
-            return self.network(batch, waiter, &request.facts);
+            return self.network(batch, waiter, &request.facts, request.proven);
         }
         let key = self.dedupe_key(&request.facts);
         match self.durable.dedupe.get(&key).copied() {

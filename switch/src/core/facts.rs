@@ -48,6 +48,11 @@ impl Facts {
         self.terminal != [b' '; 8]
     }
 
+    /// F42 as it says it, and blank: a terminal may have signed on without one.
+    pub fn merchants(&self) -> [[u8; 15]; 2] {
+        [self.merchant, [b' '; 15]]
+    }
+
     pub fn money(&self) -> Money {
         Money { minor: self.amount, currency: self.currency }
     }

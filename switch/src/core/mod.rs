@@ -105,6 +105,7 @@ impl Core {
                 batch.effect(Effect::Done { ticket, refused });
             }
             Event::Drain { participant, on, ticket } => self.drain(batch, participant, on, ticket),
+            Event::SignOff { whom, ticket } => self.sign_off(batch, whom, ticket),
             Event::Tick => self.tick(now, batch),
         }
     }

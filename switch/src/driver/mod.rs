@@ -5,6 +5,7 @@
 
 pub mod buffer;
 mod clock;
+mod commands;
 pub mod facts;
 pub mod line;
 pub mod messages;
@@ -22,11 +23,12 @@ use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
 use crate::core::{Bound, Core, Room};
 use crate::journal::{Journal, JournalSize, Released};
 use clock::WallClock;
+pub use commands::Terminal;
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
 use messages::Messages;
 use rim::{Keys, Rim};
 use session::{Around, Closed, Session, SessionCounts};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use told::Told;
 use wire::Scratch;
@@ -362,29 +364,6 @@ impl Driver {
     /// A cold read is done.
     pub fn fetched(&mut self, seq: Seq, entry: Option<Entry>) {
         self.answers.push_back(Event::Fetched { seq, entry: entry.map(Box::new) });
-    }
-
-    pub fn settle(&mut self, id: crate::core::ids::ObligationId, reason: String, ticket: u64) {
-        self.answers.push_back(Event::Settle { id, reason, ticket });
-    }
-
-    pub fn cut_over(&mut self, ticket: u64) {
-        self.answers.push_back(Event::CutOver { ticket });
-    }
-
-    /// Nothing new goes to a participant, or does again.
-    ///
-    /// # Errors
-    /// Nobody of this name, or one that we do not connect to.
-    pub fn drain_participant(&mut self, name: &str, on: bool, ticket: u64) -> Result<(), String> {
-        let line = self.rim.lines.iter().find(|line| line.name == name);
-        let participant = line.map(|line| line.participant).ok_or_else(|| {
-            let known: BTreeSet<&str> = self.rim.lines.iter().map(|line| line.name.as_str()).collect();
-            let known = Vec::from_iter(known).join(", ");
-            format!("\"{name}\" is no participant that the switch connects to; those are {known}")
-        })?;
-        self.answers.push_back(Event::Drain { participant, on, ticket });
-        Ok(())
     }
 
     /// Takes no new session and no new transaction from now on.

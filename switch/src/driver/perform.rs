@@ -219,7 +219,8 @@ impl Driver {
             }
         } else {
             let facts = network_facts(kind, &message, rim.participant, rim.listener);
-            let request = Request { peer, msg, facts, custody: FieldSet::new(), signed_on: false };
+            let request =
+                Request { peer, msg, facts, custody: FieldSet::new(), signed_on: false, proven: true };
             Event::Request(waive(Waiver::BeforeKeys, request))
         };
         self.answers.push_back(event);
