@@ -3,10 +3,11 @@
 use crate::city::{City, Settings, Town};
 use crate::peer::{Peer, purchase};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use yika_loadgen::{IssuerConfig, issuer};
 use yika_switch::admin::control::status;
+use yika_tests::Wire;
 use yika_tests::process::{Yika, get, wait_for};
 use yika_tests::setup::dialect;
 
@@ -93,4 +94,28 @@ fn floods(listener: SocketAddr, frame: &[u8]) {
     let stopped = (0..20_000).find_map(|_| slow.write_all(&block).err().map(|e| e.kind()));
     let stopped = stopped.expect("a gigabyte of requests was taken from one that never reads");
     assert!(matches!(stopped, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset), "{stopped}");
+}
+
+/// A bank that asks without end and never reads: its questions are let go, and nothing piles up between two turns.
+#[test]
+fn p9_a_bank_that_floods_a_real_line_with_questions_costs_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let bank = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = ("bank-a", "issuer", "iso87-ascii", bank.local_addr().unwrap());
+    Town::with_hosts(folder.path(), &[host], &Settings::default());
+    let mut yika = Yika::start(folder.path());
+    let before = yika.memory_kib();
+    let dialect = dialect("iso87-ascii");
+    let echo = Wire::new(0x0800).with(7, "1124000000").with(11, "000001").with(70, "301");
+    let questions = echo.encode(&dialect, dialect.default_header()).repeat(1_000);
+    for _ in 0..2 {
+        let (mut line, _) = bank.accept().unwrap();
+        line.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        // Until the switch takes no more, or has closed the line.
+        let sent = (0..400).take_while(|_| line.write_all(&questions).is_ok()).count();
+        assert!(sent > 0, "the line took nothing");
+    }
+    assert!(yika.is_alive(), "{}", yika.log());
+    let grew = yika.memory_kib().saturating_sub(before);
+    assert!(grew < SLOW_KIB_MAX, "{grew} KiB for questions that nobody reads the answers to");
 }

@@ -154,10 +154,7 @@ fn rule_15_a_sign_off_ends_it_for_every_connection_and_over_a_restart() {
 
 #[test]
 fn rule_15_a_sign_off_of_a_keyed_terminal_needs_its_mac() {
-    let (ring, keys) = KeyRing::agreed(&["mac-0"]);
-    let mut settings = strict();
-    settings.participants[0].mac_key = Some("mac-0".into());
-    let mut world = World::with_keys(settings, keys);
+    let (ring, mut world) = keyed();
     let terminal = world.terminal();
     assert_eq!(asks(&mut world, terminal, &of(network("001"), "TERM0001")), "00", "before its keys");
     assert_eq!(asks(&mut world, terminal, &of(network("002"), "TERM0001")), "A0");
@@ -166,6 +163,94 @@ fn rule_15_a_sign_off_of_a_keyed_terminal_needs_its_mac() {
     assert_eq!(asks(&mut world, terminal, &of(network("002"), "TERM0001")), "00");
     world.sends(terminal, &purchase(100));
     assert_eq!(world.answer(terminal).unwrap().code(), "58");
+}
+
+/// A strict world whose acquirer has a key.
+fn keyed() -> (KeyRing, World) {
+    let (ring, keys) = KeyRing::agreed(&["mac-0"]);
+    let mut settings = strict();
+    settings.participants[0].mac_key = Some("mac-0".into());
+    (ring, World::with_keys(settings, keys))
+}
+
+#[test]
+fn rule_15_a_sign_on_without_its_mac_is_its_connections_own_and_fills_no_table() {
+    let (ring, mut world) = keyed();
+    let (terminal, other) = (world.terminal(), world.terminal());
+    let entries = world.driver.core.durable.next_seq;
+    for number in 1..=64 {
+        let name = format!("TERM{number:04}");
+        assert_eq!(asks(&mut world, terminal, &of(network("001"), &name)), "00");
+    }
+    assert_eq!(asks(&mut world, terminal, &of(network("001"), "TERM0065")), "96", "a gateway has a key");
+    assert_eq!(asks(&mut world, terminal, &of(network("001"), "TERM0064")), "00");
+    assert_eq!(world.driver.core.durable.next_seq, entries, "nothing of it is journalled");
+    world.terminal_mac = Some(ring.mac("mac-0"));
+    approved(&mut world, terminal, &purchase(100));
+    approved(&mut world, terminal, &of(purchase(100), "TERM0064"));
+    world.sends(terminal, &of(purchase(100), "TERM0065"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58");
+    world.sends(other, &purchase(100));
+    assert_eq!(world.answer(other).unwrap().code(), "58", "on another connection");
+    assert_eq!(asks(&mut world, other, &of(network("001"), "TERM0001")), "00");
+    world.crash();
+    let terminal = world.terminal();
+    approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &of(purchase(100), "TERM0064"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58", "it had no MAC and ended with its connection");
+    balanced(&world);
+}
+
+#[test]
+fn rule_15_terminals_of_two_merchants_with_one_f41_sign_on_apart() {
+    let mut world = World::with(strict());
+    let terminal = world.terminal();
+    let (one, two) = ("MERCHANT0000001", "MERCHANT0000002");
+    let at = |wire: Wire, merchant: &str| of(wire, "TERM0001").with(42, merchant);
+    assert_eq!(asks(&mut world, terminal, &at(network("001"), one)), "00");
+    approved(&mut world, terminal, &at(purchase(100), one));
+    world.sends(terminal, &at(purchase(100), two));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58");
+    assert_eq!(asks(&mut world, terminal, &at(network("001"), two)), "00");
+    assert_eq!(asks(&mut world, terminal, &at(network("002"), one)), "00");
+    approved(&mut world, terminal, &at(purchase(100), two));
+    world.sends(terminal, &at(purchase(100), one));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58");
+    // A sign-on that says no F42 is one for whatever merchant it takes payments of, and so is its sign-off.
+    assert_eq!(asks(&mut world, terminal, &of(network("001"), "TERM0001")), "00");
+    approved(&mut world, terminal, &at(purchase(100), one));
+    assert_eq!(asks(&mut world, terminal, &at(network("002"), one)), "00");
+    world.sends(terminal, &at(purchase(100), one));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58");
+    balanced(&world);
+}
+
+#[test]
+fn rule_15_an_operator_signs_a_terminal_off_or_all_of_them() {
+    let mut world = World::with(strict());
+    let terminal = world.terminal();
+    for name in ["TERM0001", "TERM0002", "TERM0003"] {
+        asks(&mut world, terminal, &of(network("001"), name));
+    }
+    let named = |terminal: &str, acquirer: &str| yika_switch::driver::Terminal {
+        acquirer: acquirer.into(),
+        terminal: terminal.into(),
+        merchant: String::new(),
+    };
+    assert!(world.driver.sign_off(Some(&named("TERM0001", "nobody")), 1).is_err());
+    for _ in 0..2 {
+        world.driver.sign_off(Some(&named("TERM0001", "acquirer")), 1).unwrap();
+        world.step();
+        assert_eq!(world.driver.core.durable.signed_on.len(), 2);
+    }
+    world.sends(terminal, &purchase(100));
+    assert_eq!(world.answer(terminal).unwrap().code(), "58");
+    world.driver.sign_off(None, 2).unwrap();
+    world.step();
+    assert_eq!(world.driver.core.durable.signed_on.len(), 0);
+    world.crash();
+    assert_eq!(world.driver.core.durable.signed_on.len(), 0);
+    balanced(&world);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod crash_life;
 mod cut_over;
 mod dedupe;
 mod dialects;
+mod full_disk;
 mod halts;
 mod identity;
 mod keys;

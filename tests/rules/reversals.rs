@@ -105,6 +105,17 @@ fn rule_05_a_declined_original_needs_nothing() {
 }
 
 #[test]
+fn rule_05_an_f95_of_zeros_replaces_nothing_and_the_whole_is_reversed() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.sends_raw(terminal, &sent.reversal("000052").with(95, "0".repeat(42)));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.mti, mti(0x0420));
+    balanced(&world);
+}
+
+#[test]
 fn rule_05_card_and_amount_must_agree_and_a_partial_reversal_is_40() {
     let mut world = World::new();
     let terminal = world.terminal();

@@ -6,6 +6,7 @@ use super::reason::check_reason;
 use super::{Command, DateTotals, ExceptionView, Handle, ObligationView, Readiness, Status};
 use crate::core::ids::ObligationId;
 use crate::data_dir::control_socket_in;
+use crate::driver::Terminal;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -20,10 +21,22 @@ pub enum Request {
     Status,
     SafList,
     SafExceptions,
-    Totals { date: Option<u32> },
-    SafSettle { id: u64, reason: String },
+    Totals {
+        date: Option<u32>,
+    },
+    SafSettle {
+        id: u64,
+        reason: String,
+    },
     CutOver,
-    Drain { name: String, on: bool },
+    Drain {
+        name: String,
+        on: bool,
+    },
+    /// One terminal, or all.
+    SignOff {
+        whom: Option<Terminal>,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -121,6 +134,7 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
             Err(why) => Answer::Refused(format!("reason: {why}")),
         },
         Request::CutOver => done(handle.ask(Command::CutOver).await),
+        Request::SignOff { whom } => done(handle.ask(|reply| Command::SignOff { whom, reply }).await),
         Request::Drain { name, on } => done(handle.ask(|reply| Command::Drain { name, on, reply }).await),
     }
 }

@@ -54,6 +54,12 @@ impl Desk {
                 let ticket = self.ticket(reply);
                 driver.cut_over(ticket);
             }
+            Command::SignOff { whom, reply } => {
+                let ticket = self.ticket(reply);
+                if let Err(why) = driver.sign_off(whom.as_ref(), ticket) {
+                    self.done(ticket, Some(why));
+                }
+            }
             Command::Drain { name, on, reply } => {
                 let ticket = self.ticket(reply);
                 if let Err(why) = driver.drain_participant(&name, on, ticket) {

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::core::effect::Alarm;
 use crate::core::ids::ObligationId;
 use crate::data_dir::DataDir;
+use crate::driver::Terminal;
 use door::Door;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -47,6 +48,11 @@ pub enum Command {
     Drain {
         name: String,
         on: bool,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// A terminal is signed off, or all are.
+    SignOff {
+        whom: Option<Terminal>,
         reply: oneshot::Sender<Result<(), String>>,
     },
     Snapshot(oneshot::Sender<Box<metrics::Snapshot>>),

@@ -14,6 +14,7 @@ mod typed;
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
+use crate::driver::Terminal;
 use crate::logs;
 use crate::net::{ClockJudge, ServeError, Stop, outlive_file_size_limit, serve};
 use clap::{Args, Parser, Subcommand};
@@ -92,6 +93,23 @@ enum Command {
         /// It gets requests again, and what is owed
         #[arg(long)]
         end: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Sign a terminal off where a listener wants its sign-on, or all that ever signed on
+    SignOff {
+        /// Its F41
+        #[arg(required_unless_present = "all", value_parser = fits::<8>)]
+        terminal: Option<String>,
+        /// The acquirer's name
+        #[arg(long, required_unless_present = "all")]
+        acquirer: Option<String>,
+        /// Its F42, when its sign-on said one
+        #[arg(long, default_value = "", value_parser = fits::<15>)]
+        merchant: String,
+        /// Every terminal
+        #[arg(long, conflicts_with_all = ["terminal", "acquirer"])]
+        all: bool,
         #[command(flatten)]
         place: Place,
     },
@@ -303,12 +321,22 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Totals { date, place, json } => print(|out| totals::totals(out, &place, date, json)),
         Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
         Command::Drain { name, end, place } => print(|out| saf::drain(out, &place, &name, end)),
+        Command::SignOff { terminal, acquirer, merchant, place, .. } => {
+            let whom =
+                terminal.zip(acquirer).map(|(terminal, acquirer)| Terminal { acquirer, terminal, merchant });
+            print(|out| saf::sign_off(out, &place, whom))
+        }
         Command::Keys(command) => print(|out| key_file::carry_out(out, command)),
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
         Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
         Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),
         Command::Journal(Journal::Stats { place, json }) => print(|out| journal::stats(out, &place, json)),
     }
+}
+
+/// An F41 or F42 as it is typed.
+fn fits<const N: usize>(text: &str) -> Result<String, String> {
+    if text.len() <= N { Ok(text.to_owned()) } else { Err(format!("it has at most {N} characters")) }
 }
 
 /// Runs a command whose work is what it prints.

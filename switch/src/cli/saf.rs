@@ -144,6 +144,17 @@ pub(super) fn drain(out: &mut impl Write, place: &Place, name: &str, end: bool) 
     Ok(writeln!(out, "{name} is {said}")?)
 }
 
+/// Without a terminal: all of them.
+pub(super) fn sign_off(
+    out: &mut impl Write,
+    place: &Place,
+    whom: Option<crate::driver::Terminal>,
+) -> Result<(), CliError> {
+    let said = whom.as_ref().map_or("all terminals are".to_owned(), |whom| format!("{} is", whom.terminal));
+    ask(&place.data()?, &Request::SignOff { whom }).map_err(CliError::Control)?;
+    Ok(writeln!(out, "{said} signed off")?)
+}
+
 pub(super) fn cut_over(out: &mut impl Write, place: &Place) -> Result<(), CliError> {
     let data = place.data()?;
     ask(&data, &Request::CutOver).map_err(CliError::Control)?;

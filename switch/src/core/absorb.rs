@@ -90,8 +90,9 @@ impl Durable {
                     self.participants.get_mut(&participant).ok_or_else(|| misfit("it drains a stranger"))?;
                 held.drained = on;
             }
-            Entry::TerminalSigned { acquirer, terminal, on } => {
-                let key = self.terminal_key(acquirer, &terminal);
+            Entry::TerminalsSignedOff => self.signed_on.clear(),
+            Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
+                let key = self.terminal_key(acquirer, &terminal, &merchant);
                 if on {
                     self.signed_on.put(key, ());
                 } else {

@@ -35,7 +35,7 @@ impl Core {
         self.counters.requests += 1;
         let waiter = Waiter { peer: request.peer, msg: request.msg };
         if network_kind(request.facts.kind) {
-            return self.network(batch, waiter, &request.facts);
+            return self.network(batch, waiter, &request.facts, request.proven);
         }
         let key = self.dedupe_key(&request.facts);
         let held = self.durable.dedupe.get(&key).copied();
@@ -408,10 +408,8 @@ impl Core {
     /// Why no new transaction is admitted.
     fn full(&self) -> Option<Refusal> {
         let (bounds, durable) = (&self.settings.bounds, &self.durable);
-        match self.live.room {
-            Room::All => {}
-            Room::Draining => return Some(Refusal::Draining),
-            Room::Reversals | Room::Outcomes => return Some(Refusal::Full(Bound::Journal)),
+        if let Some(why) = self.no_room() {
+            return Some(why);
         }
         let reached = [
             (Bound::Open, durable.open.len() >= bounds.open_max),
@@ -419,6 +417,15 @@ impl Core {
             (Bound::Obligations, self.owed() + durable.open.len() * 2 >= bounds.obligations_max),
         ];
         reached.into_iter().find(|(_, is)| *is).map(|(bound, _)| Refusal::Full(bound))
+    }
+
+    /// Why nothing is journalled that can be refused.
+    pub(super) fn no_room(&self) -> Option<Refusal> {
+        match self.live.room {
+            Room::All => None,
+            Room::Draining => Some(Refusal::Draining),
+            Room::Reversals | Room::Outcomes => Some(Refusal::Full(Bound::Journal)),
+        }
     }
 
     /// Reversals give room back: they are taken beyond what new transactions may fill (C10).

@@ -48,7 +48,7 @@ pub struct Durable {
     pub books: Books,
     pub exceptions: BTreeMap<ObligationId, Exception>,
     pub dates: Dates,
-    /// Terminals that signed on and not off, by acquirer and F41.
+    /// Terminals that signed on and not off, by acquirer, F41 and F42.
     pub signed_on: Table<KeyedHash, ()>,
 }
 
@@ -365,9 +365,14 @@ impl Durable {
         }
     }
 
-    /// A terminal as `signed_on` knows it.
-    pub fn terminal_key(&self, acquirer: ParticipantId, terminal: &[u8; 8]) -> KeyedHash {
-        self.keyed(b'T', acquirer, &[terminal])
+    /// A terminal as `signed_on` knows it; blank where it said no F42.
+    pub fn terminal_key(
+        &self,
+        acquirer: ParticipantId,
+        terminal: &[u8; 8],
+        merchant: &[u8; 15],
+    ) -> KeyedHash {
+        self.keyed(b'T', acquirer, &[terminal, merchant])
     }
 
     /// Handle of a message by its terminal and the F37 it sent.

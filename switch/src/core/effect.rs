@@ -51,8 +51,23 @@ pub enum Event {
         on: bool,
         ticket: u64,
     },
+    /// An operator signs a terminal off, or all of them.
+    SignOff {
+        whom: Option<TerminalName>,
+        ticket: u64,
+    },
     /// Time passed.
     Tick,
+}
+
+/// A terminal as its sign-on named it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TerminalName {
+    pub acquirer: ParticipantId,
+    /// F41, space padded.
+    pub terminal: [u8; 8],
+    /// F42, space padded; blank when it said none.
+    pub merchant: [u8; 15],
 }
 
 /// A decoded, authentic request with its live message's handle.
@@ -61,8 +76,10 @@ pub struct Request {
     pub msg: MsgHandle,
     pub facts: Facts,
     pub custody: FieldSet,
-    /// Its connection signed on as a whole, for every terminal behind it.
+    /// Its connection signed on for it: as a whole, or for this terminal.
     pub signed_on: bool,
+    /// It came with a good MAC, or its sender has no key to make one with.
+    pub proven: bool,
 }
 
 /// A decoded, authentic answer from a participant.

@@ -82,13 +82,17 @@ pub enum Entry {
         participant: ParticipantId,
         on: bool,
     },
-    /// A terminal (F41) signed on or off where its listener wants that (rule 15).
+    /// A terminal signed on or off where its listener wants that (rule 15): F41, and F42 as it said it or blank.
     TerminalSigned {
         acquirer: ParticipantId,
         #[serde(with = "raw")]
         terminal: [u8; 8],
+        #[serde(with = "raw")]
+        merchant: [u8; 15],
         on: bool,
     },
+    /// An operator signed all terminals off.
+    TerminalsSignedOff,
 }
 
 /// How a participant is reached: as what, in which dialect, and where. What is owed was made for this way.

@@ -38,7 +38,7 @@ pub struct Facts {
     /// What a void, completion, refund or reversal names.
     pub original: OriginalRef,
     pub coupon: Option<Coupon>,
-    /// F95 present: a partial reversal, which is refused (rule 5).
+    /// F95 names an amount: a partial reversal, which is refused (rule 5).
     pub replacement: bool,
 }
 
@@ -46,6 +46,11 @@ impl Facts {
     /// Whether it has an F41.
     pub fn names_terminal(&self) -> bool {
         self.terminal != [b' '; 8]
+    }
+
+    /// F42 as it says it, and blank: a terminal may have signed on without one.
+    pub fn merchants(&self) -> [[u8; 15]; 2] {
+        [self.merchant, [b' '; 15]]
     }
 
     pub fn money(&self) -> Money {

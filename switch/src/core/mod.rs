@@ -106,6 +106,7 @@ impl Core {
                 batch.effect(Effect::Done { ticket, refused });
             }
             Event::Drain { participant, on, ticket } => self.drain(batch, participant, on, ticket),
+            Event::SignOff { whom, ticket } => self.sign_off(batch, whom, ticket),
             Event::Tick => self.tick(now, batch),
         }
     }
@@ -120,8 +121,12 @@ impl Core {
         self.pump_all(now, batch);
     }
 
-    /// Expiry happens when an entry is absorbed; a quiet or full switch must forget too.
+    /// Expiry happens when an entry is absorbed; a quiet or full switch must forget too. It can wait until the journal
+    /// has room: on a full disk, what is left is for outcomes.
     fn let_time_pass(&mut self, now: Now, batch: &mut Batch) {
+        if self.no_room().is_some() {
+            return;
+        }
         let durable = &self.durable;
         let oldest = [
             durable.dedupe_ring.oldest().map(|oldest| oldest.at_ms),

@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::clock::{DAY_MS, business_date, local, next_date};
 use super::counters::{Bound, Refusal};
 use super::durable::Participant;
-use super::effect::{Alarm, Effect};
+use super::effect::{Alarm, Effect, TerminalName};
 use super::entry::{CutOverTrigger, Entry, KeyUse};
 use super::facts::Facts;
 use super::ids::{BusinessDate, Now, ParticipantId, Peer};
@@ -19,14 +19,14 @@ use yika_keystore::LmkBlock;
 const CUT_OVER_GUARD_MS: u64 = DAY_MS / 2;
 
 impl Core {
-    pub(super) fn network(&mut self, batch: &mut Batch, waiter: Waiter, facts: &Facts) {
+    pub(super) fn network(&mut self, batch: &mut Batch, waiter: Waiter, facts: &Facts, proven: bool) {
         let on_line = matches!(waiter.peer, Peer::Line(_));
         let code = match facts.kind {
             Kind::SignOn | Kind::SignOff if on_line => {
                 self.note_sign(batch, facts.acquirer, facts.kind == Kind::SignOff);
                 Code::APPROVED
             }
-            Kind::SignOn | Kind::SignOff => self.sign_terminal(batch, facts),
+            Kind::SignOn | Kind::SignOff => self.sign_terminal(batch, facts, proven),
             Kind::Echo => Code::APPROVED,
             Kind::CutOver if on_line => {
                 // Whether it opened a date or came second: the next date is open, and that is what the bank asks.
@@ -47,25 +47,65 @@ impl Core {
         }
     }
 
-    /// Journalled when it changes something, and only where a listener asks for it. Nobody is signed off to make room.
-    fn sign_terminal(&mut self, batch: &mut Batch, facts: &Facts) -> Code {
+    /// Journalled when it changes something, only where a listener asks for it, and only when its sender is known: else
+    /// anybody could fill the table. Nobody is signed off to make room.
+    fn sign_terminal(&mut self, batch: &mut Batch, facts: &Facts, proven: bool) -> Code {
         let on = facts.kind == Kind::SignOn;
         let listener = self.settings.listener(facts.listener).filter(|listener| listener.sign_on_required);
-        let Some(listener) = listener.filter(|_| facts.names_terminal()) else { return Code::APPROVED };
+        let Some(listener) = listener.filter(|_| facts.names_terminal() && proven) else {
+            return Code::APPROVED;
+        };
         if self.is_signed_on(facts) == on {
             return Code::APPROVED;
         }
-        if on && self.durable.signed_on.len() >= self.settings.bounds.terminals_max {
-            self.counters.refusal(Refusal::Full(Bound::Terminals));
-            return listener.codes.overload;
+        let overload = listener.codes.overload;
+        let full = on && self.durable.signed_on.len() >= self.settings.bounds.terminals_max;
+        if let Some(why) = self.no_room().or(full.then_some(Refusal::Full(Bound::Terminals))) {
+            self.counters.refusal(why);
+            return overload;
         }
         let (acquirer, terminal) = (facts.acquirer, facts.terminal);
-        batch.record(&mut self.durable, Entry::TerminalSigned { acquirer, terminal, on });
+        if on {
+            let merchant = facts.merchant;
+            batch.record(&mut self.durable, Entry::TerminalSigned { acquirer, terminal, merchant, on });
+        } else {
+            for merchant in facts.merchants() {
+                self.sign_off_one(batch, TerminalName { acquirer, terminal, merchant });
+            }
+        }
         Code::APPROVED
     }
 
     pub(super) fn is_signed_on(&self, facts: &Facts) -> bool {
-        self.durable.signed_on.has(&self.durable.terminal_key(facts.acquirer, &facts.terminal))
+        let key = |merchant| self.durable.terminal_key(facts.acquirer, &facts.terminal, &merchant);
+        facts.merchants().into_iter().any(|merchant| self.durable.signed_on.has(&key(merchant)))
+    }
+
+    /// False when it was not signed on under this name.
+    fn sign_off_one(&mut self, batch: &mut Batch, name: TerminalName) -> bool {
+        let TerminalName { acquirer, terminal, merchant } = name;
+        let held = self.durable.signed_on.has(&self.durable.terminal_key(acquirer, &terminal, &merchant));
+        if held {
+            let entry = Entry::TerminalSigned { acquirer, terminal, merchant, on: false };
+            batch.record(&mut self.durable, entry);
+        }
+        held
+    }
+
+    /// By an operator: one terminal, or all that ever signed on.
+    pub(super) fn sign_off(&mut self, batch: &mut Batch, whom: Option<TerminalName>, ticket: u64) {
+        let refused = match whom {
+            Some(name) if !self.sign_off_one(batch, name) => Some(
+                "no such terminal is signed on: it is named as its sign-on named it, with F42 or without"
+                    .into(),
+            ),
+            None if !self.durable.signed_on.is_empty() => {
+                batch.record(&mut self.durable, Entry::TerminalsSignedOff);
+                None
+            }
+            _ => None,
+        };
+        batch.effect(Effect::Done { ticket, refused });
     }
 
     /// What is in flight ends; what is owed waits, and new requests find the participant unreachable (rule 15).

@@ -85,9 +85,17 @@ pub fn facts(
         has_pin: message.has(52),
         original: original(message, kind),
         coupon,
-        replacement: message.has(95),
+        replacement: replaces(message),
     };
     Ok((facts, custody))
+}
+
+/// F95 (ISO 8583:1987: the actual amounts, 42 digits) with something in it: a part is to stay. Zeros say that all is
+/// reversed.
+fn replaces(message: &Message<'_>) -> bool {
+    let mut text = [0; 42];
+    message.has(95)
+        && message.text(95, &mut text).is_none_or(|len| text[..len].iter().any(|c| (b'1'..=b'9').contains(c)))
 }
 
 fn card(message: &Message<'_>, tokens: &Tokenizer) -> Option<CardFacts> {

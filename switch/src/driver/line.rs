@@ -44,6 +44,8 @@ pub struct Line {
     /// Wrong MACs in a row.
     bad_macs: u32,
     unkeyed: bool,
+    /// Requests of the participant's own on this line that wait for their answer.
+    pub own_requests: u32,
     /// Its participant signed off, or an operator drains it.
     pub halted: bool,
 }
@@ -124,6 +126,7 @@ impl Line {
             next_stan: 1,
             bad_macs: 0,
             unkeyed: false,
+            own_requests: 0,
             halted: false,
         }
     }
@@ -351,6 +354,7 @@ impl Line {
         self.due_us = now_us + wait / 2 + jitter % (wait / 2 + 1);
         self.state = LineState::Down;
         self.input = InBuf::default();
+        self.own_requests = 0;
         self.asked = None;
         self.keyed();
     }

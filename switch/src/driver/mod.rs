@@ -5,6 +5,7 @@
 
 pub mod buffer;
 mod clock;
+mod commands;
 pub mod facts;
 pub mod line;
 pub mod messages;
@@ -22,11 +23,12 @@ use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
 use crate::core::{Bound, Core, Room};
 use crate::journal::{Journal, JournalSize, Released};
 use clock::WallClock;
+pub use commands::Terminal;
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
 use messages::Messages;
 use rim::{Keys, Rim};
 use session::{Around, Closed, Session, SessionCounts};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use told::Told;
 use wire::Scratch;
@@ -125,6 +127,8 @@ pub const LATENCY_BOUNDS_US: [u64; 14] = [
 const TICK_US: u64 = 2_000;
 /// Idle sessions are looked for this often: there may be very many.
 const IDLE_CHECK_US: u64 = 1_000_000;
+/// A few turns' worth of events.
+const BEHIND_EVENTS: usize = 4 * EVENTS_MAX;
 /// Events of one batch: bounds a turn, and with it the wait of whoever came in meanwhile.
 const EVENTS_MAX: usize = 1024;
 
@@ -224,6 +228,12 @@ impl Driver {
     /// Whether an event waits for a turn.
     pub fn has_work(&self) -> bool {
         !self.answers.is_empty() || !self.requests.is_empty()
+    }
+
+    /// So many events wait that the next turn should come before anything more is read: whoever floods must not fill
+    /// the memory between two turns.
+    pub fn is_behind(&self) -> bool {
+        self.answers.len() + self.requests.len() > BEHIND_EVENTS
     }
 
     /// A connection was accepted; None when the bound is reached or the switch drains: close it.
@@ -362,29 +372,6 @@ impl Driver {
     /// A cold read is done.
     pub fn fetched(&mut self, seq: Seq, entry: Option<Entry>) {
         self.answers.push_back(Event::Fetched { seq, entry: entry.map(Box::new) });
-    }
-
-    pub fn settle(&mut self, id: crate::core::ids::ObligationId, reason: String, ticket: u64) {
-        self.answers.push_back(Event::Settle { id, reason, ticket });
-    }
-
-    pub fn cut_over(&mut self, ticket: u64) {
-        self.answers.push_back(Event::CutOver { ticket });
-    }
-
-    /// Nothing new goes to a participant, or does again.
-    ///
-    /// # Errors
-    /// Nobody of this name, or one that we do not connect to.
-    pub fn drain_participant(&mut self, name: &str, on: bool, ticket: u64) -> Result<(), String> {
-        let line = self.rim.lines.iter().find(|line| line.name == name);
-        let participant = line.map(|line| line.participant).ok_or_else(|| {
-            let known: BTreeSet<&str> = self.rim.lines.iter().map(|line| line.name.as_str()).collect();
-            let known = Vec::from_iter(known).join(", ");
-            format!("\"{name}\" is no participant that the switch connects to; those are {known}")
-        })?;
-        self.answers.push_back(Event::Drain { participant, on, ticket });
-        Ok(())
     }
 
     /// Takes no new session and no new transaction from now on.

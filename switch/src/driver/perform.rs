@@ -18,6 +18,9 @@ use crate::journal::Released;
 use yika_codec::{Code, FieldSet, Kind, Message, unhex};
 use yika_keystore::{LmkBlock, Mode, Waiver, Wrapped, waive};
 
+/// Requests of a participant's own (0800) on one line that wait for their answer.
+const OWN_REQUESTS_MAX: u32 = 64;
+
 impl Driver {
     pub(super) fn perform_released(&mut self, now: Now) {
         let mut released = std::mem::take(&mut self.released);
@@ -155,6 +158,7 @@ impl Driver {
         else {
             return;
         };
+        line.own_requests = line.own_requests.saturating_sub(1);
         if !line.is_up() || line.attempt != proof.attempt {
             self.counts.replies_to_nobody += 1;
             return;
@@ -172,6 +176,9 @@ impl Driver {
     }
 
     fn forget(&mut self, peer: Peer, msg: MsgHandle) {
+        if let Peer::Line(id) = peer {
+            self.let_request_go(id);
+        }
         if let Peer::Session(id) = peer
             && let Some(Some(session)) = self.sessions.get_mut(id.slot as usize)
             && session.id == id
@@ -186,17 +193,28 @@ impl Driver {
     /// A participant's own request: network management only.
     pub(super) fn line_request(&mut self, id: LineId, payload: &[u8], proof: Proof, now: Now) {
         let Some(rim) = self.rim.lines.get(id.0 as usize).cloned() else { return };
+        let Some(line) = self.lines.get_mut(id.0 as usize) else { return };
+        if line.own_requests >= OWN_REQUESTS_MAX {
+            // Not answered, as if it had been lost: whoever means it sends it again.
+            self.counts.lines.unexpected += 1;
+            return;
+        }
+        line.own_requests += 1;
         let held = self.messages.hold(&rim.link.dialect, rim.listener, now.mono_us, payload);
         let msg = match held {
             Ok(msg) => msg,
-            Err(NotHeld::Full) => return self.counts.sessions.reached.note(Bound::MessageMemory),
-            Err(NotHeld::Undecodable(_)) => return,
+            Err(NotHeld::Full) => {
+                self.let_request_go(id);
+                return self.counts.sessions.reached.note(Bound::MessageMemory);
+            }
+            Err(NotHeld::Undecodable(_)) => return self.let_request_go(id),
         };
         self.messages.note(msg, proof);
         let Some(message) = self.messages.view(msg) else { return };
         let kind = message.kind().filter(|_| message.mti().class() == 0x08);
         let Some(kind) = kind else {
             self.counts.lines.unexpected += 1;
+            self.let_request_go(id);
             return self.messages.forget(msg);
         };
         let peer = Peer::Line(id);
@@ -220,7 +238,8 @@ impl Driver {
             }
         } else {
             let facts = network_facts(kind, &message, rim.participant, rim.listener);
-            let request = Request { peer, msg, facts, custody: FieldSet::new(), signed_on: false };
+            let request =
+                Request { peer, msg, facts, custody: FieldSet::new(), signed_on: false, proven: true };
             Event::Request(waive(Waiver::BeforeKeys, request))
         };
         self.answers.push_back(event);
@@ -238,6 +257,13 @@ impl Driver {
             _ => false,
         };
         is_keyed && proof.epoch.is_none() && changes
+    }
+
+    /// One of a line's own requests needs no answer any more.
+    fn let_request_go(&mut self, id: LineId) {
+        if let Some(line) = self.lines.get_mut(id.0 as usize) {
+            line.own_requests = line.own_requests.saturating_sub(1);
+        }
     }
 
     /// The key of a key change under our master key, opened once. Err: the code to refuse with: unsupported where

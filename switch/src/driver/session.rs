@@ -1,7 +1,7 @@
 //! One accepted connection, as a pure machine: bytes in, events and bytes out. It frames, decodes, checks
 //! the MAC, and answers by itself only what never becomes a transaction. It never decides about money. Which
-//! terminals are signed on is durable and the core's; only the sign-on of the connection itself, an 0800 without
-//! F41, lives and ends here (rule 15).
+//! terminals are signed on is durable and the core's; only the sign-on of the connection itself, and one that did not
+//! prove who sent it, lives and ends here (rule 15).
 
 use super::buffer::{InBuf, OutBuf};
 use super::facts::facts;
@@ -9,6 +9,7 @@ use super::messages::{Messages, NotHeld, Proof};
 use super::rim::{Epochs, Keys, ListenerRim, Rim};
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
+use crate::core::facts::Facts;
 use crate::core::ids::{ListenerNo, MsgHandle, Now, Peer, SessionId};
 use crate::core::{Bound, Reached};
 use yika_codec::{Code, Kind, Layout, Message};
@@ -22,8 +23,7 @@ pub struct Session {
     /// Requests that wait for their answer.
     pub inflight: usize,
     pub last_heard_us: u64,
-    /// The connection as a whole.
-    signed_on: bool,
+    own: Own,
     /// Frames in a row that could not be decoded.
     garbage: u32,
     pub closing: bool,
@@ -32,6 +32,59 @@ pub struct Session {
 /// Undecodable frames in a row before a session is closed: a peer that speaks another dialect will not
 /// learn ours.
 const GARBAGE_MAX: u32 = 3;
+
+/// What signed on for as long as the connection lives: all of it, by an 0800 without F41, or terminals whose acquirer has
+/// a key and that did not use it.
+#[derive(Default)]
+struct Own {
+    whole: bool,
+    terminals: Vec<([u8; 8], [u8; 15])>,
+}
+
+/// Terminals that one connection signs on without a MAC: a gateway has more, and a key.
+const OWN_MAX: usize = 64;
+
+impl Own {
+    /// Err: the code to refuse with. A sign-off outlives the connection: nobody else may say it for a terminal that has
+    /// a key.
+    fn note(&mut self, facts: &Facts, listener: &ListenerRim, proven: bool) -> Result<(), Code> {
+        let codes = listener.dialect.codes();
+        let on = match facts.kind {
+            Kind::SignOn => true,
+            Kind::SignOff => false,
+            _ => return Ok(()),
+        };
+        if !facts.names_terminal() {
+            self.whole = on;
+            return Ok(());
+        }
+        let strict = listener.sign_on_required;
+        match (on, proven) {
+            (false, false) if strict => return Err(codes.mac),
+            (false, _) => {
+                let merchants = facts.merchants();
+                self.terminals.retain(|(terminal, merchant)| {
+                    *terminal != facts.terminal || !merchants.contains(merchant)
+                });
+            }
+            (true, false) if strict && !self.covers(facts) => {
+                if self.terminals.len() >= OWN_MAX {
+                    return Err(codes.overload);
+                }
+                self.terminals.push((facts.terminal, facts.merchant));
+            }
+            (true, _) => {}
+        }
+        Ok(())
+    }
+
+    fn covers(&self, facts: &Facts) -> bool {
+        let named = |(terminal, merchant): &([u8; 8], [u8; 15])| {
+            *terminal == facts.terminal && facts.merchants().contains(merchant)
+        };
+        self.whole || self.terminals.iter().any(named)
+    }
+}
 
 /// Why a session ended by our doing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -76,7 +129,7 @@ impl Session {
             out: OutBuf::default(),
             inflight: 0,
             last_heard_us: now.mono_us,
-            signed_on: false,
+            own: Own::default(),
             garbage: 0,
             closing: false,
         }
@@ -206,19 +259,16 @@ impl Session {
             around.counts.unknown_terminals += 1;
             return Err(Some(codes.terminal));
         }
-        match facts.kind {
-            Kind::SignOn | Kind::SignOff if !facts.names_terminal() => {
-                self.signed_on = facts.kind == Kind::SignOn;
+        let proven = keyed.is_none() || verified_under.is_some();
+        if let Err(code) = self.own.note(&facts, listener, proven) {
+            match code == codes.mac {
+                true => around.counts.bad_mac += 1,
+                false => around.counts.reached.note(Bound::Terminals),
             }
-            // It outlives the connection: nobody else may say it for a terminal that has a key.
-            Kind::SignOff if listener.sign_on_required && keyed.is_some() && verified_under.is_none() => {
-                around.counts.bad_mac += 1;
-                return Err(Some(codes.mac));
-            }
-            _ => {}
+            return Err(Some(code));
         }
-        let (peer, signed_on) = (Peer::Session(self.id), self.signed_on);
-        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on }))
+        let (peer, signed_on) = (Peer::Session(self.id), self.own.covers(&facts));
+        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on, proven }))
     }
 
     fn refuse(&mut self, msg: MsgHandle, code: Code, listener: &ListenerRim, around: &mut Around<'_>) {

@@ -82,7 +82,11 @@ impl Connection {
                 Some(at) => tokio::time::timeout_at(at, ready).await.unwrap_or(Ok(false)),
             };
             match ready {
-                Ok(true) if self.read(&shared) => {}
+                Ok(true) if self.read(&shared) => {
+                    while shared.driver.borrow().is_behind() {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Ok(false) => {}
                 Ok(true) | Err(_) => break,
             }

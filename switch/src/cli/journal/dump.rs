@@ -125,10 +125,15 @@ fn tell(entry: &Entry, names: &Names) -> Group {
         Entry::SignedOff { participant, off } => {
             group.text("participant", names.of(*participant)).flag("off", *off)
         }
-        Entry::TerminalSigned { acquirer, terminal, on } => group
-            .text("acquirer", names.of(*acquirer))
-            .text("terminal", terminal.escape_ascii())
-            .flag("on", *on),
+        Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
+            let told = group.text("acquirer", names.of(*acquirer)).text("terminal", terminal.escape_ascii());
+            let told = match merchant {
+                [b' ', ..] => told,
+                _ => told.text("merchant", merchant.escape_ascii()),
+            };
+            told.flag("on", *on)
+        }
+        Entry::TerminalsSignedOff => group,
         Entry::Drained { participant, on } => {
             group.text("participant", names.of(*participant)).flag("on", *on)
         }

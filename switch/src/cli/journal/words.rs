@@ -24,6 +24,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::Reached { .. } => "reached",
         Entry::Drained { .. } => "drained",
         Entry::TerminalSigned { .. } => "terminal-signed",
+        Entry::TerminalsSignedOff => "terminals-signed-off",
     }
 }
 

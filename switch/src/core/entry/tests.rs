@@ -113,7 +113,13 @@ fn samples() -> Vec<Entry> {
             },
         },
         Entry::Drained { participant: ParticipantId(2), on: true },
-        Entry::TerminalSigned { acquirer: ParticipantId(1), terminal: *b"TERM0001", on: true },
+        Entry::TerminalSigned {
+            acquirer: ParticipantId(1),
+            terminal: *b"TERM0001",
+            merchant: *b"MERCHANT0000001",
+            on: true,
+        },
+        Entry::TerminalsSignedOff,
         Entry::Step(Box::new(Step {
             tx: TxId(42),
             leg: 0,
