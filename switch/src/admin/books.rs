@@ -78,11 +78,11 @@ pub struct PartyTotals {
 
 /// Of this date, or of the dates that are open.
 pub fn totals(durable: &Durable, date: Option<u32>) -> Vec<DateTotals> {
-    let wanted =
-        |at: &BusinessDate| date.map_or_else(|| durable.dates.open.contains_key(at), |date| at.0 == date);
+    let open = || durable.dates.open.keys().copied().collect();
+    let dates = date.map_or_else(open, |date| vec![BusinessDate(date)]);
     let mut totals = Vec::new();
-    for ((at, currency), book) in durable.books.books().filter(|((at, _), _)| wanted(at)) {
-        let own = durable.books.sums().filter(|((date, of, ..), _)| date == at && of == currency);
+    for ((at, currency), book) in dates.iter().flat_map(|date| durable.books.of_date(*date)) {
+        let own = durable.books.sums_of(*at, *currency);
         let party = |((_, _, side, participant), sums): (&SumKey, &Sums)| PartyTotals {
             side: if *side == Side::Acquirer { "acquirer" } else { "issuer" }.to_owned(),
             participant: name(durable, *participant),

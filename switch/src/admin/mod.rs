@@ -79,7 +79,7 @@ pub struct ParticipantStatus {
     pub name: String,
     pub lines_open: usize,
     pub lines: usize,
-    pub obligations: usize,
+    pub obligations: u64,
     /// It signed off by a message of its own.
     pub signed_off: bool,
     /// By an operator.
