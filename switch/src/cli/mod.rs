@@ -157,7 +157,7 @@ enum Saf {
         /// Those that ended otherwise than paid instead: refused for good, or settled by hand
         #[arg(long)]
         exceptions: bool,
-        /// One JSON array
+        /// One JSON array; of exceptions an object with their count
         #[arg(long)]
         json: bool,
     },

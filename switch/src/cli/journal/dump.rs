@@ -113,6 +113,7 @@ fn tell(entry: &Entry, names: &Names) -> Group {
                 .text("participant", names.of(*participant))
                 .number("amount", money.minor)
                 .number("currency", money.currency.0)
+                .text("decimal", money.decimal())
         }
         Entry::Parked { id, code } => group.number("obligation", id.0).text("code", code),
         Entry::CutOver { to, trigger } => group.number("to", to.0).text("trigger", words::trigger(*trigger)),
