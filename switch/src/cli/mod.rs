@@ -166,7 +166,7 @@ enum Saf {
         /// Its id, from `yika saf list`
         id: u64,
         /// Why, and with whom it was agreed; stays in the journal
-        #[arg(long, value_parser = saf::reason)]
+        #[arg(long)]
         reason: String,
         #[command(flatten)]
         place: Place,
@@ -226,6 +226,9 @@ pub(crate) enum CliError {
     Demo(#[from] DemoError),
     #[error(transparent)]
     Journal(#[from] crate::journal::recovery::RecoveryError),
+    /// What was typed cannot be meant. It is never repeated: it may hold a card number.
+    #[error("{0}")]
+    Usage(String),
     #[error("{0}")]
     Control(String),
     #[error("cannot write to standard output: {0}")]
@@ -242,7 +245,7 @@ impl CliError {
                 | ServeError::Clock { .. }
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,
-            CliError::Demo(DemoError::Tmpfs { .. }) => 2,
+            CliError::Demo(DemoError::Tmpfs { .. }) | CliError::Usage(_) => 2,
             // 128 and the number of SIGINT, as shells say it.
             CliError::Demo(DemoError::Interrupted) => 130,
             CliError::Demo(DemoError::Config(_)) => panics::INTERNAL,
@@ -319,7 +322,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             print(|out| saf::exceptions(out, &place, json))
         }
         Command::Totals { date, place, json } => print(|out| totals::totals(out, &place, date, json)),
-        Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
+        Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, &reason)),
         Command::Drain { name, end, place } => print(|out| saf::drain(out, &place, &name, end)),
         Command::SignOff { terminal, acquirer, merchant, place, .. } => {
             let whom =

@@ -127,15 +127,9 @@ fn print(out: &mut impl Write, listed: &[ObligationView]) -> Result<(), CliError
     Ok(())
 }
 
-/// The reason of a settlement, checked where it is typed: a wrong one is a fault of usage.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn reason(text: &str) -> Result<String, String> {
-    check_reason(text).map(str::to_owned)
-}
-
-pub(super) fn settle(out: &mut impl Write, place: &Place, id: u64, reason: String) -> Result<(), CliError> {
+/// The reason is checked here and not by the parser of the command line, which would repeat it.
+pub(super) fn settle(out: &mut impl Write, place: &Place, id: u64, reason: &str) -> Result<(), CliError> {
+    let reason = check_reason(reason).map_err(|why| CliError::Usage(format!("--reason: {why}")))?.to_owned();
     ask(&place.data()?, &Request::SafSettle { id, reason }).map_err(CliError::Control)?;
     Ok(writeln!(out, "obligation {id} is settled and stays on the books as an exception")?)
 }
