@@ -265,6 +265,7 @@ pub fn run() -> ExitCode {
     let demo = matches!(cli.command, Command::Demo(_));
     panics::tell(if demo { OnPanic::Unwind } else { OnPanic::End });
     init_logs();
+    leave_no_dump();
     if let Err(error) = outlive_file_size_limit() {
         tracing::warn!(%error, "a file-size limit (ulimit -f) may end this process without a word");
     }
@@ -352,7 +353,6 @@ fn print(command: impl FnOnce(&mut Out) -> Result<(), CliError>) -> Result<ExitC
 }
 
 fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, CliError> {
-    leave_no_dump();
     // Whatever is made from here on belongs to this user alone, also before its own mode is set.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let keystore = Arc::new(keys::open(config)?);
@@ -373,7 +373,7 @@ fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, C
     Ok(ExitCode::SUCCESS)
 }
 
-/// Keys and cards are in this process's memory: no core dump of it is made, and no other process of its user may look
+/// Keys and cards are in this process's memory, whichever command it runs: no core dump of it is made, and no other process of its user may look
 /// into it.
 fn leave_no_dump() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
