@@ -122,6 +122,31 @@ fn a_data_folder_removed_under_a_running_switch_stops_it() {
     assert!(log.contains("stopped answering") && log.contains("is no longer in its place"), "{log}");
 }
 
+#[test]
+fn an_anchor_removed_or_replaced_under_a_running_switch_stops_it() {
+    for replaced in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shop = Shop::open(folder.path());
+        let mut yika = Yika::start(folder.path());
+        wait_for("a payment", Duration::from_secs(20), || shop.pays(&yika).is_ok());
+        let (anchor, copy) = (yika.data().join("journal/anchor.yj"), folder.path().join("copy"));
+        std::fs::copy(&anchor, &copy).unwrap();
+        if replaced {
+            std::fs::rename(&copy, &anchor).unwrap();
+        } else {
+            std::fs::remove_file(&anchor).unwrap();
+        }
+        assert_eq!(yika.wait().code(), Some(74));
+        let log = yika.log();
+        assert!(log.contains("anchor.yj is no longer in its place"), "{log}");
+        if !replaced {
+            std::fs::rename(&copy, &anchor).unwrap();
+        }
+        let yika = Yika::start(folder.path());
+        shop.closes(yika);
+    }
+}
+
 impl Shop {
     fn open(folder: &Path) -> Shop {
         let wire = yika_loadgen::Wire::named("iso87-ascii", None, None).unwrap();
