@@ -83,7 +83,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Look into a journal; reads only, also while a switch runs on it
+    /// Look into a journal, also while a switch runs on it; give back a lost anchor
     #[command(subcommand)]
     Journal(Journal),
     /// Send nothing new to a participant until --end: what is in flight ends, what is owed waits
@@ -190,6 +190,14 @@ enum Journal {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+    /// Make a new anchor for the whole journal of a stopped switch that has lost its own
+    Anchor {
+        #[command(flatten)]
+        place: Place,
+        /// Write it: what is shown is the end of the journal
+        #[arg(long)]
+        yes: bool,
     },
     /// Sizes, counts by kind, and what is open
     Stats {
@@ -334,6 +342,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
         Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
         Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),
+        Command::Journal(Journal::Anchor { place, yes }) => print(|out| journal::anchor(out, &place, yes)),
         Command::Journal(Journal::Stats { place, json }) => print(|out| journal::stats(out, &place, json)),
     }
 }
