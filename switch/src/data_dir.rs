@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// A locked folder; unlocked when dropped, and by the kernel when the process ends in any way.
 pub struct DataDir {
     folder: PathBuf,
-    _lock: File,
+    _locks: [File; 2],
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +66,18 @@ impl DataDir {
         let path = folder.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(&path);
         let file = file.map_err(|e| failed("open", &path, e))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(DataDir { folder: folder.to_owned(), _lock: file }),
-            Err(e) if e == rustix::io::Errno::WOULDBLOCK => {
-                Err(DataDirError::InUse { folder: folder.display().to_string() })
+        // The folder is locked as well: a lock file that somebody deletes would let a second switch in.
+        let own = File::open(folder).map_err(|e| failed("open", folder, e))?;
+        for (held, path) in [(&own, folder), (&file, &path)] {
+            match flock(held, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(e) if e == rustix::io::Errno::WOULDBLOCK => {
+                    return Err(DataDirError::InUse { folder: folder.display().to_string() });
+                }
+                Err(e) => return Err(failed("lock", path, e.into())),
             }
-            Err(e) => Err(failed("lock", &path, e.into())),
         }
+        Ok(DataDir { folder: folder.to_owned(), _locks: [own, file] })
     }
 
     pub fn journal(&self) -> PathBuf {
@@ -163,6 +168,8 @@ mod tests {
         let held = DataDir::lock(folder.path(), Guard::Warn).unwrap();
         let refused = DataDir::lock(folder.path(), Guard::Warn).err().unwrap().to_string();
         assert!(refused.contains("another yika runs on"), "{refused}");
+        std::fs::remove_file(folder.path().join("lock")).unwrap();
+        assert!(DataDir::lock(folder.path(), Guard::Warn).is_err(), "the folder itself is held, too");
         drop(held);
         assert!(DataDir::lock(folder.path(), Guard::Warn).is_ok());
     }

@@ -35,11 +35,14 @@ fn exceptions_and_totals_are_told_by_a_running_switch_and_by_its_journal() {
     });
     let (_, text, _) = says(&["saf", "list", "--exceptions"]);
     let row = text.lines().nth(1).unwrap();
-    for word in ["advice", "bank-a", "TERM0001", "+700", " 700 ", " 156 ", "refused with 51"] {
+    for word in ["advice", "bank-a", "TERM0001", "+7.00", " 7.00 ", " 156 ", "refused with 51"] {
         assert!(row.contains(word), "{word}: {text}");
     }
     let (_, listed, _) = says(&["saf", "list", "--exceptions", "--json"]);
-    let one = &serde_json::from_str::<Value>(&listed).unwrap()[0];
+    assert!(text.ends_with("\n1 in all\n"), "{text}");
+    let told = serde_json::from_str::<Value>(&listed).unwrap();
+    let one = &told["exceptions"][0];
+    assert_eq!(told["count"], 1);
     assert_eq!(
         (&one["amount"], &one["asked"], &one["why"]),
         (&json!(700), &json!(700), &json!("refused with 51"))
@@ -59,10 +62,25 @@ fn exceptions_and_totals_are_told_by_a_running_switch_and_by_its_journal() {
     assert_eq!(debits(0), (json!("acquirer"), json!("city"), json!({"count": 2, "minor": 1700})));
     assert_eq!(debits(1), (json!("issuer"), json!("bank-a"), json!({"count": 1, "minor": 1000})));
     let (_, page, _) = says(&["totals"]);
-    assert!(page.contains("in currency 156") && page.contains("told 1700, agreed 1000"), "{page}");
+    assert!(
+        page.contains("in currency 156") && page.contains("told 17.00, agreed 10.00, owed 0.00"),
+        "{page}"
+    );
     let date = sums["date"].to_string();
     assert_eq!(says(&["totals", "--date", &date]).1, page);
     assert_eq!(says(&["totals", "--date", "19990101"]).1, "no sums are kept of 19990101\n");
+    metrics_tell_the_exception(&yika);
+    let (_, dump, _) = says(&["journal", "dump"]);
+    let told = "how=refused code=51 kind=advice participant=bank-a amount=700 currency=156 decimal=7.00";
+    assert!(dump.contains(told), "{dump}");
+    drop(terminal);
+    assert!(yika.stop().success());
+    let (code, stopped, err) = says(&["saf", "list", "--exceptions", "--json"]);
+    assert!(code == 0 && stopped == listed && err.contains("no switch runs on"), "{stopped}{err}");
+    assert_eq!(says(&["totals", "--json"]).1, totals, "the journal says what the switch said");
+}
+
+fn metrics_tell_the_exception(yika: &Yika) {
     let metrics = get(yika.addresses().unwrap().admin.unwrap(), "/metrics");
     for line in [
         "yika_participant_exceptions{participant=\"bank-a\"} 1",
@@ -70,12 +88,4 @@ fn exceptions_and_totals_are_told_by_a_running_switch_and_by_its_journal() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
     }
-    let (_, dump, _) = says(&["journal", "dump"]);
-    let told = "how=refused code=51 kind=advice participant=bank-a amount=700 currency=156";
-    assert!(dump.contains(told), "{dump}");
-    drop(terminal);
-    assert!(yika.stop().success());
-    let (code, stopped, err) = says(&["saf", "list", "--exceptions", "--json"]);
-    assert!(code == 0 && stopped == listed && err.contains("no switch runs on"), "{stopped}{err}");
-    assert_eq!(says(&["totals", "--json"]).1, totals, "the journal says what the switch said");
 }

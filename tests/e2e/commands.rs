@@ -40,6 +40,7 @@ fn every_refusal_says_what_and_where_and_has_its_exit_code() {
         assert!(err.contains(says), "{arguments:?}: {err}");
         assert!(out.is_empty());
         assert!(!err.contains("panicked"), "{err}");
+        assert!(!err.contains("1111"), "a card number is repeated: {err}");
     }
 }
 

@@ -60,9 +60,8 @@ fn p9_p11_slow_readers_hold_no_memory_and_garbage_closes_its_own_socket() {
     let city = City::build(folder.path(), "delay=1ms");
     let yika = Yika::start(folder.path());
     let before = yika.memory_kib();
-    let encoded = |wire: yika_tests::Wire| wire.encode(&dialect("iso87-ascii"), &[]);
-    let echo =
-        encoded(yika_tests::Wire::new(0x0800).with(7, "1123233015").with(11, "000001").with(70, "301"));
+    let encoded = |wire: Wire| wire.encode(&dialect("iso87-ascii"), &[]);
+    let echo = encoded(Wire::new(0x0800).with(7, "1123233015").with(11, "000001").with(70, "301"));
     // What the core answers, and what the session refuses by itself: this one has no MAC.
     let refused = encoded(purchase("iso87-ascii", CARD, 1, 100));
     for frame in [&echo, &refused] {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use yika_loadgen::{IssuerConfig, IssuerHandle, issuer};
 use yika_switch::admin::control::status;
 use yika_tests::Wire;
-use yika_tests::process::{Yika, comes_true, program, wait_for};
+use yika_tests::process::{Yika, comes_true, program, run as command, wait_for};
 
 const CARD: &str = "4111111111111111";
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -120,6 +120,65 @@ fn a_data_folder_removed_under_a_running_switch_stops_it() {
     assert_eq!(yika.wait().code(), Some(74));
     let log = yika.log();
     assert!(log.contains("stopped answering") && log.contains("is no longer in its place"), "{log}");
+}
+
+#[test]
+fn an_anchor_removed_or_replaced_under_a_running_switch_stops_it() {
+    for replaced in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shop = Shop::open(folder.path());
+        let mut yika = Yika::start(folder.path());
+        wait_for("a payment", Duration::from_secs(20), || shop.pays(&yika).is_ok());
+        let (anchor, copy) = (yika.data().join("journal/anchor.yj"), folder.path().join("copy"));
+        std::fs::copy(&anchor, &copy).unwrap();
+        if replaced {
+            std::fs::rename(&copy, &anchor).unwrap();
+        } else {
+            std::fs::remove_file(&anchor).unwrap();
+        }
+        assert_eq!(yika.wait().code(), Some(74));
+        let log = yika.log();
+        assert!(log.contains("anchor.yj is no longer in its place"), "{log}");
+        if !replaced {
+            std::fs::rename(&copy, &anchor).unwrap();
+        }
+        let yika = Yika::start(folder.path());
+        shop.closes(yika);
+    }
+}
+
+#[test]
+fn a_lost_anchor_is_made_anew_when_the_operator_says_that_this_is_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shop = Shop::open(folder.path());
+    let yika = Yika::start(folder.path());
+    wait_for("a payment", Duration::from_secs(20), || shop.pays(&yika).is_ok());
+    let data = yika.data();
+    let place = data.display().to_string();
+    let anchor = |more: &[&str]| command("yika", &[&["journal", "anchor", "--data", &place], more].concat());
+    let (code, _, err) = anchor(&["--yes"]);
+    assert!(code == 74 && err.contains("another yika runs on"), "{err}");
+    assert!(yika.stop().success());
+    let (code, out, _) = anchor(&["--yes"]);
+    assert!(code == 0 && out.contains("nothing was written"), "{out}");
+    let file = data.join("journal/anchor.yj");
+    std::fs::remove_file(&file).unwrap();
+    assert!(Yika::try_start(folder.path(), Command::new(program("yika"))).is_err());
+    let log = std::fs::read_to_string(folder.path().join("yika.log")).unwrap();
+    assert!(log.contains("anchor.yj") && log.contains("`yika journal anchor`"), "{log}");
+    let (code, out, err) = anchor(&[]);
+    assert!(code == 2 && err.contains("--yes") && !file.exists(), "{out}{err}");
+    assert!(out.contains("the newest segment is 1:") && out.contains("the last entry is of 20"), "{out}");
+    // One that can be read says what is missing, and is not replaced.
+    let (code, _, err) = anchor(&["--yes"]);
+    assert_eq!(code, 0, "{err}");
+    let (newest, away) = (data.join("journal/segment-00000000.yj"), folder.path().join("away"));
+    std::fs::rename(&newest, &away).unwrap();
+    let (code, _, err) = anchor(&["--yes"]);
+    assert!(code == 74 && err.contains("the anchor names it as segment 1"), "{err}");
+    std::fs::rename(&away, &newest).unwrap();
+    let yika = Yika::start(folder.path());
+    shop.closes(yika);
 }
 
 impl Shop {

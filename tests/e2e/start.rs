@@ -127,3 +127,25 @@ fn p10_a_switch_leaves_no_core_dump() {
     assert_eq!(values, ["0", "0"], "{line}");
     assert!(yika.stop().success());
 }
+
+#[test]
+fn p10_a_command_that_takes_keys_leaves_no_core_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys").display().to_string();
+    let (code, _, err) = command("yika", &["keys", "init", &file, "--test-master-key"]);
+    assert_eq!(code, 0, "{err}");
+    let mut import = Command::new(program("yika"));
+    import.args(["keys", "import", &file, "pin", "--usage", "pin", "--algorithm", "tdes"]);
+    // Standard input stays open: the key file is open, and a component is waited for.
+    import.args(["--test-master-key", "--component-file", "-"]);
+    import.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut import = Held(import.spawn().unwrap());
+    let limits = format!("/proc/{}/limits", import.0.id());
+    wait_for("core dumps to be off", Duration::from_secs(20), || {
+        let limits = std::fs::read_to_string(&limits).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        line.split_whitespace().skip(4).take(2).eq(["0", "0"])
+    });
+    drop(import.0.stdin.take());
+    assert_eq!(import.ends_within(Duration::from_secs(20)).code(), Some(78), "no component came");
+}

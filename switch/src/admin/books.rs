@@ -29,11 +29,18 @@ pub struct ExceptionView {
     pub at: String,
 }
 
-/// Exceptions listed at most; the count in the metrics is always exact.
+/// Exceptions, the newest first: those of the highest numbers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exceptions {
+    /// How many there are; not all of them may be listed.
+    pub count: u64,
+    pub exceptions: Vec<ExceptionView>,
+}
+
+/// Exceptions listed at most; their count is always exact.
 const LISTED_MAX: usize = 10_000;
 
-/// Oldest first.
-pub fn exceptions(durable: &Durable) -> Vec<ExceptionView> {
+pub fn exceptions(durable: &Durable) -> Exceptions {
     let view = |(id, held): (&ObligationId, &Exception)| ExceptionView {
         id: id.0,
         kind: format!("{:?}", held.kind).to_lowercase(),
@@ -47,7 +54,8 @@ pub fn exceptions(durable: &Durable) -> Vec<ExceptionView> {
         why: held.why.clone(),
         at: rfc3339(held.wall_ms),
     };
-    durable.exceptions.iter().take(LISTED_MAX).map(view).collect()
+    let newest = durable.exceptions.iter().rev().take(LISTED_MAX);
+    Exceptions { count: durable.exceptions.len() as u64, exceptions: newest.map(view).collect() }
 }
 
 /// The sums of one business date in one currency, minor units (P7).
@@ -78,11 +86,11 @@ pub struct PartyTotals {
 
 /// Of this date, or of the dates that are open.
 pub fn totals(durable: &Durable, date: Option<u32>) -> Vec<DateTotals> {
-    let wanted =
-        |at: &BusinessDate| date.map_or_else(|| durable.dates.open.contains_key(at), |date| at.0 == date);
+    let open = || durable.dates.open.keys().copied().collect();
+    let dates = date.map_or_else(open, |date| vec![BusinessDate(date)]);
     let mut totals = Vec::new();
-    for ((at, currency), book) in durable.books.books().filter(|((at, _), _)| wanted(at)) {
-        let own = durable.books.sums().filter(|((date, of, ..), _)| date == at && of == currency);
+    for ((at, currency), book) in dates.iter().flat_map(|date| durable.books.of_date(*date)) {
+        let own = durable.books.sums_of(*at, *currency);
         let party = |((_, _, side, participant), sums): (&SumKey, &Sums)| PartyTotals {
             side: if *side == Side::Acquirer { "acquirer" } else { "issuer" }.to_owned(),
             participant: name(durable, *participant),
@@ -106,4 +114,33 @@ pub fn totals(durable: &Durable, date: Option<u32>) -> Vec<DateTotals> {
 
 fn name(durable: &Durable, id: ParticipantId) -> String {
     durable.participants.get(&id).map_or(String::new(), |held| held.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::entry::OwedKind;
+    use crate::core::ids::{Currency, Money, TxId};
+
+    #[test]
+    fn of_more_exceptions_than_are_listed_the_newest_are_and_the_count_is_true() {
+        let mut durable = Durable::new([0; 16]);
+        for id in 1..=LISTED_MAX as u64 + 5 {
+            let exception = Exception {
+                participant: ParticipantId(1),
+                tx: TxId(id),
+                kind: OwedKind::Advice,
+                terminal: *b"TERM0001",
+                money: Money { minor: 1, currency: Currency(156) },
+                date: BusinessDate(20_261_124),
+                books: 1,
+                why: String::new(),
+                wall_ms: id,
+            };
+            durable.exceptions.insert(ObligationId(id), exception);
+        }
+        let told = exceptions(&durable);
+        assert_eq!((told.count, told.exceptions.len()), (LISTED_MAX as u64 + 5, LISTED_MAX));
+        assert_eq!((told.exceptions[0].id, told.exceptions[LISTED_MAX - 1].id), (told.count, 6));
+    }
 }

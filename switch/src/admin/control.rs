@@ -3,7 +3,7 @@
 
 use super::door::{Door, Guest};
 use super::reason::check_reason;
-use super::{Command, DateTotals, ExceptionView, Handle, ObligationView, Readiness, Status};
+use super::{Command, DateTotals, Exceptions, Handle, ObligationView, Readiness, Status};
 use crate::core::ids::ObligationId;
 use crate::data_dir::control_socket_in;
 use crate::driver::Terminal;
@@ -44,7 +44,7 @@ pub enum Request {
 pub enum Answer {
     Status(Status),
     Obligations(Vec<ObligationView>),
-    Exceptions(Vec<ExceptionView>),
+    Exceptions(Exceptions),
     Totals(Vec<DateTotals>),
     Done,
     Refused(String),

@@ -4,7 +4,7 @@
 use super::books::{exceptions, totals};
 use super::metrics::Snapshot;
 use super::{Command, ObligationView, ParticipantStatus, Status};
-use crate::core::durable::Durable;
+use crate::core::durable::{Durable, PartyCounts};
 use crate::core::ids::ParticipantId;
 use crate::driver::Driver;
 use std::collections::BTreeMap;
@@ -99,16 +99,13 @@ pub(super) struct Tally {
     pub(super) name: String,
     pub(super) lines_open: usize,
     pub(super) lines: usize,
-    pub(super) obligations: usize,
-    pub(super) exceptions: usize,
-    /// What its exceptions would have moved, each without its sign.
-    pub(super) exceptions_minor: u64,
+    pub(super) counts: PartyCounts,
     pub(super) dates_differing: u64,
     pub(super) signed_off: bool,
     pub(super) drained: bool,
 }
 
-/// Everybody whom we connect to: each line, obligation and exception is looked at once.
+/// Everybody whom we connect to: each line is looked at once, and nothing else is counted here.
 pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
     let mut tallies: BTreeMap<ParticipantId, Tally> = BTreeMap::new();
     for (rim, line) in driver.lines() {
@@ -120,20 +117,10 @@ pub(super) fn tallies(driver: &Driver) -> BTreeMap<ParticipantId, Tally> {
             let held = driver.core.durable.participants.get(&rim.participant);
             (tally.signed_off, tally.drained) =
                 held.map_or((false, false), |held| (held.signed_off, held.drained));
+            tally.counts = driver.core.durable.counts.get(&rim.participant).copied().unwrap_or_default();
         }
         tally.lines += 1;
         tally.lines_open += usize::from(line.carries());
-    }
-    for held in driver.core.durable.obligations.values() {
-        if let Some(tally) = tallies.get_mut(&held.owed.participant) {
-            tally.obligations += 1;
-        }
-    }
-    for held in driver.core.durable.exceptions.values() {
-        if let Some(tally) = tallies.get_mut(&held.participant) {
-            tally.exceptions += 1;
-            tally.exceptions_minor = tally.exceptions_minor.saturating_add(held.books.unsigned_abs());
-        }
     }
     tallies
 }
@@ -144,7 +131,7 @@ fn status(driver: &Driver) -> Status {
         name: tally.name,
         lines_open: tally.lines_open,
         lines: tally.lines,
-        obligations: tally.obligations,
+        obligations: tally.counts.obligations,
         signed_off: tally.signed_off,
         drained: tally.drained,
     };

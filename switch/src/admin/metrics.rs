@@ -91,9 +91,9 @@ impl Snapshot {
                 let of_participant = [
                     ("yika_lines_open", tally.lines_open as f64),
                     ("yika_lines", tally.lines as f64),
-                    ("yika_obligations_open", tally.obligations as f64),
-                    ("yika_participant_exceptions", tally.exceptions as f64),
-                    ("yika_participant_exceptions_minor", tally.exceptions_minor as f64),
+                    ("yika_obligations_open", tally.counts.obligations as f64),
+                    ("yika_participant_exceptions", tally.counts.exceptions as f64),
+                    ("yika_participant_exceptions_minor", tally.counts.exceptions_minor as f64),
                     ("yika_participant_signed_off", f64::from(u8::from(tally.signed_off))),
                     ("yika_participant_drained", f64::from(u8::from(tally.drained))),
                 ];
@@ -205,7 +205,7 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
         ("yika_journal_commit_seconds_sum", seconds(stats.commit_ns.load(Ordering::Relaxed))),
         ("yika_journal_commit_seconds_max", seconds(stats.commit_ns_max.load(Ordering::Relaxed))),
         ("yika_business_date", f64::from(durable.dates.current.0)),
-        ("yika_books_kept", durable.books.books().count() as f64),
+        ("yika_books_kept", durable.books.len() as f64),
         ("yika_exceptions_kept", durable.exceptions.len() as f64),
         ("yika_reversals_unknown", durable.lapsed.len() as f64),
         ("yika_unaccounted_minor", unaccounted as f64),
@@ -216,11 +216,12 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::durable::PartyCounts;
     use std::collections::BTreeSet;
 
     fn snapshot() -> Snapshot {
-        let tally =
-            Tally { name: "bank-a".into(), lines_open: 1, lines: 2, obligations: 3, ..Tally::default() };
+        let counts = PartyCounts { obligations: 3, ..PartyCounts::default() };
+        let tally = Tally { name: "bank-a".into(), lines_open: 1, lines: 2, counts, ..Tally::default() };
         Snapshot {
             counters: vec![
                 ("yika_requests_total", &[], 7),

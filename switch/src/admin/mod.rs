@@ -11,7 +11,9 @@ mod http;
 mod metrics;
 mod reason;
 
-pub use books::{DateTotals, ExceptionView, PartyTotals, exceptions as exceptions_of, totals as totals_of};
+pub use books::{
+    DateTotals, ExceptionView, Exceptions, PartyTotals, exceptions as exceptions_of, totals as totals_of,
+};
 pub use desk::{Desk, obligations as obligations_of};
 pub use reason::check_reason;
 
@@ -35,7 +37,7 @@ pub enum Command {
     Ready(oneshot::Sender<Result<(), String>>),
     Status(oneshot::Sender<Status>),
     Obligations(oneshot::Sender<Vec<ObligationView>>),
-    Exceptions(oneshot::Sender<Vec<ExceptionView>>),
+    Exceptions(oneshot::Sender<Exceptions>),
     /// Of a date, or of those that are open.
     Totals(Option<u32>, oneshot::Sender<Vec<DateTotals>>),
     Settle {
@@ -79,7 +81,7 @@ pub struct ParticipantStatus {
     pub name: String,
     pub lines_open: usize,
     pub lines: usize,
-    pub obligations: usize,
+    pub obligations: u64,
     /// It signed off by a message of its own.
     pub signed_off: bool,
     /// By an operator.

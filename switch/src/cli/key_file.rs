@@ -1,7 +1,7 @@
 //! `yika keys`: makes a key file, takes keys into it from components, and lists it. Components are typed without being
 //! shown or read from files, two at least; what is printed of each, and of the whole, is a check value.
 
-use super::keys::{LMK_FILE, master_key, read_secret};
+use super::keys::{LMK_FILE, master_key, read_secret, unhex};
 use super::out::{complain, json_line};
 use super::typed::Silent;
 use super::{CliError, keys};
@@ -172,13 +172,11 @@ fn from_files(out: &mut impl Write, files: &[PathBuf], algorithm: Algorithm) -> 
 
 /// Its bytes and its check value; an error says which one is wrong and never what it is.
 fn component(text: &[u8], at: usize, algorithm: Algorithm) -> Result<(Vec<u8>, String), CliError> {
-    let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut part = Zeroizing::new(Vec::with_capacity(text.len() / 2));
-    for pair in text.chunks(2) {
-        let byte = pair.get(1).and_then(|low| Some(nibble(pair[0])? << 4 | nibble(*low)?));
-        let what = || CliError::Key(format!("component {at} is not an even number of hexadecimal digits"));
-        part.push(byte.ok_or_else(what)?);
-    }
+    // Of its full size from the start: a vector that grows leaves its old place unwiped.
+    let mut part = Zeroizing::new(vec![0; text.len() / 2]);
+    unhex(&mut part, text).ok_or_else(|| {
+        CliError::Key(format!("component {at} is not an even number of hexadecimal digits"))
+    })?;
     let value = Keystore::component_check_value(algorithm, &part)
         .map_err(|e| CliError::Key(format!("component {at}: {e}")))?;
     Ok((std::mem::take(&mut *part), hex(&value)))

@@ -101,19 +101,20 @@ impl Components {
         // Of its full size from the start: a vector that grows leaves its old place unwiped.
         let mut components = Zeroizing::new(vec![[0; 32]; lines().count()]);
         for (at, (line, component)) in lines().zip(components.iter_mut()).enumerate() {
-            fill(component, line)
+            unhex(component, line)
                 .ok_or_else(|| format!("component {} is not 64 hexadecimal digits", at + 1))?;
         }
         Ok(Components(components))
     }
 }
 
-fn fill(component: &mut [u8; 32], line: &[u8]) -> Option<()> {
-    if line.len() != 2 * component.len() {
+/// Fills `bytes` from hexadecimal digits; None unless there are exactly two for each.
+pub(super) fn unhex(bytes: &mut [u8], text: &[u8]) -> Option<()> {
+    if text.len() != 2 * bytes.len() {
         return None;
     }
     let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    for (byte, pair) in component.iter_mut().zip(line.chunks_exact(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
         *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
     }
     Some(())

@@ -83,7 +83,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Look into a journal; reads only, also while a switch runs on it
+    /// Look into a journal, also while a switch runs on it; give back a lost anchor
     #[command(subcommand)]
     Journal(Journal),
     /// Send nothing new to a participant until --end: what is in flight ends, what is owed waits
@@ -157,7 +157,7 @@ enum Saf {
         /// Those that ended otherwise than paid instead: refused for good, or settled by hand
         #[arg(long)]
         exceptions: bool,
-        /// One JSON array
+        /// One JSON array; of exceptions an object with their count
         #[arg(long)]
         json: bool,
     },
@@ -166,7 +166,7 @@ enum Saf {
         /// Its id, from `yika saf list`
         id: u64,
         /// Why, and with whom it was agreed; stays in the journal
-        #[arg(long, value_parser = saf::reason)]
+        #[arg(long)]
         reason: String,
         #[command(flatten)]
         place: Place,
@@ -190,6 +190,14 @@ enum Journal {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
+    },
+    /// Make a new anchor for the whole journal of a stopped switch that has lost its own
+    Anchor {
+        #[command(flatten)]
+        place: Place,
+        /// Write it: what is shown is the end of the journal
+        #[arg(long)]
+        yes: bool,
     },
     /// Sizes, counts by kind, and what is open
     Stats {
@@ -226,6 +234,9 @@ pub(crate) enum CliError {
     Demo(#[from] DemoError),
     #[error(transparent)]
     Journal(#[from] crate::journal::recovery::RecoveryError),
+    /// What was typed cannot be meant. It is never repeated: it may hold a card number.
+    #[error("{0}")]
+    Usage(String),
     #[error("{0}")]
     Control(String),
     #[error("cannot write to standard output: {0}")]
@@ -242,7 +253,7 @@ impl CliError {
                 | ServeError::Clock { .. }
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,
-            CliError::Demo(DemoError::Tmpfs { .. }) => 2,
+            CliError::Demo(DemoError::Tmpfs { .. }) | CliError::Usage(_) => 2,
             // 128 and the number of SIGINT, as shells say it.
             CliError::Demo(DemoError::Interrupted) => 130,
             CliError::Demo(DemoError::Config(_)) => panics::INTERNAL,
@@ -262,6 +273,7 @@ pub fn run() -> ExitCode {
     let demo = matches!(cli.command, Command::Demo(_));
     panics::tell(if demo { OnPanic::Unwind } else { OnPanic::End });
     init_logs();
+    leave_no_dump();
     if let Err(error) = outlive_file_size_limit() {
         tracing::warn!(%error, "a file-size limit (ulimit -f) may end this process without a word");
     }
@@ -319,7 +331,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             print(|out| saf::exceptions(out, &place, json))
         }
         Command::Totals { date, place, json } => print(|out| totals::totals(out, &place, date, json)),
-        Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, reason)),
+        Command::Saf(Saf::Settle { id, reason, place }) => print(|out| saf::settle(out, &place, id, &reason)),
         Command::Drain { name, end, place } => print(|out| saf::drain(out, &place, &name, end)),
         Command::SignOff { terminal, acquirer, merchant, place, .. } => {
             let whom =
@@ -330,6 +342,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
         Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
         Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),
+        Command::Journal(Journal::Anchor { place, yes }) => print(|out| journal::anchor(out, &place, yes)),
         Command::Journal(Journal::Stats { place, json }) => print(|out| journal::stats(out, &place, json)),
     }
 }
@@ -349,7 +362,6 @@ fn print(command: impl FnOnce(&mut Out) -> Result<(), CliError>) -> Result<ExitC
 }
 
 fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, CliError> {
-    leave_no_dump();
     // Whatever is made from here on belongs to this user alone, also before its own mode is set.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let keystore = Arc::new(keys::open(config)?);
@@ -370,7 +382,7 @@ fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, C
     Ok(ExitCode::SUCCESS)
 }
 
-/// Keys and cards are in this process's memory: no core dump of it is made, and no other process of its user may look
+/// Keys and cards are in this process's memory, whichever command it runs: no core dump of it is made, and no other process of its user may look
 /// into it.
 fn leave_no_dump() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};

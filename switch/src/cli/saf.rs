@@ -75,7 +75,7 @@ pub(super) fn exceptions(out: &mut impl Write, place: &Place, json: bool) -> Res
     if json {
         return json_line(out, &listed);
     }
-    if listed.is_empty() {
+    if listed.count == 0 {
         return Ok(writeln!(out, "there is no exception")?);
     }
     writeln!(
@@ -83,15 +83,21 @@ pub(super) fn exceptions(out: &mut impl Write, place: &Place, json: bool) -> Res
         "{:>8} {:<8} {:<16} {:<8} {:>12} {:>14} {:>14} {:>4} {:>8} {:<24} why",
         "id", "kind", "participant", "terminal", "transaction", "amount", "asked", "cur", "date", "at"
     )?;
-    for one in &listed {
-        let ExceptionView { id, kind, participant, terminal, transaction, amount, .. } = one;
-        let ExceptionView { asked, currency, date, at, why, .. } = one;
+    for one in &listed.exceptions {
+        let ExceptionView { id, kind, participant, terminal, transaction, currency, .. } = one;
+        let ExceptionView { date, at, why, .. } = one;
+        let of = Currency(*currency);
+        let plus = if one.amount > 0 { "+" } else { "" };
+        let amount = format!("{plus}{}", of.decimal(one.amount));
+        let asked = Money { minor: one.asked, currency: of }.decimal();
         writeln!(
             out,
-            "{id:>8} {kind:<8} {participant:<16} {terminal:<8} {transaction:>12} {amount:>+14} {asked:>14} {currency:>4} {date:>8} {at:<24} {why}"
+            "{id:>8} {kind:<8} {participant:<16} {terminal:<8} {transaction:>12} {amount:>14} {asked:>14} {currency:>4} {date:>8} {at:<24} {why}"
         )?;
     }
-    Ok(())
+    let (shown, count) = (listed.exceptions.len() as u64, listed.count);
+    let cut = if shown < count { format!(", the newest {shown} of them shown") } else { String::new() };
+    Ok(writeln!(out, "{count} in all{cut}")?)
 }
 
 fn print(out: &mut impl Write, listed: &[ObligationView]) -> Result<(), CliError> {
@@ -121,15 +127,9 @@ fn print(out: &mut impl Write, listed: &[ObligationView]) -> Result<(), CliError
     Ok(())
 }
 
-/// The reason of a settlement, checked where it is typed: a wrong one is a fault of usage.
-///
-/// # Errors
-/// What is wrong with it.
-pub(super) fn reason(text: &str) -> Result<String, String> {
-    check_reason(text).map(str::to_owned)
-}
-
-pub(super) fn settle(out: &mut impl Write, place: &Place, id: u64, reason: String) -> Result<(), CliError> {
+/// The reason is checked here and not by the parser of the command line, which would repeat it.
+pub(super) fn settle(out: &mut impl Write, place: &Place, id: u64, reason: &str) -> Result<(), CliError> {
+    let reason = check_reason(reason).map_err(|why| CliError::Usage(format!("--reason: {why}")))?.to_owned();
     ask(&place.data()?, &Request::SafSettle { id, reason }).map_err(CliError::Control)?;
     Ok(writeln!(out, "obligation {id} is settled and stays on the books as an exception")?)
 }

@@ -6,6 +6,7 @@ use super::{CliError, Place};
 use crate::admin::control::{Answer, Request};
 use crate::admin::{DateTotals, totals_of};
 use crate::core::durable::Durable;
+use crate::core::ids::{Currency, Money};
 use std::io::Write;
 
 pub(super) fn totals(
@@ -35,15 +36,22 @@ pub(super) fn totals(
     Ok(())
 }
 
-/// Minor units; a count stands before each sum.
+/// Sums with the digits of their currency; a count stands before each.
 fn print(out: &mut impl Write, one: &DateTotals) -> Result<(), CliError> {
     let DateTotals { date, currency, told, agreed, owed, exceptions, in_flight, carried, .. } = one;
-    writeln!(out, "{date} in currency {currency}, minor units")?;
-    writeln!(
-        out,
-        "  told {told}, agreed {agreed}, owed {owed}, exceptions {exceptions}, in flight {in_flight}, carried {carried}, unaccounted {}",
-        one.unaccounted
-    )?;
+    let of = Currency(*currency);
+    writeln!(out, "{date} in currency {currency}")?;
+    let sums = [
+        ("told", *told),
+        ("agreed", *agreed),
+        ("owed", *owed),
+        ("exceptions", *exceptions),
+        ("in flight", *in_flight),
+        ("carried", *carried),
+        ("unaccounted", one.unaccounted),
+    ];
+    let sums = sums.map(|(name, minor)| format!("{name} {}", of.decimal(minor)));
+    writeln!(out, "  {}", sums.join(", "))?;
     writeln!(
         out,
         "  {:<9} {:<16} {:>22} {:>22} {:>22} {:>22} {:>22} {:>22}",
@@ -60,7 +68,8 @@ fn print(out: &mut impl Write, one: &DateTotals) -> Result<(), CliError> {
             sums.holds,
             sums.hold_reversals,
         ] {
-            write!(out, " {:>7} {:>14}", tally.count, tally.minor)?;
+            let sum = Money { minor: tally.minor, currency: of }.decimal();
+            write!(out, " {:>7} {sum:>14}", tally.count)?;
         }
         writeln!(out)?;
     }

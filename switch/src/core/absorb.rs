@@ -92,15 +92,18 @@ impl Durable {
             }
             Entry::TerminalsSignedOff => self.signed_on.clear(),
             Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
-                let key = self.terminal_key(acquirer, &terminal, &merchant);
-                if on {
-                    self.signed_on.put(key, ());
-                } else {
-                    self.signed_on.take(&key);
-                }
+                self.absorb_signed(self.terminal_key(acquirer, &terminal, &merchant), on);
             }
         }
         Ok(())
+    }
+
+    fn absorb_signed(&mut self, terminal: KeyedHash, on: bool) {
+        if on {
+            self.signed_on.put(terminal, ());
+        } else {
+            self.signed_on.take(&terminal);
+        }
     }
 
     fn absorb_intent(&mut self, intent: Box<Intent>) {
@@ -135,7 +138,7 @@ impl Durable {
         let money = Money { minor: step.agreed, currency };
         self.book_agreed(participant, kind, date, money);
         let date = self.book_date(date);
-        self.books.book(date, currency).in_flight += signed(kind, step.agreed);
+        self.books.change(date, currency, |book| book.in_flight += signed(kind, step.agreed));
         Ok(())
     }
 
@@ -168,7 +171,7 @@ impl Durable {
             let leg = tx.intent.legs.get(at).ok_or("it ends a leg that was never planned")?;
             if before.state == LegState::Approved {
                 let date = self.book_date(tx.intent.date);
-                self.books.book(date, currency).in_flight -= signed(kind, before.agreed);
+                self.books.change(date, currency, |book| book.in_flight -= signed(kind, before.agreed));
             } else if end.agreed > 0 {
                 let money = Money { minor: end.agreed, currency };
                 self.book_agreed(leg.participant, kind, tx.intent.date, money);
@@ -320,7 +323,8 @@ impl Durable {
                 let held =
                     self.obligations.get_mut(&id).ok_or("a late answer names an unknown obligation")?;
                 held.owed.stood = Some(late.money.minor);
-                self.books.book(date, late.money.currency).owed += held.owed.books();
+                let moved = held.owed.books();
+                self.books.change(date, late.money.currency, |book| book.owed += moved);
             }
             LateEffect::Reopened(owed) => {
                 self.book_agreed(late.participant, late.kind, late.date, late.money);
@@ -331,10 +335,13 @@ impl Durable {
                 self.book_agreed(late.participant, late.kind, late.date, late.money);
                 let date = self.book_date(late.date);
                 let moved = signed(late.kind, late.money.minor);
-                self.books.book(date, late.money.currency).exceptions -= moved;
+                self.books.change(date, late.money.currency, |book| book.exceptions -= moved);
                 // Its name may have been forgotten a moment ago; its sum is on the books all the same.
                 if let Some(held) = self.exceptions.get_mut(&id) {
+                    let counts = self.counts.entry(held.participant).or_default();
+                    counts.drop_exception(held.books);
                     held.books -= moved;
+                    counts.add_exception(held.books);
                 }
             }
             LateEffect::Settles(id) => {
@@ -353,12 +360,19 @@ impl Durable {
             }
         }
         let date = self.book_date(owed.date);
-        let book = self.books.book(date, owed.money.currency);
         let books = owed.books();
-        book.owed -= books;
+        let (agreed, excepted) = match how {
+            Discharge::Acknowledged { .. } | Discharge::NeverSent | Discharge::Unknown => (books, 0),
+            Discharge::Refused { .. } | Discharge::Settled { .. } => (0, books),
+        };
+        self.books.change(date, owed.money.currency, |book| {
+            book.owed -= books;
+            book.agreed += agreed;
+            book.exceptions += excepted;
+        });
+        self.counts.entry(owed.participant).or_default().obligations -= 1;
         let why = match how {
             Discharge::Acknowledged { .. } | Discharge::NeverSent => {
-                book.agreed += books;
                 let moved = if undoes(owed.kind) { owed.stood } else { Some(owed.money.minor) };
                 if let Some(minor) = moved {
                     let key = (date, owed.money.currency, Side::Issuer, owed.participant);
@@ -367,7 +381,6 @@ impl Durable {
                 return Ok(());
             }
             Discharge::Unknown => {
-                book.agreed += books;
                 let expires_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
                 self.lapsed.insert(id, Lapsed { owed, expires_ms });
                 return Ok(());
@@ -375,7 +388,7 @@ impl Durable {
             Discharge::Refused { code } => format!("refused with {code}"),
             Discharge::Settled { reason } => format!("settled by an operator: {reason}"),
         };
-        book.exceptions += books;
+        self.counts.entry(owed.participant).or_default().add_exception(books);
         let exception = Exception {
             participant: owed.participant,
             tx: owed.of.tx,
@@ -418,21 +431,23 @@ impl Durable {
         }
         *self.owing.entry_or(owed.of.tx, || 0) += 1;
         let date = self.book_date(owed.date);
-        self.books.book(date, owed.money.currency).owed += owed.books();
+        self.books.change(date, owed.money.currency, |book| book.owed += owed.books());
+        self.counts.entry(owed.participant).or_default().obligations += 1;
         self.obligations.insert(owed.id, Obligation { owed, parked: None });
     }
 
     fn book_agreed(&mut self, who: ParticipantId, kind: Kind, date: BusinessDate, money: Money) {
         let date = self.book_date(date);
         let times = if planted(Planted::BookedTwice) { 2 } else { 1 };
-        self.books.book(date, money.currency).agreed += times * signed(kind, money.minor);
+        let change = times * signed(kind, money.minor);
+        self.books.change(date, money.currency, |book| book.agreed += change);
         self.books.count((date, money.currency, Side::Issuer, who), kind, money.minor, false);
     }
 
     fn book_told(&mut self, who: ParticipantId, kind: Kind, date: BusinessDate, money: Money, undo: bool) {
         let date = self.book_date(date);
         let signed = signed(kind, money.minor);
-        self.books.book(date, money.currency).told += if undo { -signed } else { signed };
+        self.books.change(date, money.currency, |book| book.told += if undo { -signed } else { signed });
         self.books.count((date, money.currency, Side::Acquirer, who), kind, money.minor, undo);
     }
 
@@ -516,7 +531,8 @@ impl Durable {
             .first_entry()
             .filter(|held| held.get().wall_ms.saturating_add(window_ms) <= self.wall_ms)
         {
-            oldest.remove();
+            let gone = oldest.remove();
+            self.counts.entry(gone.participant).or_default().drop_exception(gone.books);
         }
     }
 

@@ -72,11 +72,25 @@ pub type SumKey = (BusinessDate, Currency, Side, ParticipantId);
 pub struct Books {
     books: BTreeMap<(BusinessDate, Currency), Book>,
     sums: BTreeMap<SumKey, Sums>,
+    /// Sum of what each book leaves unexplained, kept at every change: a scrape asks for it.
+    unaccounted: u64,
 }
 
 impl Books {
-    pub fn book(&mut self, date: BusinessDate, currency: Currency) -> &mut Book {
-        self.books.entry((date, currency)).or_default()
+    pub fn change(&mut self, date: BusinessDate, currency: Currency, work: impl FnOnce(&mut Book)) {
+        let book = self.books.entry((date, currency)).or_default();
+        let before = book.unaccounted().unsigned_abs();
+        work(book);
+        let after = book.unaccounted().unsigned_abs();
+        self.unaccounted = self.unaccounted.wrapping_add(after).wrapping_sub(before);
+    }
+
+    pub fn len(&self) -> usize {
+        self.books.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.books.is_empty()
     }
 
     pub fn books(&self) -> impl Iterator<Item = (&(BusinessDate, Currency), &Book)> {
@@ -85,43 +99,55 @@ impl Books {
 
     /// What is still owed from a closing date will be discharged on the next: both stay balanced.
     pub fn carry(&mut self, from: BusinessDate, to: BusinessDate) {
-        let owing: Vec<_> = self
-            .books
-            .iter()
-            .filter(|((date, _), _)| *date == from)
-            .map(|((_, c), b)| (*c, b.owed))
-            .collect();
+        let owing: Vec<_> = self.of_date(from).map(|((_, c), b)| (*c, b.owed)).collect();
         for (currency, owed) in owing.into_iter().filter(|(_, owed)| *owed != 0) {
-            let old = self.book(from, currency);
-            old.owed -= owed;
-            if !planted(Planted::CarriedNowhere) {
-                old.carried += owed;
+            for (date, moved) in [(from, -owed), (to, owed)] {
+                let forgotten = date == from && planted(Planted::CarriedNowhere);
+                self.change(date, currency, |book| {
+                    book.owed += moved;
+                    book.carried -= if forgotten { 0 } else { moved };
+                });
             }
-            let new = self.book(to, currency);
-            new.owed += owed;
-            new.carried -= owed;
         }
     }
 
     /// Forgets closed dates before this one. Each balances by itself, so the others still do.
     pub fn forget(&mut self, before: BusinessDate, is_open: impl Fn(&BusinessDate) -> bool) {
         let keeps = |date: &BusinessDate| *date >= before || is_open(date);
-        self.books.retain(|(date, _), _| keeps(date));
+        let unaccounted = &mut self.unaccounted;
+        self.books.retain(|(date, _), book| {
+            let keeps = keeps(date);
+            if !keeps {
+                *unaccounted = unaccounted.wrapping_sub(book.unaccounted().unsigned_abs());
+            }
+            keeps
+        });
         self.sums.retain(|(date, ..), _| keeps(date));
     }
 
     /// P7: what no book explains, over all dates and currencies, minor units.
     pub fn unaccounted(&self) -> u64 {
-        self.books.values().map(|book| book.unaccounted().unsigned_abs()).sum()
+        self.unaccounted
     }
 
     /// Currencies that a date has a book in.
     pub fn currencies(&self, date: BusinessDate) -> impl Iterator<Item = Currency> {
-        self.books.range((date, Currency(0))..=(date, Currency(u16::MAX))).map(|((_, currency), _)| *currency)
+        self.of_date(date).map(|((_, currency), _)| *currency)
+    }
+
+    /// The books of one date, by currency.
+    pub fn of_date(&self, date: BusinessDate) -> impl Iterator<Item = (&(BusinessDate, Currency), &Book)> {
+        self.books.range((date, Currency(0))..=(date, Currency(u16::MAX)))
     }
 
     pub fn sums(&self) -> impl Iterator<Item = (&SumKey, &Sums)> {
         self.sums.iter()
+    }
+
+    /// What each participant counts on one date in one currency.
+    pub fn sums_of(&self, date: BusinessDate, currency: Currency) -> impl Iterator<Item = (&SumKey, &Sums)> {
+        let first = (date, currency, Side::Acquirer, ParticipantId(0));
+        self.sums.range(first..=(date, currency, Side::Issuer, ParticipantId(u16::MAX)))
     }
 
     /// Counts one movement of `minor` at a participant; `undo` counts it as a reversal.

@@ -53,6 +53,14 @@ impl Money {
     }
 }
 
+impl Currency {
+    /// The same of a sum that may be negative.
+    pub fn decimal(self, minor: i64) -> String {
+        let sign = if minor < 0 { "-" } else { "" };
+        format!("{sign}{}", Money { minor: minor.unsigned_abs(), currency: self }.decimal())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +80,18 @@ mod tests {
         }
         assert_eq!(shown(u64::MAX, 990), "1844674407370955.1615");
         assert!(NOT_TWO.is_sorted(), "each once, to be found by eye");
+    }
+
+    #[test]
+    fn rule_16_a_sum_is_shown_with_its_sign() {
+        let shown = |minor, currency| Currency(currency).decimal(minor);
+        assert_eq!(
+            (shown(-5, 156), shown(1700, 156), shown(0, 156)),
+            ("-0.05".into(), "17.00".into(), "0.00".into())
+        );
+        assert_eq!(
+            (shown(-1000, 392), shown(i64::MIN, 414)),
+            ("-1000".into(), "-9223372036854775.808".into())
+        );
     }
 }

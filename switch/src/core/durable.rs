@@ -47,6 +47,8 @@ pub struct Durable {
     pub stand_in_issuers: BTreeMap<ParticipantId, Spent>,
     pub books: Books,
     pub exceptions: BTreeMap<ObligationId, Exception>,
+    /// How many of `obligations` and `exceptions` are each participant's: whoever watches asks often.
+    pub counts: BTreeMap<ParticipantId, PartyCounts>,
     pub dates: Dates,
     /// Terminals that signed on and not off, by acquirer, F41 and F42.
     pub signed_on: Table<KeyedHash, ()>,
@@ -226,6 +228,27 @@ pub struct Exception {
     pub wall_ms: u64,
 }
 
+/// What is open at one participant, and what ended otherwise than paid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PartyCounts {
+    pub obligations: u64,
+    pub exceptions: u64,
+    /// What the exceptions would have moved, each without its sign.
+    pub exceptions_minor: u128,
+}
+
+impl PartyCounts {
+    pub(super) fn add_exception(&mut self, books: i64) {
+        self.exceptions += 1;
+        self.exceptions_minor += u128::from(books.unsigned_abs());
+    }
+
+    pub(super) fn drop_exception(&mut self, books: i64) {
+        self.exceptions -= 1;
+        self.exceptions_minor -= u128::from(books.unsigned_abs());
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Dates {
     /// The date that new transactions belong to.
@@ -260,6 +283,7 @@ impl Durable {
             stand_in_issuers: BTreeMap::new(),
             books: Books::default(),
             exceptions: BTreeMap::new(),
+            counts: BTreeMap::new(),
             dates: Dates::default(),
             signed_on: Table::new(),
         }

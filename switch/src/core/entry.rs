@@ -1,7 +1,8 @@
 //! What the journal holds: decisions, complete in themselves. An entry never refers to the
 //! configuration, the clock or anything volatile, so that absorbing it needs the entry and the
-//! state alone (P8). Encoding is postcard after one version byte; variants and fields are only ever
-//! appended, and the golden bytes in the tests hold the layout still.
+//! state alone (P8). Encoding is postcard after one version byte. Postcard does not describe itself: a variant
+//! may be appended to an enum, and nothing else may change. What needs a new field gets a new variant, or all
+//! of them a new version; the golden bytes in the tests hold the layout still.
 
 use super::books::signed;
 use super::ids::{

@@ -97,6 +97,11 @@ pub fn read(disk: &dyn Disk) -> io::Result<Found> {
 }
 
 impl Found {
+    /// Whether no name can be read: one that can is never made anew, it says what is missing.
+    pub fn is_lost(&self) -> bool {
+        self.newest.is_none()
+    }
+
     /// Whether the segments that were found, in order, end where the anchor says.
     ///
     /// # Errors
@@ -108,7 +113,11 @@ impl Found {
                 return Ok(());
             };
             let state = if self.is_there { "neither of its slots can be read" } else { "it is missing" };
-            let what = format!("{state}: nothing tells whether segment {} is the newest one", newest.number);
+            let what = format!(
+                "{state}: nothing tells whether segment {} is the newest one. Where no copy of it is left, `yika journal anchor` \
+                 shows what is there and makes a new one",
+                newest.number
+            );
             return damaged(FileNo::ANCHOR, what);
         };
         let held = segments.iter().find(|(_, header)| header.number == named.segment);

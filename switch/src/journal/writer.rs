@@ -36,8 +36,8 @@ pub enum WriteError {
     #[error("the journal cannot {doing} {file}: {source}; nothing after this was acknowledged")]
     Io { doing: &'static str, file: String, source: io::Error },
     #[error(
-        "{file} is no longer in its place: it was deleted, moved or replaced while it was written to. What was acknowledged into it \
-         is lost to the next start unless it comes back: stop whatever removes it, and restore the data folder"
+        "{file} is no longer in its place: it was deleted, moved or replaced while it was in use. Without it the next start is refused, \
+         or lacks what was acknowledged into it: stop whatever removes it, and restore the data folder"
     )]
     Gone { file: String },
     #[error("the journal has no spare segment left in its folder: free disk space, then start again")]
@@ -91,10 +91,13 @@ impl Spares {
     }
 
     /// # Errors
-    /// `WriteError::Gone` when the segment in use is not where the next start will look for it.
+    /// `WriteError::Gone` when the segment in use, or the anchor, is not where the next start will look for it.
     pub fn check_in_place(&self, disk: &dyn Disk) -> Result<(), WriteError> {
         let Some(file) = self.lock().taken else { return Ok(()) };
-        if disk.is_in_place(file) { Ok(()) } else { Err(WriteError::Gone { file: disk.name(file) }) }
+        match [file, FileNo::ANCHOR].into_iter().find(|file| !disk.is_in_place(*file)) {
+            None => Ok(()),
+            Some(gone) => Err(WriteError::Gone { file: disk.name(gone) }),
+        }
     }
 
     /// Makes one spare if fewer than wanted are ready; returns whether it made one.

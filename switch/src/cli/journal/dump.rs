@@ -83,7 +83,9 @@ impl Names {
 
     /// What no later entry will speak of.
     fn let_go(&mut self, entry: &Entry) {
-        if let Entry::Discharged { id, .. } = entry {
+        if let Entry::Discharged { id, .. } | Entry::Late(Late { effect: LateEffect::Settles(id), .. }) =
+            entry
+        {
             self.owed.remove(id);
         }
     }
@@ -113,6 +115,7 @@ fn tell(entry: &Entry, names: &Names) -> Group {
                 .text("participant", names.of(*participant))
                 .number("amount", money.minor)
                 .number("currency", money.currency.0)
+                .text("decimal", money.decimal())
         }
         Entry::Parked { id, code } => group.number("obligation", id.0).text("code", code),
         Entry::CutOver { to, trigger } => group.number("to", to.0).text("trigger", words::trigger(*trigger)),
@@ -269,6 +272,7 @@ mod tests {
     use yika_codec::{Code, Kind};
 
     const PAN: &[u8] = b"4111111111111111";
+    const MONEY: Money = Money { minor: 10, currency: Currency(156) };
 
     fn sample() -> Taken {
         let mut custody = FieldSet::new();
@@ -322,14 +326,13 @@ mod tests {
     #[test]
     fn an_entry_is_one_line_of_stable_words_without_secrets() {
         let of = LegRef { tx: TxId(42), leg: 0 };
-        let money = Money { minor: 10, currency: Currency(156) };
         let late = Late {
             of,
             participant: ParticipantId(1),
             code: Code::new(*b"00"),
             late_ms: 12,
             kind: Kind::Purchase,
-            money,
+            money: MONEY,
             date: BusinessDate(20_261_124),
             effect: LateEffect::ReversalPending(ObligationId(3)),
         };
@@ -371,5 +374,27 @@ mod tests {
         for secret in ["4111111111111111", "2912", "pinblock", "=track", "D0112"] {
             assert!(!said.contains(secret), "{secret}");
         }
+    }
+
+    #[test]
+    fn what_a_discharge_or_a_late_approval_ends_is_let_go() {
+        let owed = |id| (ObligationId(id), (OwedKind::Repeat, ParticipantId(1), MONEY));
+        let mut names = Names { owed: [owed(1), owed(2), owed(3)].into(), ..Names::default() };
+        names.let_go(&Entry::Discharged { id: ObligationId(1), how: Discharge::NeverSent });
+        let late = |effect| {
+            Entry::Late(Late {
+                of: LegRef { tx: TxId(42), leg: 0 },
+                participant: ParticipantId(1),
+                code: Code::APPROVED,
+                late_ms: 12,
+                kind: Kind::Purchase,
+                money: MONEY,
+                date: BusinessDate(20_261_124),
+                effect,
+            })
+        };
+        names.let_go(&late(LateEffect::Settles(ObligationId(2))));
+        names.let_go(&late(LateEffect::ReversalPending(ObligationId(3))));
+        assert_eq!(names.owed.into_keys().collect::<Vec<_>>(), [ObligationId(3)]);
     }
 }

@@ -1,11 +1,13 @@
-//! `yika journal`: a journal read from outside, also while a switch writes it. Nothing is written; damage is told as
-//! a start would tell it.
+//! `yika journal`: a journal read from outside, also while a switch writes it. Nothing is written, but for a lost anchor
+//! that is made anew; damage is told as a start would tell it.
 
+mod anchor;
 mod dump;
 mod live;
 mod told;
 mod words;
 
+pub(super) use anchor::anchor;
 pub(super) use dump::dump;
 
 use super::out::json_line;

@@ -120,8 +120,9 @@ fn both_slots_bad_or_no_anchor_stops_the_start() {
     assert!(why.contains("memory:anchor") && why.contains("it is missing"), "{why}");
 }
 
+/// The format of segments; what entries hold is another matter.
 #[test]
-fn the_first_journal_had_no_anchor_and_opens() {
+fn segments_of_version_1_have_no_anchor_and_get_one() {
     let rig = journal();
     for file in rig.disk.list().unwrap() {
         rewrite(&rig.disk, file, |header| header.anchored = false);
