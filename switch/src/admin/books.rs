@@ -34,7 +34,7 @@ const LISTED_MAX: usize = 10_000;
 
 /// Oldest first.
 pub fn exceptions(durable: &Durable) -> Vec<ExceptionView> {
-    let view = |(id, held): (&ObligationId, &Exception)| ExceptionView {
+    let view = |(id, held): (ObligationId, &Exception)| ExceptionView {
         id: id.0,
         kind: format!("{:?}", held.kind).to_lowercase(),
         participant: name(durable, held.participant),

@@ -61,6 +61,11 @@ impl Durable {
                 held.parked = Some(code);
             }
             Entry::TimePassed => {}
+            // The time of this very entry may have made it be forgotten already.
+            Entry::Forgotten { id } => {
+                self.lapsed.remove(id);
+                self.exceptions.remove(id);
+            }
             Entry::CutOver { to, trigger } => self.absorb_cut_over(to, trigger),
             Entry::DateClosed { date } => {
                 self.dates.open.remove(&date);
@@ -315,7 +320,7 @@ impl Durable {
             }
             LateEffect::Reopened(owed) => {
                 self.book_agreed(late.participant, late.kind, late.date, late.money);
-                self.lapsed.remove(&owed.id);
+                self.lapsed.remove(owed.id);
                 self.owe(*owed);
             }
             LateEffect::Excepted(id) => {
@@ -324,7 +329,7 @@ impl Durable {
                 let moved = signed(late.kind, late.money.minor);
                 self.books.book(date, late.money.currency).exceptions -= moved;
                 // Its name may have been forgotten a moment ago; its sum is on the books all the same.
-                if let Some(held) = self.exceptions.get_mut(&id) {
+                if let Some(held) = self.exceptions.get_mut(id) {
                     held.books -= moved;
                 }
             }
@@ -360,7 +365,7 @@ impl Durable {
             Discharge::Unknown => {
                 book.agreed += books;
                 let expires_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
-                self.lapsed.insert(id, Lapsed { owed, expires_ms });
+                self.lapsed.insert(id, expires_ms, Lapsed { owed });
                 return Ok(());
             }
             Discharge::Refused { code } => format!("refused with {code}"),
@@ -378,7 +383,7 @@ impl Durable {
             why,
             wall_ms: self.wall_ms,
         };
-        self.exceptions.insert(id, exception);
+        self.exceptions.insert(id, self.wall_ms, exception);
         Ok(())
     }
 
@@ -495,18 +500,9 @@ impl Durable {
         while self.originals.oldest_expires_ms().is_some_and(|expires_ms| expires_ms <= self.wall_ms) {
             self.drop_oldest_original();
         }
-        while let Some(oldest) =
-            self.lapsed.first_entry().filter(|held| held.get().expires_ms <= self.wall_ms)
-        {
-            oldest.remove();
-        }
-        let window_ms = self.limits.original_window_ms;
-        while let Some(oldest) = self
-            .exceptions
-            .first_entry()
-            .filter(|held| held.get().wall_ms.saturating_add(window_ms) <= self.wall_ms)
-        {
-            oldest.remove();
+        self.lapsed.forget_until(self.wall_ms);
+        if let Some(until_ms) = self.wall_ms.checked_sub(self.limits.original_window_ms) {
+            self.exceptions.forget_until(until_ms);
         }
     }
 

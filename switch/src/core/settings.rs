@@ -36,14 +36,15 @@ pub struct Bounds {
     pub open_max: usize,
     /// Keys in the dedupe window, in flight ones included.
     pub dedupe_max: usize,
-    /// Open obligations, the slots reserved for them by legs in flight, and what is kept of those that ended as
-    /// unknown or by name.
+    /// Open obligations, with the slots reserved for them by legs in flight; reversals from terminals may fill a quarter
+    /// more. Beside them as many exceptions are named: then the oldest name is forgotten.
     pub obligations_max: usize,
     /// Copies of one request that wait for its answer.
     pub copies_max: usize,
     /// Cold reads under way.
     pub fetches_max: usize,
-    /// Unanswered legs watched for a late answer.
+    /// Unanswered legs watched for a late answer. As many reversals that ended as unknown are kept for it, and may open
+    /// again beyond `obligations_max`: they stand for money that moved.
     pub late_max: usize,
     /// Currencies of one business date that no listener names: each with a book, which has totals for each
     /// participant, or with a transaction in flight.

@@ -114,6 +114,7 @@ fn tell(entry: &Entry, names: &Names) -> Group {
                 .number("amount", money.minor)
                 .number("currency", money.currency.0)
         }
+        Entry::Forgotten { id } => group.number("obligation", id.0),
         Entry::Parked { id, code } => group.number("obligation", id.0).text("code", code),
         Entry::CutOver { to, trigger } => group.number("to", to.0).text("trigger", words::trigger(*trigger)),
         Entry::DateClosed { date } => group.number("date", date.0),
