@@ -94,8 +94,9 @@ fn rule_13_cut_over_is_idempotent_and_its_clock_trigger_fires_once() {
     world.step();
     assert_eq!(world.driver.core.durable.dates.current, TOMORROW);
     let mut settings = config();
-    // It is 07:30 in the switch's zone.
-    settings.cut_over_minute = Some(7 * 60 + 31);
+    // It is 20:30 in this zone.
+    settings.zone_minutes += 13 * 60;
+    settings.cut_over_minute = Some(20 * 60 + 31);
     let mut world = World::with(settings);
     assert_eq!(world.driver.core.durable.dates.current, TODAY);
     world.advance(60_000);

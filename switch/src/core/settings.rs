@@ -19,7 +19,8 @@ pub struct Settings {
     pub coupon_platform: Option<ParticipantId>,
     /// Those that a listener names: each always has a place among the books of a date.
     pub currencies: Vec<Currency>,
-    /// Local time of the daily cut-over, minutes after midnight; None: by message or operator only.
+    /// Local time of the daily cut-over, minutes after midnight: before noon it opens the date that began, from noon on
+    /// the next. None: by message or operator only.
     pub cut_over_minute: Option<u32>,
     /// Offset of the switch's local time from UTC, minutes.
     pub zone_minutes: i32,

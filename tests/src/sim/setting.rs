@@ -9,8 +9,8 @@ use yika_loadgen::{Arrivals, Crew, Desk, IssuerConfig, Load, Mix, Policy, Role, 
 use yika_switch::config::{Config, LinkConfig, Sharing, SignOn};
 use yika_switch::core::settings::StandIn;
 
-/// 2026-11-23 23:30:15 UTC.
-pub(super) const BEGINNING_MS: u64 = 1_795_476_615_000;
+/// 2026-11-23 23:29:57 UTC: three seconds before 07:30 of the next day in the switch's zone.
+pub(super) const BEGINNING_MS: u64 = 1_795_476_597_000;
 
 pub(super) struct Setting {
     pub(super) config: Config,
@@ -49,7 +49,7 @@ impl Setting {
         config.limits.dedupe_window_ms = if small { 100_000 } else { random.random_range(100_000..600_000) };
         shape_owed(&mut config, seed);
         config.rim.session_inflight_max = random.random_range(2..200);
-        config.cut_over_minute = random.random_bool(0.3).then_some(450);
+        config.cut_over_minute = random.random_bool(0.3).then_some(7 * 60 + 30);
         let latency_us = random.random_range(20..400);
         let commit_us = random.random_range(50..2_000);
         let scripts = std::array::from_fn(|_| script(&mut random, timeout_ms));
