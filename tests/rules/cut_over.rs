@@ -100,14 +100,52 @@ fn rule_13_the_clock_and_a_message_after_midnight_open_one_date() {
 #[test]
 fn rule_13_a_switch_that_first_starts_after_the_cut_over_of_its_day_takes_no_second_one() {
     let mut settings = config();
-    // Half an hour before the world begins.
-    settings.cut_over_minute = Some(7 * 60);
+    // The world begins at 20:30 here, half an hour after the cut-over.
+    settings.zone_minutes += 13 * 60;
+    settings.cut_over_minute = Some(20 * 60);
     let mut world = World::with(settings);
     assert_eq!(current(&world), 20_261_125);
     tells(&mut world, BANK_A_LINE);
     until(&mut world, 0, 9 * 60);
     tells(&mut world, BANK_A_LINE);
     assert_eq!(current(&world), 20_261_125);
+}
+
+#[test]
+fn rule_13_a_cut_over_after_midnight_opens_the_date_that_began() {
+    for minute in [0, 30, 11 * 60 + 59] {
+        let mut world = world(Some(minute));
+        let minute = u64::from(minute);
+        let began = if minute > BEGINNING_MINUTE { 20_261_123 } else { 20_261_124 };
+        assert_eq!(current(&world), began, "the first date is that of the last cut-over");
+        for (day, date) in [(1, 20_261_125), (2, 20_261_126)] {
+            until(&mut world, day - 1, 23 * 60 + 59);
+            assert_eq!(current(&world), date - 1, "it lasts over midnight");
+            if minute > 0 {
+                until(&mut world, day, minute - 1);
+                assert_eq!(current(&world), date - 1);
+            }
+            until(&mut world, day, minute);
+            assert_eq!(current(&world), date);
+        }
+        until(&mut world, 3, 12 * 60);
+        assert_eq!(current(&world), 20_261_127, "and never more than one a day");
+        balanced(&world);
+    }
+}
+
+#[test]
+fn rule_13_a_cut_over_from_noon_on_opens_the_date_of_the_next_day() {
+    for minute in [12 * 60, 23 * 60 + 59] {
+        let mut world = world(Some(minute));
+        assert_eq!(current(&world), 20_261_124);
+        until(&mut world, 0, u64::from(minute) - 1);
+        assert_eq!(current(&world), 20_261_124);
+        until(&mut world, 0, u64::from(minute));
+        assert_eq!(current(&world), 20_261_125);
+        until(&mut world, 1, 1);
+        assert_eq!(current(&world), 20_261_125);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::{approved, balanced};
 use yika_switch::core::books::Side;
 use yika_switch::core::entry::{Entry, Outcome};
-use yika_switch::core::ids::{BusinessDate, Seq};
+use yika_switch::core::ids::{BusinessDate, ObligationId, Seq};
 use yika_tests::setup::{BANK_A, BANK_B, TIMEOUT_MS, config};
 use yika_tests::world::mti;
 use yika_tests::{Wire, World, purchase};
@@ -94,8 +94,9 @@ fn rule_13_cut_over_is_idempotent_and_its_clock_trigger_fires_once() {
     world.step();
     assert_eq!(world.driver.core.durable.dates.current, TOMORROW);
     let mut settings = config();
-    // It is 07:30 in the switch's zone.
-    settings.cut_over_minute = Some(7 * 60 + 31);
+    // It is 20:30 in this zone.
+    settings.zone_minutes += 13 * 60;
+    settings.cut_over_minute = Some(20 * 60 + 31);
     let mut world = World::with(settings);
     assert_eq!(world.driver.core.durable.dates.current, TODAY);
     world.advance(60_000);
@@ -253,33 +254,95 @@ fn p9_a_currency_takes_a_place_only_while_it_has_a_book_or_is_in_flight() {
 }
 
 #[test]
-fn p9_obligations_that_ended_as_unknown_or_by_name_count_to_the_bound() {
+fn p9_what_is_no_longer_owed_blocks_no_payment_and_the_oldest_of_it_is_forgotten() {
     for (wire, code) in [(purchase(100), "25"), (Wire { mti: mti(0x0220), ..purchase(100) }, "51")] {
         let mut settings = config();
         settings.bounds.obligations_max = 4;
-        settings.limits.original_window_ms = 3_600_000;
+        settings.bounds.late_max = 4;
         let mut world = World::with(settings);
         let terminal = world.terminal();
-        for _ in 0..4 {
+        for _ in 0..6 {
             world.sends(terminal, &wire);
             if wire.mti == mti(0x0200) {
                 world.at_bank(BANK_A).unwrap();
                 world.advance(TIMEOUT_MS + 10);
             }
-            world.answer(terminal).unwrap();
+            assert_ne!(world.answer(terminal).unwrap().code(), "96");
             let owed = world.at_bank(BANK_A).unwrap();
             world.bank_answers(&owed, code);
+            balanced(&world);
         }
-        assert_eq!(world.open_obligations(), 0);
-        world.sends(terminal, &purchase(100));
-        assert_eq!(
-            world.answer(terminal).unwrap().code(),
-            "96",
-            "what is remembered of {code} takes its places"
-        );
-        world.advance(3_601_000);
-        let terminal = world.terminal();
+        let durable = &world.driver.core.durable;
+        assert_eq!((durable.obligations.len(), durable.lapsed.len() + durable.exceptions.len()), (0, 4));
+        assert!(!durable.exceptions.has(ObligationId(1)) && !durable.lapsed.has(ObligationId(1)));
         approved(&mut world, terminal, &purchase(100));
+        world.crash();
         balanced(&world);
     }
+}
+
+#[test]
+fn p6_a_reversal_that_ended_as_unknown_goes_with_the_watch_for_its_late_answer() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let unknown = |world: &mut World| {
+        world.sends(terminal, &purchase(100));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.advance(TIMEOUT_MS + 10);
+        world.answer(terminal).unwrap();
+        let owed = world.at_bank(BANK_A).unwrap();
+        world.bank_answers(&owed, "25");
+        assert_eq!(world.driver.core.durable.lapsed.len(), 1);
+        request
+    };
+    let request = unknown(&mut world);
+    world.bank_answers(&request, "51");
+    assert!(world.driver.core.durable.lapsed.is_empty(), "the first final answer was a decline");
+    unknown(&mut world);
+    world.advance(world.config.limits.dedupe_window_ms + 10);
+    assert!(world.driver.core.durable.lapsed.is_empty(), "nobody waits for an answer any more");
+    balanced(&world);
+}
+
+#[test]
+fn p9_exceptions_are_forgotten_in_the_order_in_which_they_ended() {
+    let mut settings = config();
+    settings.limits.original_window_ms = 3_600_000;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let advice = |card: &str| Wire { mti: mti(0x0220), ..purchase(100) }.with(2, card);
+    world.sends(terminal, &advice("4111111111111111"));
+    world.sends(terminal, &advice("6210948000000011"));
+    let (first, second) = (world.at_bank(BANK_A).unwrap(), world.at_bank(BANK_A).unwrap());
+    world.bank_answers(&second, "51");
+    world.now.mono_us += 1_800_000_000;
+    world.advance(10);
+    world.bank_answers(&first, "51");
+    assert_eq!(world.driver.core.durable.exceptions.len(), 2);
+    world.now.mono_us += 1_800_000_000;
+    world.advance(2_000);
+    let exceptions = &world.driver.core.durable.exceptions;
+    assert!(exceptions.has(ObligationId(1)) && !exceptions.has(ObligationId(2)));
+    balanced(&world);
+}
+
+#[test]
+fn p9_reversals_fill_a_quarter_more_slots_and_none_that_are_reserved() {
+    let mut settings = config();
+    settings.bounds.obligations_max = 8;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let sent: Vec<Wire> = (0..12).map(|_| approved(&mut world, terminal, &purchase(100)).0).collect();
+    // Two in flight hold four slots.
+    for _ in 0..2 {
+        world.sends(terminal, &purchase(100));
+    }
+    for one in &sent {
+        let stan = world.stan();
+        world.sends_raw(terminal, &one.reversal(&stan));
+    }
+    assert_eq!(world.open_obligations(), 5, "four and these make nine of ten; one more might be two");
+    world.advance(TIMEOUT_MS + 10);
+    assert_eq!(world.open_obligations(), 7);
+    balanced(&world);
 }

@@ -41,7 +41,7 @@ pub struct Exceptions {
 const LISTED_MAX: usize = 10_000;
 
 pub fn exceptions(durable: &Durable) -> Exceptions {
-    let view = |(id, held): (&ObligationId, &Exception)| ExceptionView {
+    let view = |(id, held): (ObligationId, &Exception)| ExceptionView {
         id: id.0,
         kind: format!("{:?}", held.kind).to_lowercase(),
         participant: name(durable, held.participant),
@@ -137,7 +137,7 @@ mod tests {
                 why: String::new(),
                 wall_ms: id,
             };
-            durable.exceptions.insert(ObligationId(id), exception);
+            durable.exceptions.insert(ObligationId(id), id, exception);
         }
         let told = exceptions(&durable);
         assert_eq!((told.count, told.exceptions.len()), (LISTED_MAX as u64 + 5, LISTED_MAX));

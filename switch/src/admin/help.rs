@@ -23,6 +23,10 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_sends_not_sent_total", "Requests of which no byte left for their participant"),
     ("yika_obligations_sent_total", "Reversals and advices sent, repeats included"),
     ("yika_obligations_discharged_total", "Reversals and advices that ended, acknowledged or otherwise"),
+    (
+        "yika_ended_forgotten_total",
+        "Exceptions and unknown reversals whose place a newer one took: their names are in the journal",
+    ),
     ("yika_exceptions_total", "Advices refused for good: an operator settles each with the participant"),
     (
         "yika_late_answers_total",
@@ -76,11 +80,11 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ),
     (
         "yika_exceptions_kept",
-        "Named exceptions kept for the original window; they count to limits.obligations_max",
+        "Named exceptions kept for the original window; limits.obligations_max bounds them, then the oldest name is forgotten",
     ),
     (
         "yika_reversals_unknown",
-        "Reversals whose original a participant did not know, kept for the dedupe window; they count to limits.obligations_max",
+        "Reversals whose original a participant did not know, kept while a late approval may come; limits.late_max bounds them",
     ),
     ("yika_draining", "1 while the switch drains"),
     ("yika_lines_open", "Connections to a participant that carry requests"),

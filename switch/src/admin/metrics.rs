@@ -155,6 +155,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_obligations_sent_total", &[], core.obligations_sent),
         ("yika_obligations_discharged_total", &[], core.discharged),
         ("yika_exceptions_total", &[], core.exceptions),
+        ("yika_ended_forgotten_total", &[], core.ended_forgotten),
         ("yika_late_answers_total", &[("result", "any")], core.late),
         ("yika_late_answers_total", &[("result", "approved")], core.late_approvals),
         ("yika_unmatched_answers_total", &[("field", "key")], core.unmatched_unknown_key),

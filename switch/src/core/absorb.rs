@@ -62,6 +62,13 @@ impl Durable {
                 held.parked = Some(code);
             }
             Entry::TimePassed => {}
+            // The time of this very entry may have made it be forgotten already.
+            Entry::Forgotten { id } => {
+                self.lapsed.remove(id);
+                if let Some(gone) = self.exceptions.remove(id) {
+                    self.counts.entry(gone.participant).or_default().drop_exception(gone.books);
+                }
+            }
             Entry::CutOver { to, trigger } => self.absorb_cut_over(to, trigger),
             Entry::DateClosed { date } => {
                 self.dates.open.remove(&date);
@@ -328,7 +335,7 @@ impl Durable {
             }
             LateEffect::Reopened(owed) => {
                 self.book_agreed(late.participant, late.kind, late.date, late.money);
-                self.lapsed.remove(&owed.id);
+                self.lapsed.remove(owed.id);
                 self.owe(*owed);
             }
             LateEffect::Excepted(id) => {
@@ -337,7 +344,7 @@ impl Durable {
                 let moved = signed(late.kind, late.money.minor);
                 self.books.change(date, late.money.currency, |book| book.exceptions -= moved);
                 // Its name may have been forgotten a moment ago; its sum is on the books all the same.
-                if let Some(held) = self.exceptions.get_mut(&id) {
+                if let Some(held) = self.exceptions.get_mut(id) {
                     let counts = self.counts.entry(held.participant).or_default();
                     counts.drop_exception(held.books);
                     held.books -= moved;
@@ -382,7 +389,7 @@ impl Durable {
             }
             Discharge::Unknown => {
                 let expires_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
-                self.lapsed.insert(id, Lapsed { owed, expires_ms });
+                self.lapsed.insert(id, expires_ms, Lapsed { owed });
                 return Ok(());
             }
             Discharge::Refused { code } => format!("refused with {code}"),
@@ -400,7 +407,7 @@ impl Durable {
             why,
             wall_ms: self.wall_ms,
         };
-        self.exceptions.insert(id, exception);
+        self.exceptions.insert(id, self.wall_ms, exception);
         Ok(())
     }
 
@@ -520,19 +527,12 @@ impl Durable {
         while self.originals.oldest_expires_ms().is_some_and(|expires_ms| expires_ms <= self.wall_ms) {
             self.drop_oldest_original();
         }
-        while let Some(oldest) =
-            self.lapsed.first_entry().filter(|held| held.get().expires_ms <= self.wall_ms)
-        {
-            oldest.remove();
-        }
-        let window_ms = self.limits.original_window_ms;
-        while let Some(oldest) = self
-            .exceptions
-            .first_entry()
-            .filter(|held| held.get().wall_ms.saturating_add(window_ms) <= self.wall_ms)
-        {
-            let gone = oldest.remove();
-            self.counts.entry(gone.participant).or_default().drop_exception(gone.books);
+        self.lapsed.forget_until(self.wall_ms, |_| {});
+        if let Some(until_ms) = self.wall_ms.checked_sub(self.limits.original_window_ms) {
+            let counts = &mut self.counts;
+            self.exceptions.forget_until(until_ms, |gone| {
+                counts.entry(gone.participant).or_default().drop_exception(gone.books);
+            });
         }
     }
 

@@ -414,7 +414,7 @@ impl Core {
         let reached = [
             (Bound::Open, durable.open.len() >= bounds.open_max),
             (Bound::Dedupe, durable.dedupe.len() >= bounds.dedupe_max),
-            (Bound::Obligations, self.owed() + durable.open.len() * 2 >= bounds.obligations_max),
+            (Bound::Obligations, self.slots_wanted() > bounds.obligations_max),
         ];
         reached.into_iter().find(|(_, is)| *is).map(|(bound, _)| Refusal::Full(bound))
     }
@@ -431,18 +431,20 @@ impl Core {
     /// Reversals give room back: they are taken beyond what new transactions may fill (C10).
     fn full_for_reversals(&self) -> Option<Refusal> {
         let bounds = &self.settings.bounds;
-        let reserved = bounds.dedupe_max / RESERVED;
+        let dedupe_max = bounds.dedupe_max + bounds.dedupe_max / RESERVED;
+        let obligations_max = bounds.obligations_max + bounds.obligations_max / RESERVED;
         let reached = [
             (Bound::Journal, self.live.room == Room::Outcomes),
-            (Bound::Dedupe, self.durable.dedupe.len() >= bounds.dedupe_max + reserved),
-            (Bound::Obligations, self.owed() >= bounds.obligations_max),
+            (Bound::Dedupe, self.durable.dedupe.len() >= dedupe_max),
+            (Bound::Obligations, self.slots_wanted() > obligations_max),
         ];
         reached.into_iter().find(|(_, is)| *is).map(|(bound, _)| Refusal::Full(bound))
     }
 
-    /// Obligations open, and those that ended otherwise than paid and are still remembered.
-    fn owed(&self) -> usize {
-        self.durable.obligations.len() + self.durable.lapsed.len() + self.durable.exceptions.len()
+    /// Obligations that would be open if one more transaction came and nothing in flight were answered: each has two
+    /// legs at most.
+    fn slots_wanted(&self) -> usize {
+        self.durable.obligations.len() + (self.durable.open.len() + 1) * 2
     }
 
     /// Whether the business date has a place for a book in this currency. A currency that a listener names always has;

@@ -172,6 +172,7 @@ impl Core {
             effect,
         };
         batch.record(&mut self.durable, Entry::Late(late));
+        self.let_lapsed_go(batch, watch.owed);
         self.let_reversal_go(now, batch, watch.leg);
         if let Some((id, participant)) = requeue {
             self.enqueue(now, id, participant, None, 1);
@@ -193,10 +194,10 @@ impl Core {
                 OwedKind::Repeat | OwedKind::Advice => LateEffect::None,
             };
         }
-        if self.durable.exceptions.contains_key(&id) {
+        if self.durable.exceptions.has(id) {
             return LateEffect::Excepted(id);
         }
-        match self.durable.lapsed.get(&id) {
+        match self.durable.lapsed.get(id) {
             Some(lapsed) => LateEffect::Reopened(Box::new(self.reopened(now, &lapsed.owed, agreed))),
             None => LateEffect::AlreadyReversed,
         }

@@ -27,6 +27,8 @@ pub struct Counters {
     pub obligations_sent: u64,
     pub discharged: u64,
     pub exceptions: u64,
+    /// Exceptions and reversals that ended as unknown whose place a newer one took.
+    pub ended_forgotten: u64,
     pub unmatched_unknown_key: u64,
     pub unmatched_terminal: u64,
     pub unmatched_rrn: u64,

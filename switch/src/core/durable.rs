@@ -3,6 +3,7 @@
 //! (P8). What lives only while the process lives is in `volatile`.
 
 use super::books::Books;
+use super::ended::Ended;
 use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, OwedKind, Way};
 use super::ids::{
     BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, TxId, raw_number,
@@ -41,12 +42,13 @@ pub struct Durable {
     pub obligations: BTreeMap<ObligationId, Obligation>,
     /// How many obligations of a transaction are open (rule 8).
     pub owing: Table<TxId, u8>,
-    /// Reversals that ended as "unknown", until a late approval can no longer come (P6).
-    pub lapsed: BTreeMap<ObligationId, Lapsed>,
+    /// Reversals that ended as "unknown", until a late approval can no longer come (P6); by when they expire.
+    pub lapsed: Ended<Lapsed>,
     pub stand_in_cards: Table<(ParticipantId, CardToken), Spent>,
     pub stand_in_issuers: BTreeMap<ParticipantId, Spent>,
     pub books: Books,
-    pub exceptions: BTreeMap<ObligationId, Exception>,
+    /// By when each ended.
+    pub exceptions: Ended<Exception>,
     /// How many of `obligations` and `exceptions` are each participant's: whoever watches asks often.
     pub counts: BTreeMap<ParticipantId, PartyCounts>,
     pub dates: Dates,
@@ -200,7 +202,6 @@ pub struct Obligation {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Lapsed {
     pub owed: Owed,
-    pub expires_ms: u64,
 }
 
 /// What stand-in has approved on the open business date.
@@ -278,11 +279,11 @@ impl Durable {
             originals: Originals::default(),
             obligations: BTreeMap::new(),
             owing: Table::new(),
-            lapsed: BTreeMap::new(),
+            lapsed: Ended::default(),
             stand_in_cards: Table::new(),
             stand_in_issuers: BTreeMap::new(),
             books: Books::default(),
-            exceptions: BTreeMap::new(),
+            exceptions: Ended::default(),
             counts: BTreeMap::new(),
             dates: Dates::default(),
             signed_on: Table::new(),

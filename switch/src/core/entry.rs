@@ -94,6 +94,11 @@ pub enum Entry {
     },
     /// An operator signed all terminals off.
     TerminalsSignedOff,
+    /// What was remembered of an ended obligation goes before its time: no late answer can come for it any more, or a
+    /// newer one takes its place.
+    Forgotten {
+        id: ObligationId,
+    },
 }
 
 /// How a participant is reached: as what, in which dialect, and where. What is owed was made for this way.

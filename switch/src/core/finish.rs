@@ -128,7 +128,7 @@ impl Core {
         };
         batch.record(&mut self.durable, entry);
         for watch in watches {
-            self.watch_late(now, watch);
+            self.watch_late(now, batch, watch);
         }
         for (id, participant, of) in owed {
             let wait = unwritten.contains(&of.leg).then_some(of);

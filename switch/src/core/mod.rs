@@ -12,6 +12,7 @@ mod counters;
 mod currency;
 pub mod durable;
 pub mod effect;
+pub mod ended;
 pub mod entry;
 pub mod facts;
 mod finish;
@@ -114,7 +115,7 @@ impl Core {
     fn tick(&mut self, now: Now, batch: &mut Batch) {
         self.time_out_legs(now, batch);
         self.time_out_obligations(now, batch);
-        self.forget_late(now);
+        self.forget_late(now, batch);
         self.cut_over_by_clock(now, batch);
         self.close_dates(batch);
         self.let_time_pass(now, batch);
@@ -131,11 +132,8 @@ impl Core {
         let oldest = [
             durable.dedupe_ring.oldest().map(|oldest| oldest.at_ms),
             durable.handle_ring.oldest().map(|oldest| oldest.at_ms),
-            durable.lapsed.first_key_value().map(|(_, oldest)| oldest.expires_ms),
-            durable
-                .exceptions
-                .first_key_value()
-                .map(|(_, oldest)| oldest.wall_ms.saturating_add(durable.limits.original_window_ms)),
+            durable.lapsed.oldest().map(|(at_ms, _)| at_ms),
+            durable.exceptions.oldest().map(|(ms, _)| ms.saturating_add(durable.limits.original_window_ms)),
         ];
         if oldest.into_iter().flatten().any(|at_ms| at_ms.saturating_add(1000) <= now.wall_ms) {
             batch.record(&mut self.durable, Entry::TimePassed);
@@ -264,26 +262,35 @@ impl Core {
         }
     }
 
-    fn watch_late(&mut self, now: Now, (key, watch): (AnswerKey, LateWatch)) {
+    fn watch_late(&mut self, now: Now, batch: &mut Batch, (key, watch): (AnswerKey, LateWatch)) {
         if self.live.late_order.len() >= self.settings.bounds.late_max {
             self.counters.reached.note(Bound::Late);
-            self.drop_oldest_late();
+            self.drop_oldest_late(batch);
         }
         let until = now.mono_us + self.settings.limits.dedupe_window_ms.saturating_mul(1000);
         self.live.awaiting.put(key, Awaiting::Late(Box::new(watch)));
         self.live.late_order.push_back((until, key));
     }
 
-    fn forget_late(&mut self, now: Now) {
+    fn forget_late(&mut self, now: Now, batch: &mut Batch) {
         while self.live.late_order.front().is_some_and(|(until, _)| *until <= now.mono_us) {
-            self.drop_oldest_late();
+            self.drop_oldest_late(batch);
         }
     }
 
-    fn drop_oldest_late(&mut self) {
+    fn drop_oldest_late(&mut self, batch: &mut Batch) {
         let Some((_, key)) = self.live.late_order.pop_front() else { return };
-        if matches!(self.live.awaiting.get(&key), Some(Awaiting::Late(_))) {
+        if let Some(Awaiting::Late(watch)) = self.live.awaiting.get(&key) {
+            let owed = watch.owed;
             self.live.awaiting.take(&key);
+            self.let_lapsed_go(batch, owed);
+        }
+    }
+
+    /// A reversal that ended as "unknown" is kept for a late approval: not when nothing watches for one any more.
+    fn let_lapsed_go(&mut self, batch: &mut Batch, owed: Option<ids::ObligationId>) {
+        if let Some(id) = owed.filter(|id| self.durable.lapsed.has(*id)) {
+            batch.record(&mut self.durable, Entry::Forgotten { id });
         }
     }
 

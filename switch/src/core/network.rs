@@ -171,16 +171,12 @@ impl Core {
 
     /// The clock names the date it opens, so that it needs no guard: what is open already is not opened again.
     pub(super) fn cut_over_by_clock(&mut self, now: Now, batch: &mut Batch) {
-        let minute = self.settings.cut_over_minute;
-        let at = local(now.wall_ms, self.settings.zone_minutes);
-        let today = business_date(now.wall_ms, self.settings.zone_minutes);
+        let due = date_by_clock(now.wall_ms, self.settings.zone_minutes, self.settings.cut_over_minute);
         if self.durable.dates.current.0 == 0 {
-            self.open_date(batch, today, CutOverTrigger::Start);
+            let first = due.unwrap_or_else(|| business_date(now.wall_ms, self.settings.zone_minutes));
+            self.open_date(batch, first, CutOverTrigger::Start);
         }
-        let Some(minute) = minute else { return };
-        let past = minute > 0 && at.day_ms >= u64::from(minute) * 60_000;
-        let due = if past { next_date(today) } else { today };
-        if due > self.durable.dates.current {
+        if let Some(due) = due.filter(|due| *due > self.durable.dates.current) {
             self.open_date(batch, due, CutOverTrigger::Clock);
         }
     }
@@ -199,6 +195,19 @@ impl Core {
             batch.effect(Effect::Alarm(Alarm::DateClosed { date }));
         }
     }
+}
+
+/// The business date that a daily cut-over at `minute` makes of this moment. From noon on it is the evening's, and opens
+/// the date of the next day; before noon it comes after midnight, and opens the date of the day that began.
+fn date_by_clock(wall_ms: u64, zone_minutes: i32, minute: Option<u32>) -> Option<BusinessDate> {
+    let minute_ms = u64::from(minute?) * 60_000;
+    let past = local(wall_ms, zone_minutes).day_ms >= minute_ms;
+    let today = business_date(wall_ms, zone_minutes);
+    Some(match (minute_ms < DAY_MS / 2, past) {
+        (true, false) => business_date(wall_ms.saturating_sub(DAY_MS), zone_minutes),
+        (true, true) | (false, false) => today,
+        (false, true) => next_date(today),
+    })
 }
 
 /// A key wrapped twice gives two texts: what both say of it is compared, its check value above all.

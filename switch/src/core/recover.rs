@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::durable::Durable;
 use super::effect::Event;
 use super::entry::{Entry, Owed, OwedKind, Reason};
-use super::ids::{LegRef, Now, ParticipantId};
+use super::ids::{LegRef, Now, ObligationId, ParticipantId};
 use super::plan::{Allowed, End, LegResult, Next, next};
 use super::volatile::LateWatch;
 use crate::planted::{Planted, planted};
@@ -44,16 +44,16 @@ impl Core {
         let owed: Vec<_> =
             self.durable.obligations.iter().map(|(id, held)| (*id, held.owed.participant)).collect();
         for (id, participant) in owed {
-            self.watch_original(now, id);
+            self.watch_original(now, batch, id);
             // An earlier life may have sent it: it goes out as a repeat.
             if !planted(Planted::OwedNotQueued) {
                 self.enqueue(now, id, participant, None, 1);
             }
         }
         let lapsed: Vec<_> =
-            self.durable.lapsed.iter().map(|(id, lapsed)| (*id, lapsed.owed.clone())).collect();
+            self.durable.lapsed.iter().map(|(id, lapsed)| (id, lapsed.owed.clone())).collect();
         for (id, owed) in lapsed {
-            self.watch_reversed(now, id, &owed);
+            self.watch_reversed(now, batch, id, &owed);
         }
         let left = usize::from(planted(Planted::DoubtLeftOpen));
         for tx in self.durable.open.keys_sorted().into_iter().skip(left) {
@@ -73,12 +73,12 @@ impl Core {
     }
 
     /// A late answer to the original of an open reversal must still find it (P6).
-    fn watch_original(&mut self, now: Now, id: super::ids::ObligationId) {
+    fn watch_original(&mut self, now: Now, batch: &mut Batch, id: ObligationId) {
         let Some(owed) = self.durable.obligations.get(&id).map(|held| held.owed.clone()) else { return };
-        self.watch_reversed(now, id, &owed);
+        self.watch_reversed(now, batch, id, &owed);
     }
 
-    fn watch_reversed(&mut self, now: Now, id: super::ids::ObligationId, owed: &Owed) {
+    fn watch_reversed(&mut self, now: Now, batch: &mut Batch, id: ObligationId, owed: &Owed) {
         let Some(original) = owed.original.filter(|_| owed.kind == OwedKind::Reverse) else { return };
         let watch = LateWatch {
             leg: LegRef { tx: owed.of.tx, leg: owed.of.leg },
@@ -93,6 +93,6 @@ impl Core {
             owed: owed.stood.is_none().then_some(id),
         };
         let key = self.answer_key(owed.participant, &original);
-        self.watch_late(now, (key, watch));
+        self.watch_late(now, batch, (key, watch));
     }
 }

@@ -5,6 +5,7 @@
 use super::Core;
 use super::answer::approves;
 use super::batch::Batch;
+use super::counters::Bound;
 use super::effect::{Alarm, Body, Effect, Send, SendOf, Unsent};
 use super::entry::{Discharge, Entry, Identity, OwedKind};
 use super::ids::{CardToken, LegRef, Now, ObligationId, ParticipantId, TxId};
@@ -282,6 +283,7 @@ impl Core {
         let Some(held) = self.durable.obligations.get(&id) else { return };
         let (participant, card, tx) = (held.owed.participant, held.owed.card, held.owed.of.tx);
         let (key, money) = (self.answer_key(participant, &held.owed.identity), held.owed.money);
+        let watched = held.owed.original.is_some_and(|sent| self.is_watched(participant, &sent, id));
         self.counters.discharged += 1;
         if let Discharge::Refused { code } = how {
             self.counters.exceptions += 1;
@@ -290,8 +292,39 @@ impl Core {
         if matches!(self.live.awaiting.get(&key), Some(Awaiting::Obligation(_))) {
             self.live.awaiting.take(&key);
         }
+        self.make_room(batch, &how);
+        let unknown = matches!(how, Discharge::Unknown);
         batch.record(&mut self.durable, Entry::Discharged { id, how });
+        if unknown && !watched {
+            self.let_lapsed_go(batch, Some(id));
+        }
         self.after_discharge(now, batch, id, participant, card, tx);
+    }
+
+    /// Whether a late answer to this message would find the obligation.
+    fn is_watched(&self, participant: ParticipantId, sent: &Identity, id: ObligationId) -> bool {
+        let held = self.live.awaiting.get(&self.answer_key(participant, sent));
+        matches!(held, Some(Awaiting::Late(watch)) if watch.owed == Some(id))
+    }
+
+    /// What ends otherwise than paid is remembered; at the bound, in the place of the oldest.
+    fn make_room(&mut self, batch: &mut Batch, how: &Discharge) {
+        let (bounds, durable) = (&self.settings.bounds, &self.durable);
+        let (bound, len, max, oldest) = match how {
+            Discharge::Unknown => {
+                (Bound::Late, durable.lapsed.len(), bounds.late_max, durable.lapsed.oldest())
+            }
+            Discharge::Refused { .. } | Discharge::Settled { .. } => {
+                let exceptions = &durable.exceptions;
+                (Bound::Obligations, exceptions.len(), bounds.obligations_max, exceptions.oldest())
+            }
+            Discharge::Acknowledged { .. } | Discharge::NeverSent => return,
+        };
+        if let Some((_, id)) = oldest.filter(|_| len >= max) {
+            self.counters.reached.note(bound);
+            self.counters.ended_forgotten += 1;
+            batch.record(&mut self.durable, Entry::Forgotten { id });
+        }
     }
 
     /// The next of its lane may go, and what queued behind the transaction too (rule 8).

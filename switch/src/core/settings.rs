@@ -19,7 +19,8 @@ pub struct Settings {
     pub coupon_platform: Option<ParticipantId>,
     /// Those that a listener names: each always has a place among the books of a date.
     pub currencies: Vec<Currency>,
-    /// Local time of the daily cut-over, minutes after midnight; None: by message or operator only.
+    /// Local time of the daily cut-over, minutes after midnight: before noon it opens the date that began, from noon on
+    /// the next. None: by message or operator only.
     pub cut_over_minute: Option<u32>,
     /// Offset of the switch's local time from UTC, minutes.
     pub zone_minutes: i32,
@@ -36,14 +37,15 @@ pub struct Bounds {
     pub open_max: usize,
     /// Keys in the dedupe window, in flight ones included.
     pub dedupe_max: usize,
-    /// Open obligations, the slots reserved for them by legs in flight, and what is kept of those that ended as
-    /// unknown or by name.
+    /// Open obligations, with the slots reserved for them by legs in flight; reversals from terminals may fill a quarter
+    /// more. Beside them as many exceptions are named: then the oldest name is forgotten.
     pub obligations_max: usize,
     /// Copies of one request that wait for its answer.
     pub copies_max: usize,
     /// Cold reads under way.
     pub fetches_max: usize,
-    /// Unanswered legs watched for a late answer.
+    /// Unanswered legs watched for a late answer. As many reversals that ended as unknown are kept for it, and may open
+    /// again beyond `obligations_max`: they stand for money that moved.
     pub late_max: usize,
     /// Currencies of one business date that no listener names: each with a book, which has totals for each
     /// participant, or with a transaction in flight.

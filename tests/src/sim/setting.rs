@@ -49,6 +49,7 @@ impl Setting {
         let small = random.random_bool(0.2);
         config.bounds.dedupe_max = if small { 60 } else { 100_000 };
         config.limits.dedupe_window_ms = if small { 100_000 } else { random.random_range(100_000..600_000) };
+        shape_owed(&mut config, seed);
         config.rim.session_inflight_max = random.random_range(2..200);
         config.cut_over_minute = random.random_bool(0.5).then_some(CUT_OVER_MINUTE);
         let latency_us = random.random_range(20..400);
@@ -110,6 +111,17 @@ impl Setting {
             (name, Desk::new(&host))
         };
         hosts.into_iter().enumerate().map(desk).collect()
+    }
+}
+
+/// How much may be owed and watched for. Drawn apart, so that what else a seed means stays.
+fn shape_owed(config: &mut Config, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed ^ 0x6f77_6564);
+    if random.random_bool(0.3) {
+        config.bounds.obligations_max = random.random_range(8..80);
+    }
+    if random.random_bool(0.3) {
+        config.bounds.late_max = random.random_range(1..20);
     }
 }
 

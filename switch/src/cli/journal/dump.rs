@@ -117,6 +117,7 @@ fn tell(entry: &Entry, names: &Names) -> Group {
                 .number("currency", money.currency.0)
                 .text("decimal", money.decimal())
         }
+        Entry::Forgotten { id } => group.number("obligation", id.0),
         Entry::Parked { id, code } => group.number("obligation", id.0).text("code", code),
         Entry::CutOver { to, trigger } => group.number("to", to.0).text("trigger", words::trigger(*trigger)),
         Entry::DateClosed { date } => group.number("date", date.0),

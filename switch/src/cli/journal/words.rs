@@ -16,6 +16,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::Late(_) => "late",
         Entry::Discharged { .. } => "discharged",
         Entry::Parked { .. } => "parked",
+        Entry::Forgotten { .. } => "forgotten",
         Entry::CutOver { .. } => "cut-over",
         Entry::DateClosed { .. } => "date-closed",
         Entry::KeyEpoch { .. } => "key-epoch",

@@ -141,6 +141,7 @@ fn samples() -> Vec<Entry> {
             block: "D0144M6AN00N0000".into(),
         },
         Entry::SignedOff { participant: ParticipantId(2), off: true },
+        Entry::Forgotten { id: ObligationId(3) },
     ]
 }
 
