@@ -10,3 +10,4 @@ pub mod driver;
 pub mod journal;
 pub mod logs;
 pub mod net;
+pub mod start;
