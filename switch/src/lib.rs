@@ -11,3 +11,4 @@ pub mod journal;
 pub mod logs;
 pub mod net;
 pub mod planted;
+pub mod start;

@@ -17,6 +17,7 @@ use crate::demo::{DemoError, DemoOptions};
 use crate::driver::Terminal;
 use crate::logs;
 use crate::net::{ClockJudge, ServeError, Stop, outlive_file_size_limit, serve};
+use crate::start::StartError;
 use clap::{Args, Parser, Subcommand};
 use out::{Out, complain};
 use panics::OnPanic;
@@ -248,8 +249,7 @@ impl CliError {
         match self {
             CliError::Config(_) | CliError::Key(_) => 78,
             CliError::Serve(
-                ServeError::Key(_)
-                | ServeError::Debts(_)
+                ServeError::Start(StartError::Key(_) | StartError::Debts(_))
                 | ServeError::Clock { .. }
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,

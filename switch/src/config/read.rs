@@ -168,10 +168,18 @@ fn read_journal(table: Option<&Table<'_>>) -> JournalConfig {
     let rule = "a size from 1MiB to 4GiB in whole blocks of 4KiB";
     let blocks =
         |text: &str| parse_size(text).filter(|size| (1 << 20..=4 << 30).contains(size) && size % 4096 == 0);
-    let config = JournalConfig {
-        segment_bytes: table.parsed("segment", rule, blocks).unwrap_or(64 << 20),
-        pending_bytes_max: table.size("pending_max", 1 << 20..=1 << 34, 32 << 20),
-    };
+    let segment_bytes = table.parsed("segment", rule, blocks).unwrap_or(64 << 20);
+    let pending_most = segment_bytes / 2;
+    let pending_bytes_max = table.size("pending_max", 1 << 20..=1 << 34, pending_most.min(32 << 20));
+    if pending_bytes_max > pending_most {
+        // Twice as much is let in for outcomes: no more than the one segment that is kept for them can take.
+        let rule = format!(
+            "at most half of a segment ({} of {} bytes): make segment larger, or this smaller",
+            pending_most, segment_bytes
+        );
+        table.fault(&table.place_of("pending_max"), rule);
+    }
+    let config = JournalConfig { segment_bytes, pending_bytes_max };
     table.finish();
     config
 }

@@ -405,3 +405,17 @@ fn a_file_full_of_faults_is_told_of_in_short() {
     let long = "k".repeat(200_000);
     assert!(faults(&format!("{GOOD}{long} = 1\n")).contains("unknown key"));
 }
+
+#[test]
+fn what_may_be_handed_over_is_at_most_half_of_a_segment() {
+    let journal = |rows: &str| format!("{GOOD}[journal]\n{rows}\n");
+    let pending = |rows: &str| {
+        let config = parse("test.toml", &journal(rows), Path::new(".")).unwrap();
+        config.journal.pending_bytes_max
+    };
+    assert_eq!(pending("segment = \"8MiB\""), 4 << 20, "the default fits the segment");
+    assert_eq!(pending("segment = \"256MiB\""), 32 << 20);
+    assert_eq!(pending("segment = \"8MiB\"\npending_max = \"4MiB\""), 4 << 20);
+    let told = faults(&journal("segment = \"8MiB\"\npending_max = \"5MiB\""));
+    assert!(told.contains("pending_max") && told.contains("at most half of a segment"), "{told}");
+}

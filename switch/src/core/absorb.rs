@@ -83,19 +83,13 @@ impl Durable {
                 held.keys.insert(usage, KeyEpoch { epoch, block, since_ms: self.wall_ms, before });
             }
             Entry::SignedOff { participant, off } => {
-                let held =
-                    self.participants.get_mut(&participant).ok_or_else(|| misfit("a stranger signs"))?;
-                held.signed_off = off;
+                self.known(participant).ok_or_else(|| misfit("a stranger signs"))?.signed_off = off;
             }
             Entry::Reached { participant, way } => {
-                let held =
-                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it reaches a stranger"))?;
-                held.way = Some(way);
+                self.known(participant).ok_or_else(|| misfit("it reaches a stranger"))?.way = Some(way);
             }
             Entry::Drained { participant, on } => {
-                let held =
-                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it drains a stranger"))?;
-                held.drained = on;
+                self.known(participant).ok_or_else(|| misfit("it drains a stranger"))?.drained = on;
             }
             Entry::TerminalsSignedOff => self.signed_on.clear(),
             Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
@@ -111,6 +105,10 @@ impl Durable {
         } else {
             self.signed_on.take(&terminal);
         }
+    }
+
+    fn known(&mut self, participant: ParticipantId) -> Option<&mut Participant> {
+        self.participants.get_mut(&participant)
     }
 
     fn absorb_intent(&mut self, intent: Box<Intent>) {

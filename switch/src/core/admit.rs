@@ -13,7 +13,7 @@ use super::entry::{
 };
 use super::facts::Facts;
 use super::finish::code_for;
-use super::ids::{Currency, KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
+use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::{Life, Original, first_life};
 use super::volatile::{Copy, Live, Room, Waiter};
 use crate::planted::{Planted, planted};
@@ -445,42 +445,6 @@ impl Core {
     /// legs at most.
     fn slots_wanted(&self) -> usize {
         self.durable.obligations.len() + (self.durable.open.len() + 1) * 2
-    }
-
-    /// Whether the business date has a place for a book in this currency. A currency that a listener names always has;
-    /// any other while it has a book or a transaction in flight, or while fewer than `currencies_max` do.
-    pub(super) fn has_book(&mut self, now: Now, currency: Currency) -> bool {
-        let (named, strange) = (&self.settings.currencies, &self.live.strange);
-        if named.contains(&currency) || strange.contains_key(&currency) {
-            return true;
-        }
-        let (mut has, mut others) = (false, strange.len());
-        for booked in self.durable.books.currencies(self.date(now)).filter(|booked| !named.contains(booked)) {
-            has |= booked == currency;
-            others += usize::from(!strange.contains_key(&booked));
-        }
-        if !has && others >= self.settings.bounds.currencies_max {
-            self.counters.reached.note(Bound::Currencies);
-            return false;
-        }
-        true
-    }
-
-    /// A transaction in a currency that no listener names is in flight.
-    fn take_place(&mut self, currency: Currency) {
-        if !self.settings.currencies.contains(&currency) {
-            *self.live.strange.entry(currency).or_insert(0) += 1;
-        }
-    }
-
-    /// It ended: with a book, or with nothing that needs one.
-    pub(super) fn leave_place(&mut self, currency: Currency) {
-        if let Some(count) = self.live.strange.get_mut(&currency) {
-            *count -= 1;
-            if *count == 0 {
-                self.live.strange.remove(&currency);
-            }
-        }
     }
 
     /// A repeat whose original is not held is new if its time lies inside the window (rule 3).

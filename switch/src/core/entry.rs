@@ -18,6 +18,9 @@ use yika_codec::{Code, FieldSet, Kind, Mti};
 /// A list that has one element nearly always, and then takes no memory of its own.
 pub type Few<T> = SmallVec<[T; 1]>;
 
+/// The longest custody; it stands in the intent and in each obligation.
+pub const CUSTODY_BYTES_MAX: usize = 1024;
+
 /// Version byte in front of every encoded entry.
 pub const ENTRY_VERSION: u8 = 1;
 

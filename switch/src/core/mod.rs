@@ -22,6 +22,7 @@ mod life;
 mod lookup;
 mod network;
 pub mod original;
+mod places;
 pub mod plan;
 mod recover;
 mod reversal;

@@ -3,6 +3,7 @@
 
 use super::rim::ListenerRim;
 use crate::core::clock::nearest_moment;
+use crate::core::entry::CUSTODY_BYTES_MAX;
 use crate::core::facts::{CardFacts, CardPrefix, Coupon, Facts, OriginalRef};
 use crate::core::ids::{CardToken, Currency, ListenerNo};
 use yika_codec::{Code, FieldMask, FieldSet, Kind, Message, Mti, ReversalStyle};
@@ -14,7 +15,6 @@ const CUSTODY: FieldMask = FieldMask::of(&[2, 3, 12, 13, 14, 18, 22, 23, 25, 26,
 const CUSTODY_POS: FieldMask = FieldMask::of(&[60, 61]);
 /// The chip data that a reversal may carry: TVR, issuer application data, ATC, interface device serial number.
 const CUSTODY_TAGS: [u32; 4] = [0x95, 0x9f10, 0x9f36, 0x9f1e];
-const CUSTODY_BYTES_MAX: usize = 1024;
 /// Room for what nearly every message has.
 const CUSTODY_BYTES_USUAL: usize = 192;
 

@@ -21,7 +21,7 @@ use crate::core::effect::{Alarm, Effect, Event, SendOf, Unsent};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, ParticipantId, Seq, SessionId};
 use crate::core::{Bound, Core, Room};
-use crate::journal::{Journal, JournalSize, Released};
+use crate::journal::{Journal, JournalSize, Released, TURN_BYTES_MAX};
 use clock::WallClock;
 pub use commands::Terminal;
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
@@ -207,6 +207,9 @@ impl Driver {
             let mut batch = std::mem::take(&mut self.batch);
             batch.wall_ms = now.wall_ms;
             for _ in 0..EVENTS_MAX {
+                if batch.records.len() >= TURN_BYTES_MAX {
+                    break;
+                }
                 let Some(event) = self.answers.pop_front().or_else(|| self.requests.pop_front()) else {
                     break;
                 };

@@ -17,7 +17,7 @@ pub use reader::Reader;
 use crate::core::batch::{Batch, Records};
 use crate::core::durable::Durable;
 use crate::core::effect::Effect;
-use crate::core::entry::Entry;
+use crate::core::entry::{CUSTODY_BYTES_MAX, Entry};
 use crate::core::ids::Seq;
 use crate::core::{Misfit, Room};
 use crate::planted::{Planted, planted};
@@ -191,8 +191,20 @@ pub struct JournalSize {
     pub pending_bytes_max: u64,
 }
 
-/// What the reversals of one turn take at most: 1024 events, of some 400 bytes each.
-const TURN_BLOCKS: u64 = 100;
+/// A turn hands its entries over and looks at the room again when it has this many bytes of them: a frame's worth.
+pub const TURN_BYTES_MAX: usize = FRAME_BODY_MAX;
+
+/// The entries of one reversal at most: its custody in its intent and in what two legs owe, the same again for the
+/// two legs of a void in flight that it ends first, and as much as three more for all that is no custody.
+const REVERSAL_BYTES_MAX: usize = 8 * CUSTODY_BYTES_MAX;
+
+/// What the reversals of one turn take at most, in a frame that is full and one for what did not go into it.
+const TURN_BLOCKS: u64 = blocks_of((TURN_BYTES_MAX + REVERSAL_BYTES_MAX) as u64, 2);
+
+/// Blocks of so many bytes of entries in so many frames: each has its header, and an end that fills no block.
+const fn blocks_of(bytes: u64, frames: u64) -> u64 {
+    bytes.div_ceil(BLOCK) + frames
+}
 
 /// How often the preparer looks whether a spare is wanted again, and whether the segment in use is still in its place.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -377,13 +389,18 @@ impl Journal {
         }
     }
 
-    /// What it can take beside the outcomes of the `open` transactions. At worst each outcome is a frame of its own,
-    /// one block long. The last spare segment is not for new transactions.
+    /// What it can take beside what was handed over and the outcomes of the `open` transactions. At worst each outcome
+    /// is a frame of its own, one block long. The last spare segment is not for new transactions.
     pub fn room(&self, size: &JournalSize, open: usize) -> Room {
         let spares = self.spares.count() as u64;
         let tail = self.shared.tail_blocks.load(Ordering::Relaxed);
-        let blocks = |spares: u64| tail + spares * (size.segment_bytes / BLOCK - 1);
-        let (outcomes, pending) = (open as u64, self.shared.pending_bytes.load(Ordering::Relaxed));
+        let pending = self.shared.pending_bytes.load(Ordering::Relaxed);
+        // Two bodies one after the other hold more than a full one; another is being written.
+        let frames = if pending == 0 { 0 } else { pending / FRAME_BODY_MAX as u64 * 2 + 2 };
+        let handed_over = blocks_of(pending, frames);
+        let blocks =
+            |spares: u64| (tail + spares * (size.segment_bytes / BLOCK - 1)).saturating_sub(handed_over);
+        let outcomes = open as u64;
         if blocks(spares) < outcomes + TURN_BLOCKS || pending > size.pending_bytes_max * 2 {
             Room::Outcomes
         } else if spares < SPARES_MIN as u64

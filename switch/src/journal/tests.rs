@@ -6,6 +6,7 @@ use super::faulty::{Faults, FaultyDisk};
 use super::format::{BLOCK, FRAME_HEADER, TAG};
 use super::recovery::{RecoveryError, Scan, scan};
 use super::{Journal, JournalSize};
+use crate::core::Room;
 use crate::core::batch::Batch;
 use crate::core::durable::Durable;
 use crate::core::effect::{Alarm, Effect};
@@ -382,4 +383,22 @@ proptest! {
         rig.disk.write(file, at, &bytes).unwrap();
         let _ = super::replay(&rig.disk, &rig.keys);
     }
+}
+
+/// What was handed over takes its blocks before it is written: a commit that does not come leaves less and less room.
+#[test]
+fn what_is_handed_over_and_not_yet_written_takes_room() {
+    let size = JournalSize { pending_bytes_max: 1 << 30, ..SIZE };
+    let mut rig = Rig::new();
+    rig.journal.make_spares();
+    assert_eq!(rig.journal.room(&size, 0), Room::All);
+    let mut rooms = Vec::new();
+    while rig.journal.room(&size, 0) != Room::Outcomes {
+        rig.submit(10_000);
+        rooms.push(rig.journal.room(&size, 0));
+        assert!(rooms.len() < 40, "more than all segments hold: {rooms:?}");
+    }
+    assert_ne!(rooms[0], Room::Outcomes, "a little leaves room");
+    while rig.journal.step().unwrap() {}
+    assert_eq!((rig.journal.pending_bytes(), rig.journal.failure()), (0, None), "and all of it was written");
 }

@@ -5,19 +5,14 @@ use super::connection::{Connection, End};
 use super::listen::{Bound, bind_all};
 use super::signals::Signals;
 use crate::admin;
-use crate::config::{Config, Environment, core_settings, participant_names, ways};
-use crate::core::Core;
-use crate::core::batch::Batch;
+use crate::config::{Config, Environment};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, Seq, SessionId};
-use crate::core::{Debt, keep_ways, name_participants};
 use crate::data_dir::{DataDir, DataDirError, Guard};
-use crate::driver::rim::{Keys, Rim};
 use crate::driver::{Driver, Output};
+use crate::journal::Reader;
 use crate::journal::disk::{Disk, FileDisk};
-use crate::journal::recovery::RecoveryError;
-use crate::journal::writer::WriteError;
-use crate::journal::{Journal, JournalSize, Reader, replay};
+use crate::start::{Commits, Replayed, StartError, Started};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -27,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
-use yika_keystore::{KeyError, Keystore};
+use yika_keystore::Keystore;
 
 /// Why the switch did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -37,19 +32,13 @@ pub enum ServeError {
     #[error("cannot open the journal's folder {folder}: {source}")]
     Folder { folder: String, source: io::Error },
     #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    #[error(transparent)]
-    Journal(#[from] WriteError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
+    Start(#[from] StartError),
     #[error("cannot listen on {address}: {source}; is another program, or another yika, using it?")]
     Listen { address: SocketAddr, source: io::Error },
     #[error("cannot serve the admin port or control socket: {0}")]
     Admin(String),
     #[error("the journal failed and the switch stopped answering: {0}")]
     Failed(String),
-    #[error(transparent)]
-    Debts(#[from] Debt),
     #[error(
         "the system clock is {days} days ahead of the journal's last entry, and all that the switch keeps would end at once: \
          set the clock right, or, if it is right and the switch stood still for so long, start with --accept-clock"
@@ -196,36 +185,19 @@ fn open(
     let disk = FileDisk::create_in(&folder)
         .map_err(|source| ServeError::Folder { folder: folder.display().to_string(), source })?;
     let disk: Arc<dyn Disk> = Arc::new(disk);
-    let opened = replay(&*disk, &keystore)?;
+    let replayed = Replayed::read(disk, keystore)?;
     let now = now_since(began);
-    let scan = &opened.scan;
-    if let Some(torn) = &scan.torn {
+    if let Some(torn) = &replayed.opened.scan.torn {
         tracing::warn!(
             file = torn.file,
             offset = torn.offset,
             "the journal's tail was torn and is cut; nothing in it was acknowledged"
         );
     }
-    let mut durable = opened.durable;
-    clock::judge(durable.wall_ms, now.wall_ms, clock)?;
-    let mut batch = Batch::new(now.wall_ms.max(durable.wall_ms));
-    let ids = name_participants(&mut durable, &mut batch, participant_names(config));
-    let settings = Arc::new(core_settings(config, &ids));
-    let keys = Keys::open(keystore.clone(), config, &ids, &durable, now)?;
-    let (in_doubt, obligations) = (durable.open.len(), durable.obligations.len());
-    let mut core = Core::new(durable, settings);
-    core.recover(now, &mut batch);
-    // Recovery owes what was in flight as well. Nothing of it is written yet: a refused start changes nothing.
-    keep_ways(&mut core.durable, &mut batch, ways(config, &ids))?;
-    let size = JournalSize {
-        segment_bytes: config.journal.segment_bytes,
-        pending_bytes_max: config.journal.pending_bytes_max,
-    };
-    let wake = Box::new(move || work.notify_one());
-    let journal = Journal::start(disk, keystore, scan, size, wake)?;
-    let reader = journal.reader();
-    let rim = Rim::new(config, &ids);
-    let driver = Driver::new(core, journal, size, rim, keys, batch, now);
+    clock::judge(replayed.opened.durable.wall_ms, now.wall_ms, clock)?;
+    let wake = Commits::Threaded(Box::new(move || work.notify_one()));
+    let Started { driver, scan, in_doubt, obligations } = replayed.start(config, now, wake)?;
+    let reader = driver.journal().reader();
     while !driver.journal().is_durable() {
         if let Some(why) = driver.journal().failure() {
             return Err(ServeError::Failed(why));
