@@ -138,8 +138,19 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 
 /// Whether a switch runs on this folder, without getting in its way: its control socket is bound before it touches
 /// the journal, and nobody answers on the socket of one that ended.
-pub fn is_running(folder: &Path) -> bool {
-    UnixStream::connect(control_socket_in(folder)).is_ok()
+///
+/// # Errors
+/// When this user may not know, in words.
+pub fn is_running(folder: &Path) -> Result<bool, String> {
+    let path = control_socket_in(folder);
+    match UnixStream::connect(&path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(format!(
+            "cannot look into {}: {e}; run this as the user that the switch runs as",
+            path.display()
+        )),
+        Err(_) => Ok(false),
+    }
 }
 
 pub fn journal_in(folder: &Path) -> PathBuf {

@@ -401,13 +401,16 @@ impl Place {
     /// The journal in it, which must be there: a misspelt folder is not an empty journal.
     fn journal(&self) -> Result<PathBuf, CliError> {
         let folder = journal_in(&self.data()?);
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        let what = format!(
-            "there is no journal at {}: --data must name the data folder of a switch that has run",
-            folder.display()
-        );
+        let what = match std::fs::read_dir(&folder) {
+            Ok(_) => return Ok(folder),
+            Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+                format!("cannot read {}: {e}; run this as the user that the switch runs as", folder.display())
+            }
+            Err(_) => format!(
+                "there is no journal at {}: --data must name the data folder of a switch that has run",
+                folder.display()
+            ),
+        };
         Err(CliError::Control(what))
     }
 

@@ -54,7 +54,7 @@ pub(super) fn told<T>(
     of_answer: impl FnOnce(Answer) -> Result<T, Answer>,
 ) -> Result<T, CliError> {
     let data = place.data()?;
-    if is_running(&data) {
+    if is_running(&data).map_err(CliError::Control)? {
         let answer = ask(&data, request).map_err(CliError::Control)?;
         return of_answer(answer)
             .map_err(|other| CliError::Control(format!("the switch answered something else: {other:?}")));

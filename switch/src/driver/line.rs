@@ -160,11 +160,11 @@ impl Line {
             }
             LineState::Connecting if now_us >= self.due_us => {
                 around.counts.connect_failures += 1;
-                self.fall(rim, now_us, jitter);
+                self.fall("it cannot be reached", rim, now_us, jitter);
                 LineNeeds::Close
             }
             LineState::SigningOn if now_us >= self.due_us => {
-                self.fall(rim, now_us, jitter);
+                self.fall("our sign-on was not answered", rim, now_us, jitter);
                 LineNeeds::Close
             }
             LineState::Open => self.ask_for_life(rim, around, jitter),
@@ -180,10 +180,7 @@ impl Line {
         self.last_heard_us = around.now.mono_us;
         self.asked = None;
         match rim.link.sign_on {
-            SignOn::None => {
-                self.state = LineState::Open;
-                self.failures = 0;
-            }
+            SignOn::None => self.open(rim),
             SignOn::Required => {
                 self.state = LineState::SigningOn;
                 self.due_us = around.now.mono_us + NETWORK_TIMEOUT_US;
@@ -195,10 +192,13 @@ impl Line {
 
     /// The connection failed or closed.
     pub fn lost(&mut self, rim: &LineRim, now: Now, jitter: u64) {
-        if self.state == LineState::Down {
-            return;
-        }
-        self.fall(rim, now.mono_us, jitter);
+        let why = match self.state {
+            LineState::Down => return,
+            LineState::Connecting => "it cannot be reached",
+            LineState::SigningOn => "the participant closed it before our sign-on was answered",
+            LineState::Open => "the participant closed it, or the network did",
+        };
+        self.fall(why, rim, now.mono_us, jitter);
     }
 
     /// Takes what was read.
@@ -276,7 +276,7 @@ impl Line {
         if message.mti().is_request() {
             heard(Heard::Request(payload.to_vec(), Proof { epoch, attempt: self.attempt }));
         } else if network {
-            return self.network_answer(&message, around);
+            return self.network_answer(&message, rim, around);
         } else if let Some(answer) = answer(&message, self.id, rim, around.tokens) {
             heard(Heard::Event(Event::Answer(proof.map(|()| answer))));
         } else {
@@ -296,9 +296,23 @@ impl Line {
         }
     }
 
+    fn open(&mut self, rim: &LineRim) {
+        if self.failures > 0 {
+            tracing::info!(
+                participant = rim.name,
+                line = self.id.0,
+                failures = self.failures,
+                "line open again"
+            );
+        }
+        self.state = LineState::Open;
+        self.failures = 0;
+    }
+
     fn network_answer(
         &mut self,
         message: &Message<'_>,
+        rim: &LineRim,
         around: &mut LineAround<'_>,
     ) -> Result<(), &'static str> {
         let stan = message.number(11).and_then(|stan| u32::try_from(stan).ok());
@@ -310,8 +324,7 @@ impl Line {
         let approved = message.digits::<2>(39) == Some(*b"00");
         match (kind, self.state) {
             (Kind::SignOn, LineState::SigningOn) if approved => {
-                self.state = LineState::Open;
-                self.failures = 0;
+                self.open(rim);
                 Ok(())
             }
             (Kind::SignOn, LineState::SigningOn) => Err("the sign-on was refused"),
@@ -324,7 +337,7 @@ impl Line {
         let (now_us, idle_us) = (around.now.mono_us, micros(rim.link.echo_idle));
         if self.asked.is_some() && now_us >= self.due_us {
             around.counts.echo_lost += 1;
-            self.fall(rim, now_us, jitter);
+            self.fall("our echo test was not answered", rim, now_us, jitter);
             return LineNeeds::Close;
         }
         if idle_us > 0 && self.asked.is_none() && now_us.saturating_sub(self.last_heard_us) >= idle_us {
@@ -343,9 +356,13 @@ impl Line {
         }
     }
 
-    /// Down, with the next attempt after a doubled and jittered wait.
-    fn fall(&mut self, rim: &LineRim, now_us: u64, jitter: u64) {
+    /// Down, with the next attempt after a doubled and jittered wait. One line of the log for an outage, however often
+    /// it is tried meanwhile.
+    pub fn fall(&mut self, why: &str, rim: &LineRim, now_us: u64, jitter: u64) {
         self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 {
+            tracing::warn!(participant = rim.name, line = self.id.0, address = %rim.address, why, "line closed");
+        }
         let first = micros(rim.link.reconnect_first).max(1);
         let wait = first
             .saturating_mul(1 << self.failures.saturating_sub(1).min(16))

@@ -499,11 +499,12 @@ impl Driver {
     }
 
     fn drop_line(&mut self, id: LineId, why: &str, now: Now) {
-        let name = self.rim.lines.get(id.0 as usize).map_or("", |line| line.name.as_str());
-        tracing::warn!(participant = name, line = id.0, why, "line closed");
         self.outputs.push(Output::CloseLine(id));
-        let attempt = self.lines.get(id.0 as usize).map_or(0, |line| line.attempt);
-        self.line_lost(id, attempt, now, u64::from(id.0));
+        self.with_line(id, now, |line, rim, around| {
+            line.fall(why, rim, around.now.mono_us, u64::from(id.0));
+        });
+        self.abandon_line(id, now);
+        self.after_line(id);
     }
 
     fn look_at_timers(&mut self, now: Now) {

@@ -402,3 +402,17 @@ fn what_is_handed_over_and_not_yet_written_takes_room() {
     while rig.journal.step().unwrap() {}
     assert_eq!((rig.journal.pending_bytes(), rig.journal.failure()), (0, None), "and all of it was written");
 }
+
+/// A spare that was deleted becomes no segment: nothing in it would be found again.
+#[test]
+fn a_spare_deleted_before_it_is_used_is_passed_over() {
+    let mut rig = Rig::new();
+    rig.journal.make_spares();
+    let (newest, _) = segment(&rig.disk, &rig.keys);
+    let next = rig.disk.list().unwrap().into_iter().filter(|file| *file > newest).min().unwrap();
+    rig.disk.remove(next).unwrap();
+    rig.commit(60, 3000);
+    let scan = read(&rig.disk, &rig.keys).unwrap();
+    assert!(scan.segments.len() >= 4 && scan.segments.iter().all(|segment| segment.file != next));
+    assert_eq!(scan.records, 60);
+}

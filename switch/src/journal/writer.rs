@@ -81,9 +81,20 @@ impl Spares {
         self.lock().trouble.clone()
     }
 
-    fn take(&self) -> Option<FileNo> {
+    /// The next spare that is still there: one that somebody deleted would be a segment that no start finds.
+    fn take(&self, disk: &dyn Disk) -> Option<FileNo> {
         let mut state = self.lock();
-        let file = state.ready.pop_front();
+        let file = loop {
+            match state.ready.pop_front() {
+                Some(gone) if !disk.is_in_place(gone) => {
+                    tracing::warn!(
+                        file = disk.name(gone),
+                        "a spare segment was deleted, moved or replaced: another is taken"
+                    );
+                }
+                next => break next,
+            }
+        };
         state.taken = file.or(state.taken);
         drop(state);
         self.wanted.notify_one();
@@ -343,11 +354,11 @@ impl Writer {
         if self.last_frame > self.durable {
             self.sync()?;
         }
-        let file = match self.spares.take() {
+        let file = match self.spares.take(&*self.disk) {
             Some(file) => file,
             None => {
                 self.spares.prepare_one(&*self.disk, self.segment_bytes);
-                self.spares.take().ok_or(WriteError::NoSpare)?
+                self.spares.take(&*self.disk).ok_or(WriteError::NoSpare)?
             }
         };
         let (key, wrapped) = self.keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;

@@ -120,9 +120,6 @@ fn shape_owed(config: &mut Config, seed: u64) {
     if random.random_bool(0.3) {
         config.bounds.obligations_max = random.random_range(8..80);
     }
-    if random.random_bool(0.3) {
-        config.bounds.late_max = random.random_range(1..20);
-    }
 }
 
 fn shape(link: &mut LinkConfig, random: &mut StdRng, timeout_ms: u64, coupons: bool) {

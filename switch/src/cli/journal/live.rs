@@ -22,7 +22,7 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn on(data: PathBuf) -> Live {
-        Live { is_running: Box::new(move || is_running(&data)) }
+        Live { is_running: Box::new(move || is_running(&data).unwrap_or(false)) }
     }
 
     /// What `reading` gives, and whether a switch ran beside it. Reads again where a running switch may have made
