@@ -11,6 +11,7 @@
 //!  12  4  number of the file that holds the segment
 //!  16  8  number of the newest segment in use; 0: none yet
 //!  24  8  salt of that segment
+//!  32  8  after a clean stop: the last frame with records; else 0
 //!  ..     zeros
 //! 4092 4  CRC32C of bytes 0..4092
 //! ```
@@ -20,6 +21,8 @@
 //! 2. the slot that does not hold the newest valid name is written and synced;
 //! 3. the segment's first frame is written.
 //!
+//! A clean stop names the same segment once more, with its last frame: then even a zeroed end is damage and no torn tail.
+//!
 //! The first start on a journal without one makes the file, names the newest segment that is there, and only then
 //! writes a segment header of version 2. So a segment of version 2 never stands without a good slot.
 //!
@@ -28,12 +31,13 @@
 //! | the higher valid name is a segment that is there, with its salt | the same or newer ones | accepted: the other slot may be older or torn |
 //! | it is one that is not there | - | damage: the end of the journal is missing |
 //! | it is there with another salt | - | damage: another segment was put in its place |
+//! | it is there, and its frames end before the one that is named | - | damage: the end of the journal was overwritten |
 //! | none is valid, or no file | one of version 2 | damage: the anchor itself is gone |
 //! | none is valid, or no file | none, or all of version 1 | accepted: it never had one, or its making was cut off |
 
 use super::disk::{Disk, FileNo};
 use super::format::{BLOCK, SegmentHeader, block_crc_holds, close_block, u16_at, u32_at, u64_at};
-use super::recovery::RecoveryError;
+use super::recovery::{RecoveryError, Scan};
 use std::io;
 
 const MAGIC: &[u8; 8] = b"YIKAANC1";
@@ -46,11 +50,13 @@ pub struct Anchor {
     pub segment: u64,
     pub file: u32,
     pub salt: u64,
+    /// The last frame with records, where the switch stopped cleanly; 0: nothing is said.
+    pub ends: u64,
 }
 
 impl Anchor {
     pub fn of(file: FileNo, header: &SegmentHeader) -> Anchor {
-        Anchor { segment: header.number, file: file.0, salt: header.salt }
+        Anchor { segment: header.number, file: file.0, salt: header.salt, ends: 0 }
     }
 
     /// The whole slot.
@@ -61,6 +67,7 @@ impl Anchor {
         block[12..16].copy_from_slice(&self.file.to_le_bytes());
         block[16..24].copy_from_slice(&self.segment.to_le_bytes());
         block[24..32].copy_from_slice(&self.salt.to_le_bytes());
+        block[32..40].copy_from_slice(&self.ends.to_le_bytes());
         close_block(&mut block);
         block
     }
@@ -68,7 +75,12 @@ impl Anchor {
     fn decode(block: &[u8]) -> Option<Anchor> {
         let block = block.get(..BLOCK as usize).filter(|block| block_crc_holds(block))?;
         let known = block.starts_with(MAGIC) && u16_at(block, 8) == VERSION;
-        known.then(|| Anchor { segment: u64_at(block, 16), file: u32_at(block, 12), salt: u64_at(block, 24) })
+        known.then(|| Anchor {
+            segment: u64_at(block, 16),
+            file: u32_at(block, 12),
+            salt: u64_at(block, 24),
+            ends: u64_at(block, 32),
+        })
     }
 }
 
@@ -100,6 +112,25 @@ impl Found {
     /// Whether no name can be read: one that can is never made anew, it says what is missing.
     pub fn is_lost(&self) -> bool {
         self.newest.is_none()
+    }
+
+    /// Whether the frames reach as far as the last clean stop said.
+    ///
+    /// # Errors
+    /// Damage, by the table above.
+    pub fn check_end(&self, disk: &dyn Disk, scan: &Scan) -> Result<(), RecoveryError> {
+        let Some(last) = scan.segments.last() else { return Ok(()) };
+        match self.newest {
+            Some((named, _)) if named.ends > scan.last_frame => Err(RecoveryError::Damaged {
+                file: disk.name(last.file),
+                offset: last.end,
+                what: format!(
+                    "the switch stopped cleanly after frame {}, and frames end here at {}",
+                    named.ends, scan.last_frame
+                ),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the segments that were found, in order, end where the anchor says.

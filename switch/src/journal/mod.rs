@@ -505,6 +505,9 @@ fn write_loop(shared: &Shared, mut writer: Writer) {
         }
         shared.inbox().spent.push(body);
     }
+    if !shared.gone.load(Ordering::Acquire) {
+        writer.close();
+    }
 }
 
 /// Waits for work; a pause writes the watermark, a longer one syncs it. None when the journal closed.

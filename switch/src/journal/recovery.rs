@@ -122,8 +122,11 @@ pub fn scan_as(
         let key = open_key(disk, keys, *file, header)?;
         let until = segments.get(at + 1).map(|(_, next)| (next.continues, next.digest));
         scan.epoch = scan.epoch.max(header.epoch);
-        let end = scan_segment(disk, *file, header, &key, until, &mut scan, &mut each)?;
-        scan.segments.push(Segment { file: *file, header: header.clone(), key: Arc::new(key), end });
+        let ends_at = scan_segment(disk, *file, header, &key, until, &mut scan, &mut each)?;
+        scan.segments.push(Segment { file: *file, header: header.clone(), key: Arc::new(key), end: ends_at });
+    }
+    if end == End::Anchored {
+        anchor.check_end(disk, &scan)?;
     }
     Ok(scan)
 }

@@ -4,7 +4,11 @@ use super::super::faulty::{Faults, FaultyDisk};
 use super::super::format::{FileKind, file_kind};
 use super::super::recovery::scan;
 use super::super::tests::{Rig, read as scanned, segment};
+use super::super::{Journal, JournalSize, replay};
 use super::*;
+use crate::core::batch::Batch;
+use crate::core::entry::Entry;
+use std::sync::Arc;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -12,11 +16,14 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn an_anchor_has_golden_bytes() {
-    let anchor = Anchor { segment: 7, file: 6, salt: 0x1122_3344_5566_7788 };
+    let anchor = Anchor { segment: 7, file: 6, salt: 0x1122_3344_5566_7788, ends: 0x0a0b };
     let slot = anchor.encode();
     assert_eq!(slot.len(), 4096);
-    assert_eq!(hex(&slot[..36]), "59494b41414e433101000000060000000700000000000000887766554433221100000000");
-    assert_eq!(hex(&slot[4092..]), "283ade51");
+    assert_eq!(
+        hex(&slot[..40]),
+        "59494b41414e43310100000006000000070000000000000088776655443322110b0a000000000000"
+    );
+    assert_eq!(hex(&slot[4092..]), "1aebe8a1");
     assert_eq!(Anchor::decode(&slot), Some(anchor));
     for bit in 0..slot.len() * 8 {
         let mut bad = slot.clone();
@@ -30,6 +37,31 @@ fn journal() -> Rig {
     let mut rig = Rig::new();
     rig.commit(60, 3000);
     rig
+}
+
+#[test]
+fn after_a_clean_stop_a_zeroed_end_is_damage_and_after_a_crash_a_torn_tail() {
+    let rig = journal();
+    let size = JournalSize { segment_bytes: 64 * 1024, pending_bytes_max: 1 << 20 };
+    let disk: Arc<dyn Disk> = Arc::new(rig.disk.clone());
+    let opened = replay(&rig.disk, &rig.keys).unwrap();
+    let mut state = opened.durable;
+    let mut running = Journal::start(disk, rig.keys.clone(), &opened.scan, size, Box::new(|| {})).unwrap();
+    let mut batch = Batch::new(1_000);
+    batch.record(&mut state, Entry::TimePassed);
+    running.submit(batch);
+    drop(running);
+    let (file, end) = segment(&rig.disk, &rig.keys);
+    let cut = rig.disk.image();
+    cut.zero_from(file, end - BLOCK);
+    let why = refused(&cut, &rig);
+    assert!(why.contains("stopped cleanly after frame"), "{why}");
+    // The next start lets that word go: its own end may be torn.
+    let mut again = Rig::on(rig.disk.clone(), rig.keys.clone()).unwrap();
+    again.commit(1, 100);
+    let (file, end) = segment(&rig.disk, &rig.keys);
+    rig.disk.zero_from(file, end - BLOCK);
+    assert!(scanned(&rig.disk, &rig.keys).is_ok());
 }
 
 /// What the scan of a journal that must be refused says.
