@@ -121,8 +121,22 @@ impl Yika {
 
     /// Resident memory, KiB.
     pub fn memory_kib(&self) -> u64 {
+        self.status_of("VmRSS:")
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status_of("Threads:")
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> u64 {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count() as u64
+    }
+
+    /// A number from proc(5), `status`.
+    fn status_of(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
