@@ -4,8 +4,8 @@
 use crate::peer::Bank;
 use std::net::SocketAddr;
 use std::path::Path;
-use yika_tests::city::{Host, configuration};
 pub(crate) use yika_tests::city::{ACQUIRER_MAC, ACQUIRER_PIN, BANK_MAC, BANK_PIN, City, Settings, mac};
+use yika_tests::city::{Host, configuration};
 use yika_tests::process::free_port;
 
 /// Where terminals connect to a switch whose banks are scripted: without keys, in both dialects.

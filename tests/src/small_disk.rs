@@ -13,10 +13,14 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
+    /// Makes it, with its image beside the folder where it is mounted.
+    ///
     /// # Errors
     /// What the system said when it cannot be made or mounted here.
     pub fn mount(at: &Path, mib: u32) -> Result<SmallDisk, String> {
-        let image = tempfile::NamedTempFile::new().map_err(|e| format!("no file for its image: {e}"))?;
+        let beside = at.parent().unwrap_or(at);
+        let image =
+            tempfile::NamedTempFile::new_in(beside).map_err(|e| format!("no file for its image: {e}"))?;
         image.as_file().set_len(u64::from(mib) << 20).map_err(|e| format!("its image: {e}"))?;
         std::fs::create_dir_all(at).map_err(|e| format!("{}: {e}", at.display()))?;
         run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(image.path()))?;

@@ -57,7 +57,9 @@ pub(super) fn drive(
     let lines = 0..config.connections;
     let rim = Rc::new(Rim {
         terminals: RefCell::new(terminals),
-        lines: lines.map(|_| Line { stream: RefCell::default(), kick: Notify::new(), cut: Notify::new() }).collect(),
+        lines: lines
+            .map(|_| Line { stream: RefCell::default(), kick: Notify::new(), cut: Notify::new() })
+            .collect(),
         epoch,
     });
     let local = LocalSet::new();
