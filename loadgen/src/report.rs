@@ -2,11 +2,12 @@
 //!
 //! The generator judges itself first: if it was late or offered too little, the run is invalid, not passed.
 
+use crate::latencies::Latencies;
+pub use crate::latencies::Percentiles;
 use crate::ledger::Ledger;
 use crate::run::{Load, RunConfig};
 use crate::script::Share;
 use crate::terminals::{Metrics, Terminals};
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,7 +75,7 @@ impl Progress {
         let metrics = &terminals.metrics;
         let elapsed_s = now_ns as f64 / 1e9;
         let since_s = elapsed_s - before.elapsed_s;
-        let quantile = |q| metrics.response_ns.value_at_quantile(q) as f64 / 1e6;
+        let quantile = |q| metrics.response.histogram().value_at_quantile(q) as f64 / 1e6;
         Progress {
             elapsed_s,
             begun: metrics.begun,
@@ -95,44 +96,6 @@ impl Progress {
             connections_up: terminals.lines_up(),
             p50_ms: quantile(0.5),
             p99_ms: quantile(0.99),
-        }
-    }
-}
-
-/// Percentiles of one histogram, in milliseconds.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
-pub struct Percentiles {
-    /// Values recorded.
-    pub count: u64,
-    /// Mean.
-    pub mean_ms: f64,
-    /// Median.
-    pub p50_ms: f64,
-    /// 90 %.
-    pub p90_ms: f64,
-    /// 99 %.
-    pub p99_ms: f64,
-    /// 99.9 %.
-    pub p999_ms: f64,
-    /// 99.99 %.
-    pub p9999_ms: f64,
-    /// The largest.
-    pub max_ms: f64,
-}
-
-impl Percentiles {
-    fn of(histogram: &Histogram<u64>) -> Percentiles {
-        let ms = |ns: u64| ns as f64 / 1e6;
-        let quantile = |q| ms(histogram.value_at_quantile(q));
-        Percentiles {
-            count: histogram.len(),
-            mean_ms: histogram.mean() / 1e6,
-            p50_ms: quantile(0.5),
-            p90_ms: quantile(0.9),
-            p99_ms: quantile(0.99),
-            p999_ms: quantile(0.999),
-            p9999_ms: quantile(0.9999),
-            max_ms: ms(histogram.max()),
         }
     }
 }
@@ -235,6 +198,9 @@ pub struct Report {
     /// Judged by the limits.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// What `response` is made of, to be added to that of other runs; not part of the JSON form.
+    #[serde(skip)]
+    pub latencies: Latencies,
     /// What the terminals believe; not part of the JSON form.
     #[serde(skip)]
     pub ledger: Ledger,
@@ -256,7 +222,7 @@ impl Report {
             duration_s,
             rate: metrics.measured as f64 / measured_s,
             offered: offered(config, due, metrics.begun, duration_s),
-            response: Percentiles::of(&metrics.response_ns),
+            response: metrics.response.percentiles(),
             service: Percentiles::of(&metrics.service_ns),
             lag: Percentiles::of(&metrics.lag_ns),
             bursts: bursts(metrics),
@@ -269,6 +235,7 @@ impl Report {
             kinds: metrics.kinds(),
             silence: silence(metrics),
             verdict: Verdict::Pass,
+            latencies: metrics.response.clone(),
             ledger: terminals.ledger(&config.name),
             totals,
         };
@@ -379,16 +346,6 @@ impl fmt::Display for Progress {
             self.p50_ms,
             self.p99_ms,
             self.connections_up
-        )
-    }
-}
-
-impl fmt::Display for Percentiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:>10.3} {:>10.3} {:>10.3} {:>10.3} {:>10.3} {:>10.3}",
-            self.p50_ms, self.p90_ms, self.p99_ms, self.p999_ms, self.p9999_ms, self.max_ms
         )
     }
 }

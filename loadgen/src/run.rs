@@ -6,17 +6,22 @@
 mod config;
 mod rim;
 
+use crate::latencies::Latencies;
 use crate::pace::{Ring, Schedule, keep};
 use crate::report::{Progress, Report};
 use crate::terminals::Terminals;
 pub use config::{Load, RunConfig, RunError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// How long a run may take to give its latencies: it looks every few milliseconds.
+const INTERVAL_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A run that is under way; dropping the handle ends it.
 pub struct RunHandle {
@@ -33,6 +38,12 @@ pub(crate) struct Shared {
     deadline_ns: AtomicU64,
     done: AtomicBool,
     progress: Mutex<Progress>,
+    /// Approved so far, a few milliseconds old.
+    approved: AtomicU64,
+    /// All connections are to be cut once.
+    cut: AtomicBool,
+    /// Where the latencies since the last time are to go.
+    interval: Mutex<Option<SyncSender<Latencies>>>,
 }
 
 /// Runs to the end, telling its progress, and waits at most `drain` for what is unanswered then.
@@ -69,6 +80,9 @@ pub fn start(config: RunConfig) -> Result<RunHandle, RunError> {
         deadline_ns: AtomicU64::new(u64::MAX),
         done: AtomicBool::new(false),
         progress: Mutex::default(),
+        approved: AtomicU64::new(0),
+        cut: AtomicBool::new(false),
+        interval: Mutex::default(),
     });
     let duration = config.duration;
     let thread_shared = Arc::clone(&shared);
@@ -113,6 +127,23 @@ impl RunHandle {
     /// The figures so far, at most half a second old.
     pub fn progress(&self) -> Progress {
         self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Operations approved so far, a few milliseconds old.
+    pub fn approved(&self) -> u64 {
+        self.shared.approved.load(Ordering::Relaxed)
+    }
+
+    /// Cuts every connection with a reset, once; they are made again at once.
+    pub fn cut_connections(&self) {
+        self.shared.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// The latencies of what ended since this was called last, or since the start; None when the run has ended.
+    pub fn interval(&self) -> Option<Latencies> {
+        let (sender, receiver) = sync_channel(1);
+        *self.shared.interval.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver.recv_timeout(INTERVAL_TIME_MAX).ok()
     }
 
     /// Begins nothing new from now on; what is under way goes on.

@@ -12,7 +12,7 @@ use crate::ledger::{CardBook, Entry, Ledger, Side, State};
 use crate::mix::{Act, Mix};
 use crate::script::Share;
 use crate::text::Text;
-pub(crate) use metrics::Metrics;
+pub(crate) use metrics::{Metrics, histogram};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::VecDeque;

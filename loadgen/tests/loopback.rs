@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use yika_loadgen::issuer::{self, IssuerConfig, IssuerHandle};
 use yika_loadgen::{
-    Arrivals, Load, Policy, Reconciliation, Report, RunConfig, Share, Verdict, Wire, reconcile, run,
-    test_mac_key, test_pin_key,
+    Arrivals, Latencies, Load, Policy, Reconciliation, Report, RunConfig, Share, Verdict, Wire, reconcile,
+    run, test_mac_key, test_pin_key,
 };
 
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -115,6 +115,27 @@ fn an_outage_in_the_middle_is_survived() {
     assert!(result.balanced, "{result}\n{report}");
     assert!(report.disconnects >= 3 && report.connects >= 6, "{report}");
     assert_eq!(report.totals.under_way, 0);
+}
+
+#[test]
+fn connections_that_are_cut_come_back_and_intervals_add_up() {
+    let bank = bank(wire("iso87-ascii"), "");
+    let run =
+        run::start(RunConfig { duration: Duration::from_secs(60), ..config(&bank, wire("iso87-ascii")) })
+            .unwrap();
+    let mut intervals = Latencies::default();
+    for _ in 0..3 {
+        let before = run.approved();
+        run.cut_connections();
+        wait_for(|| run.approved() >= before + 100);
+        intervals.add(&run.interval().unwrap());
+    }
+    let report = run.finish(DRAIN).unwrap();
+    let result = reconcile(std::slice::from_ref(&report.ledger), &[bank.stop().unwrap()]);
+    assert!(result.balanced, "{result}");
+    assert!(report.disconnects >= 3, "one that is not back yet is not cut again: {report}");
+    let (parts, whole) = (intervals.percentiles().count, report.latencies.percentiles().count);
+    assert!(parts > 0 && parts <= whole && whole == report.totals.ended, "{parts} of {whole}: {report}");
 }
 
 #[test]

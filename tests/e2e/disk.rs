@@ -3,8 +3,6 @@
 
 use crate::city::{Settings, Town};
 use crate::peer::{Peer, purchase};
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,6 +10,7 @@ use yika_loadgen::{IssuerConfig, IssuerHandle, issuer};
 use yika_switch::admin::control::status;
 use yika_tests::Wire;
 use yika_tests::process::{Yika, comes_true, program, run as command, wait_for};
+use yika_tests::small_disk::SmallDisk;
 
 const CARD: &str = "4111111111111111";
 const SEGMENT_BYTES: u64 = 1 << 20;
@@ -248,48 +247,5 @@ impl Shop {
             |entry: &&yika_loadgen::ledger::Entry| entry.state == yika_loadgen::ledger::State::Approved;
         let booked: u64 = books.entries.iter().filter(standing).map(|entry| entry.amount).sum();
         assert_eq!(told, booked, "the terminal and the bank agree to the fen");
-    }
-}
-
-/// A file system of its own in a file; unmounted when dropped.
-struct SmallDisk {
-    at: PathBuf,
-    _image: tempfile::NamedTempFile,
-}
-
-impl SmallDisk {
-    fn mount(at: &Path, mib: u32) -> Result<SmallDisk, String> {
-        let image = tempfile::NamedTempFile::new().unwrap();
-        image.as_file().set_len(u64::from(mib) << 20).unwrap();
-        std::fs::create_dir_all(at).unwrap();
-        run(Command::new("mkfs.ext4").args(["-q", "-m", "0"]).arg(image.path()))?;
-        run(Command::new("mount").args(["-o", "loop"]).arg(image.path()).arg(at))?;
-        Ok(SmallDisk { at: at.to_owned(), _image: image })
-    }
-
-    /// Takes all that is left.
-    fn fill(&self) -> PathBuf {
-        let path = self.at.join("ballast");
-        let mut file = File::create(&path).unwrap();
-        let part = vec![0xAA; 1 << 16];
-        while file.write_all(&part).is_ok() {}
-        while file.write_all(&part[..512]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a process that is ending may still hold a file, and the mount must go in any case.
-        let _ = run(Command::new("umount").arg("--lazy").arg(&self.at));
-    }
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
 }

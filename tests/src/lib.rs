@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
+pub mod city;
 pub mod keys;
 pub mod process;
 pub mod setup;
 pub mod sim;
+pub mod small_disk;
 pub mod wire;
 pub mod world;
 

@@ -31,13 +31,19 @@ pub fn comes_true(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     true
 }
 
+/// Lets time pass, for programs whose subject is time: a test waits for a condition.
+pub fn passes(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// A program of this workspace, built by `cargo xtask test` before the tests run.
 pub fn program(name: &str) -> PathBuf {
-    let folder = std::env::var_os("YIKA_BIN_DIR").map(PathBuf::from).unwrap_or_else(|| {
-        let test = std::env::current_exe().unwrap();
-        test.parent().and_then(Path::parent).unwrap().to_owned()
-    });
-    let path = folder.join(name);
+    // Programs stand beside us when we are one, and one folder above when we are a test.
+    let own = std::env::current_exe().unwrap();
+    let above =
+        || own.ancestors().skip(1).take(2).map(Path::to_owned).find(|folder| folder.join(name).exists());
+    let path =
+        std::env::var_os("YIKA_BIN_DIR").map(PathBuf::from).or_else(above).unwrap_or_default().join(name);
     assert!(path.exists(), "{} is missing: cargo build --workspace --bins --profile checked", path.display());
     path
 }
@@ -121,8 +127,26 @@ impl Yika {
 
     /// Resident memory, KiB.
     pub fn memory_kib(&self) -> u64 {
+        self.status_of("VmRSS:")
+    }
+
+    pub fn threads(&self) -> u64 {
+        self.status_of("Threads:")
+    }
+
+    /// Open file descriptors, without those of segments: up to 64 of these are kept for reading back, and how many it is
+    /// depends on what was read. None without root: a process that leaves no core dumps lets nobody else count.
+    pub fn descriptors(&self) -> Option<u64> {
+        let all = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?;
+        // One that is closed meanwhile is no longer there to be read.
+        let targets = all.filter_map(|one| std::fs::read_link(one.ok()?.path()).ok());
+        Some(targets.filter(|target| !target.to_string_lossy().contains("/segment-")).count() as u64)
+    }
+
+    /// A number from proc(5), `status`.
+    fn status_of(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 

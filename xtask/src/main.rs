@@ -20,6 +20,8 @@ Developer commands of Yika.
   cargo xtask tidy          only the rules of the house: borders, lengths, names, card numbers, words
   cargo xtask bench [ARGS]  the measured costs, in release; ARGS go to the bench program
   cargo xtask sim [ARGS]    simulated worlds by seed: --seeds N --minutes M, or --seed S [--faults A,B] for one with its trace
+  cargo xtask chaos [ARGS]  the real switch under load with kills, pauses, full and slow disks, lost connections: --minutes M
+  cargo xtask soak [ARGS]   the real switch under calm load, whose figures have to stay flat: --minutes M --rate R
   cargo xtask help          this page
 
 `test` needs cargo and python3 with venv; as root on Debian it installs the latter by itself. It keeps what
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         ("tidy", []) => Step::cargo("tidy", &test::TIDY).run(),
         ("bench", rest) => bench(rest),
         ("sim", rest) => sim(rest),
+        ("chaos", rest) => chaos("chaos", rest),
+        ("soak", rest) => chaos("soak", rest),
         ("help" | "--help" | "-h", _) => {
             println!("{HELP}");
             Ok(())
@@ -67,6 +71,17 @@ fn sim(rest: &[String]) -> Result<(), Failed> {
     let run =
         ["run", "--quiet", "--profile", "checked", "--package", "yika-tests", "--bin", "yika-sim", "--"];
     let mut step = Step::cargo("sim", &run);
+    step.arguments.extend_from_slice(rest);
+    step.run()
+}
+
+/// Both run the switch from beside their own program: all are built first, in the same profile.
+fn chaos(command: &'static str, rest: &[String]) -> Result<(), Failed> {
+    let programs = ["--profile", "checked", "--package", "yika-switch", "--package", "yika-tests", "--bins"];
+    Step::cargo("build", &[&["build"], &programs[..]].concat()).run()?;
+    let run =
+        ["run", "--profile", "checked", "--package", "yika-tests", "--bin", "yika-chaos", "--", command];
+    let mut step = Step::cargo(command, &run);
     step.arguments.extend_from_slice(rest);
     step.run()
 }

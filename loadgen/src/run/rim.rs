@@ -41,6 +41,8 @@ struct Line {
     stream: RefCell<Option<Rc<TcpStream>>>,
     /// The socket did not take everything: its task has to wait for room.
     kick: Notify,
+    /// The connection is to be cut.
+    cut: Notify,
 }
 
 /// Runs until everything is over, and reports.
@@ -55,7 +57,9 @@ pub(super) fn drive(
     let lines = 0..config.connections;
     let rim = Rc::new(Rim {
         terminals: RefCell::new(terminals),
-        lines: lines.map(|_| Line { stream: RefCell::default(), kick: Notify::new() }).collect(),
+        lines: lines
+            .map(|_| Line { stream: RefCell::default(), kick: Notify::new(), cut: Notify::new() })
+            .collect(),
         epoch,
     });
     let local = LocalSet::new();
@@ -92,14 +96,29 @@ async fn drive_time(rim: &Rim, config: &RunConfig, ring: &Ring, shared: &Shared)
             before = Progress::new(&terminals, now_ns, &before);
             *shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = before.clone();
         }
+        tell(&mut terminals, shared);
         let waited_ns = stopped_ns.map_or(0, |since| now_ns.saturating_sub(since));
         let late = waited_ns >= shared.deadline_ns.load(Ordering::Relaxed);
         let drained = stopped_ns.is_some() && terminals.under_way() == 0;
         drop(terminals);
         rim.flush();
+        if shared.cut.swap(false, Ordering::Relaxed) {
+            // Those that wait to connect keep no permit: only who listens is woken.
+            rim.lines.iter().for_each(|line| line.cut.notify_waiters());
+        }
         if drained || late || shared.abort.load(Ordering::Relaxed) {
             return;
         }
+    }
+}
+
+/// What others may see of a run between its reports.
+fn tell(terminals: &mut Terminals, shared: &Shared) {
+    shared.approved.store(terminals.metrics.approved, Ordering::Relaxed);
+    let asked = shared.interval.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(asked) = asked {
+        // Whoever asked may have lost patience.
+        let _ = asked.try_send(std::mem::take(&mut terminals.metrics.interval));
     }
 }
 
@@ -163,6 +182,11 @@ async fn converse(rim: &Rim, line: u32, stream: TcpStream) -> io::Result<()> {
         tokio::select! {
             ready = stream.ready(interest) => { ready?; }
             () = own.kick.notified() => {}
+            () = own.cut.notified() => {
+                // Closed without linger, the other side gets a reset and not an end.
+                stream.set_zero_linger()?;
+                return Ok(());
+            }
         }
         while read_some(&stream, &mut inbox)? {
             rim.take_frames(line, &mut inbox)?;

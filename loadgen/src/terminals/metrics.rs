@@ -2,6 +2,7 @@
 //! Plain integers and histograms owned by one thread; nothing is shared on the way.
 
 use crate::compose::Operation;
+use crate::latencies::Latencies;
 use crate::ledger::State;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -12,7 +13,9 @@ const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
 
 pub(crate) struct Metrics {
     /// From due to answered, repeats included.
-    pub(crate) response_ns: Histogram<u64>,
+    pub(crate) response: Latencies,
+    /// The same since somebody asked for it.
+    pub(crate) interval: Latencies,
     /// From sent to answered.
     pub(crate) service_ns: Histogram<u64>,
     /// From due to sent.
@@ -59,7 +62,8 @@ const ERRORS: [[u8; 2]; 11] =
 impl Metrics {
     pub(super) fn new() -> Metrics {
         Metrics {
-            response_ns: histogram(LATENCY_NS_MAX),
+            response: Latencies::default(),
+            interval: Latencies::default(),
             service_ns: histogram(LATENCY_NS_MAX),
             lag_ns: histogram(LATENCY_NS_MAX),
             bursts: histogram(1 << 20),
@@ -137,7 +141,8 @@ impl Metrics {
         self.errors += u64::from(failed);
         if due_ns >= warm_up_ns {
             self.measured += 1;
-            self.response_ns.saturating_record(now_ns.saturating_sub(due_ns));
+            self.response.record(now_ns.saturating_sub(due_ns));
+            self.interval.record(now_ns.saturating_sub(due_ns));
             self.service_ns.saturating_record(now_ns.saturating_sub(sent_ns.max(due_ns)));
         }
     }
@@ -161,6 +166,6 @@ fn count<T: Copy + PartialEq>(counts: &mut Vec<(T, u64)>, what: T) {
 }
 
 /// Three digits of precision; a few hundred kilobytes.
-fn histogram(max: u64) -> Histogram<u64> {
+pub(crate) fn histogram(max: u64) -> Histogram<u64> {
     Histogram::new_with_bounds(1, max, 3).expect("bounds are constants: 1 is less than half of the maximum")
 }
