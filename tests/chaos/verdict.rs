@@ -37,7 +37,7 @@ pub(crate) fn judge(samples: &[Sample], length: Duration, full_after: Duration) 
     // A disk that others make slower makes us slower too; one that is faster excuses nothing.
     let (sync_first, sync_last) = medians(|sample| sample.sync_ms);
     let slowdown = if sync_first > 0.0 { (sync_last / sync_first).max(1.0) } else { 1.0 };
-    let short = Some("the run is shorter than 5 min: what it remembers is still growing");
+    let short = Some("the run is shorter than 10 min: what it remembers is still growing");
     let mut figures = vec![
         Figure::new("memory, MiB", medians(|sample| sample.memory_mib), MEMORY),
         Figure::new(
