@@ -1,9 +1,22 @@
 //! Faults planted on purpose, one at a time, to see that the simulated worlds find each of them. They exist only where
 //! debug assertions do: a release has none of this.
 
-/// What is wrong while it is chosen.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Planted {
+/// The enum and the list of all in it, from one list.
+macro_rules! planted_faults {
+    ($($(#[$what:meta])* $name:ident,)*) => {
+        /// What is wrong while it is chosen.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Planted {
+            $($(#[$what])* $name,)*
+        }
+
+        impl Planted {
+            pub const ALL: &[Planted] = &[$(Planted::$name),*];
+        }
+    };
+}
+
+planted_faults! {
     /// Effects leave before their batch is durable.
     ReleasedEarly,
     /// A commit is not synced.
@@ -60,42 +73,6 @@ pub enum Planted {
     StoodForgotten,
     /// State changes beside the entries.
     StateBesideEntries,
-}
-
-impl Planted {
-    pub const ALL: [Planted; 28] = {
-        use Planted::*;
-        [
-            ReleasedEarly,
-            NoSync,
-            NoTailAgain,
-            WatermarkIgnored,
-            ClearPadding,
-            CopyIsNew,
-            CopyToldApproved,
-            KeysForgottenEarly,
-            SilenceOwesNothing,
-            SilenceToldApproved,
-            NoTimeOut,
-            BusyDischarges,
-            DoubtLeftOpen,
-            OwedNotQueued,
-            OwedNotKept,
-            LateIgnored,
-            EarlyReversalForgotten,
-            ReversalInFlightIgnored,
-            ReversalByF37,
-            CouponKept,
-            CouponAndWhole,
-            PartToldWhole,
-            StandInUnadvised,
-            FreshTraceNumbers,
-            BookedTwice,
-            CarriedNowhere,
-            StoodForgotten,
-            StateBesideEntries,
-        ]
-    };
 }
 
 /// The chosen one, counted from 1; 0 for none.

@@ -1,7 +1,7 @@
 //! What an operator reconciles by: named exceptions and the sums of a date, of a running switch and of its journal.
 
-use crate::city::{Settings, Town};
-use crate::peer::{Bank, Peer, purchase};
+use crate::city::in_service;
+use crate::peer::{Peer, purchase};
 use serde_json::{Value, json};
 use std::time::Duration;
 use yika_switch::admin::control::status;
@@ -14,9 +14,7 @@ const CARD: &str = "4111111111111111";
 #[test]
 fn exceptions_and_totals_are_told_by_a_running_switch_and_by_its_journal() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let yika = Yika::start(folder.path());
+    let (mut bank, _other, town, yika) = in_service(folder.path());
     let data = yika.data();
     let place = data.display().to_string();
     let says = |arguments: &[&str]| command("yika", &[arguments, &["--data", &place]].concat());

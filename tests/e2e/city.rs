@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 pub(crate) use yika_tests::city::{ACQUIRER_MAC, ACQUIRER_PIN, BANK_MAC, BANK_PIN, City, Settings, mac};
 use yika_tests::city::{Host, configuration};
-use yika_tests::process::free_port;
+use yika_tests::process::{Yika, free_port};
 
 /// Where terminals connect to a switch whose banks are scripted: without keys, in both dialects.
 pub(crate) struct Town {
@@ -26,4 +26,12 @@ impl Town {
         std::fs::write(folder.join("yika.toml"), configuration(hosts, &listeners, settings)).unwrap();
         Town { listener: listeners[0].0, pos_listener: listeners[1].0 }
     }
+}
+
+/// A switch in service, with two scripted banks that live as long as they are held: bank-a in iso87-ascii, which most tests
+/// speak to, and bank-b in pos-bcd.
+pub(crate) fn in_service(folder: &Path) -> (Bank, Bank, Town, Yika) {
+    let (bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
+    let town = Town::build(folder, &bank, &other, &Settings::default());
+    (bank, other, town, Yika::start(folder))
 }

@@ -3,6 +3,7 @@
 
 use crate::city::{Settings, Town};
 use crate::peer::{Peer, purchase};
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -160,6 +161,16 @@ fn a_lost_anchor_is_made_anew_when_the_operator_says_that_this_is_all() {
     assert!(yika.stop().success());
     let (code, out, _) = anchor(&["--yes"]);
     assert!(code == 0 && out.contains("nothing was written"), "{out}");
+    // An end that was zeroed after the clean stop is told as a start tells it.
+    let (newest, away) = (data.join("journal/segment-00000000.yj"), folder.path().join("away"));
+    std::fs::copy(&newest, &away).unwrap();
+    let whole = std::fs::metadata(&newest).unwrap().len();
+    let segment = OpenOptions::new().write(true).open(&newest).unwrap();
+    segment.set_len(4096).and_then(|()| segment.set_len(whole)).unwrap();
+    let (code, out, err) = anchor(&["--yes"]);
+    assert!(code == 74 && err.contains("stopped cleanly after frame"), "{out}{err}");
+    assert!(Yika::try_start(folder.path(), Command::new(program("yika"))).is_err());
+    std::fs::copy(&away, &newest).unwrap();
     let file = data.join("journal/anchor.yj");
     std::fs::remove_file(&file).unwrap();
     assert!(Yika::try_start(folder.path(), Command::new(program("yika"))).is_err());
@@ -171,7 +182,6 @@ fn a_lost_anchor_is_made_anew_when_the_operator_says_that_this_is_all() {
     // One that can be read says what is missing, and is not replaced.
     let (code, _, err) = anchor(&["--yes"]);
     assert_eq!(code, 0, "{err}");
-    let (newest, away) = (data.join("journal/segment-00000000.yj"), folder.path().join("away"));
     std::fs::rename(&newest, &away).unwrap();
     let (code, _, err) = anchor(&["--yes"]);
     assert!(code == 74 && err.contains("the anchor names it as segment 1"), "{err}");

@@ -1,6 +1,6 @@
 //! The control socket of a real process, and readers that go away before the end.
 
-use crate::city::{Settings, Town};
+use crate::city::{Settings, Town, in_service};
 use crate::peer::{Bank, Peer, purchase};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -37,9 +37,7 @@ impl Operator {
 #[test]
 fn a_conversation_on_the_control_socket_lists_settles_and_cuts_over() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let yika = Yika::start(folder.path());
+    let (mut bank, _other, town, yika) = in_service(folder.path());
     let mut terminal = Peer::connect(town.listener, "iso87-ascii");
     terminal.sends(&purchase("iso87-ascii", CARD, 1, 4321));
     bank.hears();
@@ -196,9 +194,7 @@ fn p9_a_log_that_is_not_read_loses_lines_by_count_and_stops_no_payment() {
 #[test]
 fn alarms_call_a_participant_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let yika = Yika::start(folder.path());
+    let (mut bank, _other, town, yika) = in_service(folder.path());
     let mut terminal = Peer::connect(town.listener, "iso87-ascii");
     terminal.sends(&purchase("iso87-ascii", CARD, 1, 100));
     let request = bank.hears();
@@ -214,9 +210,7 @@ fn alarms_call_a_participant_by_its_name() {
 #[test]
 fn a_participant_is_drained_by_command_until_the_command_that_ends_it() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let mut yika = Yika::start(folder.path());
+    let (mut bank, _other, town, mut yika) = in_service(folder.path());
     let data = yika.data().display().to_string();
     let says = |arguments: &[&str]| command("yika", &[arguments, &["--data", &data]].concat());
     let (code, _, err) = says(&["drain", "city"]);

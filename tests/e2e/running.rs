@@ -1,7 +1,7 @@
 //! `yika journal` beside a running switch: what is being written is no damage, and damage is none the less found.
 
-use crate::city::{City, Settings, Town};
-use crate::peer::{Bank, Peer, purchase};
+use crate::city::{City, in_service};
+use crate::peer::{Peer, purchase};
 use serde_json::Value;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -58,9 +58,7 @@ fn a_journal_that_is_being_written_is_read_without_false_alarm() {
 #[test]
 fn the_tail_of_a_running_journal_is_being_written_and_damage_before_it_is_damage() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let yika = Yika::start(folder.path());
+    let (mut bank, _other, town, yika) = in_service(folder.path());
     let mut terminal = Peer::connect(town.listener, "iso87-ascii");
     terminal.sends(&purchase("iso87-ascii", CARD, 1, 100));
     let request = bank.hears();

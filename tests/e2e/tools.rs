@@ -1,6 +1,6 @@
 //! The tools on the journal of a switch that was killed: what is owed is listed, what is damaged is named.
 
-use crate::city::{Settings, Town};
+use crate::city::{Settings, Town, in_service};
 use crate::peer::{Bank, Peer, names, purchase};
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -13,9 +13,7 @@ const CARD: &str = "4111111111111111";
 #[test]
 fn what_a_killed_switch_owes_is_listed_from_its_journal_and_paid_by_its_next_life() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let yika = Yika::start(folder.path());
+    let (mut bank, _other, town, yika) = in_service(folder.path());
     let data = yika.data();
     let place = data.display().to_string();
     let mut terminal = Peer::connect(town.listener, "iso87-ascii");
@@ -117,9 +115,7 @@ fn the_newest_segment_deleted_while_spares_stand_beside_it_stops_the_start() {
 /// A switch has run here, with three payments in its journal, and was stopped.
 fn three_payments() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let (mut bank, other) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
-    let town = Town::build(folder.path(), &bank, &other, &Settings::default());
-    let yika = Yika::start(folder.path());
+    let (mut bank, _other, town, yika) = in_service(folder.path());
     let mut terminal = Peer::connect(town.listener, "iso87-ascii");
     for stan in 1..=3 {
         terminal.sends(&purchase("iso87-ascii", CARD, stan, 100));

@@ -19,6 +19,17 @@ pub(crate) fn begin(world: &mut World) -> (Terminal, Wire, BankRequest) {
     (terminal, sent, asked)
 }
 
+/// A coupon purchase that stands at both: its terminal, the request, and F90 of a message that names it.
+fn paid_by_both(world: &mut World) -> (Terminal, Wire, String) {
+    let (terminal, sent, asked) = begin(world);
+    grant(world, &asked, 300);
+    let rest = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&rest, "00");
+    world.answer(terminal).unwrap();
+    let named = format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0);
+    (terminal, sent, named)
+}
+
 pub(crate) fn grant(world: &mut World, request: &BankRequest, minor: u64) {
     let granted = world.answer_to(request, "00").with(4, format!("{minor:012}"));
     world.bank_sends(request, &granted);
@@ -172,12 +183,7 @@ fn rule_17_a_later_leg_does_not_start_when_its_time_does_not_fit() {
 fn rule_18_reversal_and_void_undo_both_parts_and_a_partial_refund_the_bank_part_only() {
     for undo in ["reversal", "void", "refund"] {
         let mut world = World::new();
-        let (terminal, sent, asked) = begin(&mut world);
-        grant(&mut world, &asked, 300);
-        let rest = world.at_bank(BANK_A).unwrap();
-        world.bank_answers(&rest, "00");
-        world.answer(terminal).unwrap();
-        let named = format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0);
+        let (terminal, sent, named) = paid_by_both(&mut world);
         match undo {
             "reversal" => {
                 world.sends_raw(terminal, &sent.reversal("000600"));
@@ -300,12 +306,7 @@ fn rule_18_a_private_f48_that_names_no_coupon_is_left_alone() {
 #[test]
 fn rule_18_a_void_whose_first_leg_cannot_be_taken_back_is_declined_and_parked_by_name() {
     let mut world = World::new();
-    let (terminal, sent, asked) = begin(&mut world);
-    grant(&mut world, &asked, 300);
-    let rest = world.at_bank(BANK_A).unwrap();
-    world.bank_answers(&rest, "00");
-    world.answer(terminal).unwrap();
-    let named = format!("0200{}{}{:022}", sent.stan(), sent.text(7), 0);
+    let (terminal, _, named) = paid_by_both(&mut world);
     world.sends(terminal, &purchase(1000).with(3, "200000").with(90, named.clone()));
     let coupon = world.at_bank(COUPONS).unwrap();
     world.bank_answers(&coupon, "00");

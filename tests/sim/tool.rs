@@ -95,7 +95,7 @@ fn one(seed: u64, only: Option<&[usize]>) -> bool {
 #[cfg(debug_assertions)]
 fn planted(name: &str, wanted: &Wanted) -> bool {
     let chosen: Vec<Planted> =
-        Planted::ALL.into_iter().filter(|fault| name == "all" || format!("{fault:?}") == name).collect();
+        Planted::ALL.iter().copied().filter(|fault| name == "all" || format!("{fault:?}") == name).collect();
     if name == "list" || chosen.is_empty() {
         Planted::ALL.iter().for_each(|fault| println!("{fault:?}"));
         return name == "list";

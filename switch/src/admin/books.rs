@@ -41,7 +41,7 @@ pub struct Exceptions {
 const LISTED_MAX: usize = 10_000;
 
 pub fn exceptions(durable: &Durable) -> Exceptions {
-    let view = |(id, held): (ObligationId, &Exception)| ExceptionView {
+    let view = |(id, ended_ms, held): (ObligationId, u64, &Exception)| ExceptionView {
         id: id.0,
         kind: format!("{:?}", held.kind).to_lowercase(),
         participant: name(durable, held.participant),
@@ -52,7 +52,7 @@ pub fn exceptions(durable: &Durable) -> Exceptions {
         currency: held.money.currency.0,
         date: held.date.0,
         why: held.why.clone(),
-        at: rfc3339(held.wall_ms),
+        at: rfc3339(ended_ms),
     };
     let newest = durable.exceptions.iter().rev().take(LISTED_MAX);
     Exceptions { count: durable.exceptions.len() as u64, exceptions: newest.map(view).collect() }
@@ -135,7 +135,6 @@ mod tests {
                 date: BusinessDate(20_261_124),
                 books: 1,
                 why: String::new(),
-                wall_ms: id,
             };
             durable.exceptions.insert(ObligationId(id), id, exception);
         }

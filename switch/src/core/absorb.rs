@@ -5,7 +5,7 @@
 use super::books::{Side, signed, undoes};
 use super::clock::{DAY_MS, business_date};
 use super::durable::{
-    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, Handles, KeyEpoch, Lapsed, Obligation, OpenTx,
+    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, Handles, KeyEpoch, Obligation, OpenTx,
     Participant,
 };
 use super::entry::{
@@ -387,7 +387,7 @@ impl Durable {
             }
             Discharge::Unknown => {
                 let expires_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
-                self.lapsed.insert(id, expires_ms, Lapsed { owed });
+                self.lapsed.insert(id, expires_ms, owed);
                 return Ok(());
             }
             Discharge::Refused { code } => format!("refused with {code}"),
@@ -403,7 +403,6 @@ impl Durable {
             date,
             books,
             why,
-            wall_ms: self.wall_ms,
         };
         self.exceptions.insert(id, self.wall_ms, exception);
         Ok(())

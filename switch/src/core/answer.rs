@@ -198,7 +198,7 @@ impl Core {
             return LateEffect::Excepted(id);
         }
         match self.durable.lapsed.get(id) {
-            Some(lapsed) => LateEffect::Reopened(Box::new(self.reopened(now, &lapsed.owed, agreed))),
+            Some(owed) => LateEffect::Reopened(Box::new(self.reopened(now, owed, agreed))),
             None => LateEffect::AlreadyReversed,
         }
     }

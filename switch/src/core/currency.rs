@@ -38,6 +38,12 @@ impl Currency {
     pub fn exponent(self) -> u32 {
         NOT_TWO.iter().find(|row| row.0 == self.0).map_or(2, |row| row.1)
     }
+
+    /// `Money::decimal` of a sum that may be negative.
+    pub fn decimal(self, minor: i64) -> String {
+        let sign = if minor < 0 { "-" } else { "" };
+        format!("{sign}{}", Money { minor: minor.unsigned_abs(), currency: self }.decimal())
+    }
 }
 
 impl Money {
@@ -50,14 +56,6 @@ impl Money {
                 format!("{}.{:0width$}", self.minor / one, self.minor % one, width = digits as usize)
             }
         }
-    }
-}
-
-impl Currency {
-    /// The same of a sum that may be negative.
-    pub fn decimal(self, minor: i64) -> String {
-        let sign = if minor < 0 { "-" } else { "" };
-        format!("{sign}{}", Money { minor: minor.unsigned_abs(), currency: self }.decimal())
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Durable {
     /// How many obligations of a transaction are open (rule 8).
     pub owing: Table<TxId, u8>,
     /// Reversals that ended as "unknown", until a late approval can no longer come (P6); by when they expire.
-    pub lapsed: Ended<Lapsed>,
+    pub lapsed: Ended<Owed>,
     pub stand_in_cards: Table<(ParticipantId, CardToken), Spent>,
     pub stand_in_issuers: BTreeMap<ParticipantId, Spent>,
     pub books: Books,
@@ -199,11 +199,6 @@ pub struct Obligation {
     pub parked: Option<Code>,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Lapsed {
-    pub owed: Owed,
-}
-
 /// What stand-in has approved on the open business date.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Spent {
@@ -226,7 +221,6 @@ pub struct Exception {
     /// What the participant's books should have moved by, signed.
     pub books: i64,
     pub why: String,
-    pub wall_ms: u64,
 }
 
 /// What is open at one participant, and what ended otherwise than paid.

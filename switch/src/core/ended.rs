@@ -53,9 +53,9 @@ impl<T> Ended<T> {
         self.held.is_empty()
     }
 
-    /// In order of number.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ObligationId, &T)> {
-        self.held.iter().map(|(id, (_, value))| (*id, value))
+    /// Each with its time, in order of number.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (ObligationId, u64, &T)> {
+        self.held.iter().map(|(id, (at_ms, value))| (*id, *at_ms, value))
     }
 
     pub fn values(&self) -> impl Iterator<Item = &T> {

@@ -14,14 +14,22 @@ use yika_codec::{Kind, Mti};
 
 /// What holds a place, as far as it tells one candidate from another.
 struct Seen {
+    acquirer: ParticipantId,
+    terminal: [u8; 8],
     kind: Kind,
     mti: Mti,
+    stan: u32,
+    /// F7 as its terminal sent it, 0 when it sent none.
+    sent_at: u32,
+    rrn: [u8; 12],
     card: Option<CardToken>,
     /// What was asked and what was approved.
     minor: [u64; 2],
     currency: Currency,
     /// Its transaction's number: the higher, the newer.
     tx: u64,
+    /// When it is forgotten; never while it is open.
+    expires_ms: u64,
 }
 
 impl Core {
@@ -31,14 +39,9 @@ impl Core {
     /// shares a place by chance: places are hashes of 64 bits.
     pub(super) fn named(&self, now: Now, facts: &Facts) -> Option<Handle> {
         self.found(facts).filter(|held| match held {
-            Handle::Kept(no) => self.durable.original(*no).is_some_and(|kept| {
-                let sender = Sender { acquirer: kept.acquirer, terminal: kept.terminal };
-                kept.expires_ms > now.wall_ms && may_be_named(facts, sender, kept.stan, kept.rrn)
-            }),
-            Handle::Open(tx) => self.durable.open.get(tx).map(|open| &open.intent).is_some_and(|intent| {
-                let sender = Sender { acquirer: intent.acquirer, terminal: intent.terminal };
-                may_be_named(facts, sender, intent.stan, intent.rrn)
-            }),
+            Handle::Kept(_) | Handle::Open(_) => self
+                .seen(held)
+                .is_some_and(|seen| seen.expires_ms > now.wall_ms && may_be_named(facts, &seen)),
             Handle::Ended { .. } => true,
         })
     }
@@ -48,12 +51,14 @@ impl Core {
             let fits = |held: &Handle| self.same_moment(facts, held) && self.same_type(facts, held);
             // F37 is shared by all messages of a payment: another one than was named is not meant.
             let any = planted(Planted::ReversalByF37);
-            let named = |held: &Handle| fits(held) && (any || self.stan_of(held) == Some(stan));
+            let named =
+                |held: &Handle| fits(held) && (any || self.seen(held).is_some_and(|seen| seen.stan == stan));
             return self.by_stan(facts, stan, fits).or_else(|| self.by_rrn(facts, named));
         }
         if facts.kind == Kind::Reversal {
-            let fits =
-                |held: &Handle| facts.rrn.is_none_or(|rrn| self.rrn_of(held).is_none_or(|own| own == rrn));
+            let fits = |held: &Handle| {
+                facts.rrn.is_none_or(|rrn| self.seen(held).is_none_or(|seen| seen.rrn == rrn))
+            };
             return self.by_stan(facts, facts.stan, fits).or_else(|| self.by_rrn(facts, |_| true));
         }
         self.by_rrn(facts, |_| true)
@@ -121,39 +126,33 @@ impl Core {
     fn seen(&self, held: &Handle) -> Option<Seen> {
         match held {
             Handle::Open(tx) => self.durable.open.get(tx).map(|open| &open.intent).map(|intent| Seen {
+                acquirer: intent.acquirer,
+                terminal: intent.terminal,
                 kind: intent.kind,
                 mti: intent.mti,
+                stan: intent.stan,
+                sent_at: intent.sent_at,
+                rrn: intent.rrn,
                 card: intent.card,
                 minor: [intent.money.minor; 2],
                 currency: intent.money.currency,
                 tx: intent.tx.0,
+                expires_ms: u64::MAX,
             }),
             Handle::Kept(no) => self.durable.original(*no).map(|original| Seen {
+                acquirer: original.acquirer,
+                terminal: original.terminal,
                 kind: original.kind,
                 mti: original.mti,
+                stan: original.stan,
+                sent_at: original.sent_at,
+                rrn: original.rrn,
                 card: original.card,
                 minor: [original.asked, original.money.minor],
                 currency: original.money.currency,
                 tx: original.tx.0,
+                expires_ms: original.expires_ms,
             }),
-            Handle::Ended { .. } => None,
-        }
-    }
-
-    /// F37 of what holds a place, where it still matters.
-    fn rrn_of(&self, held: &Handle) -> Option<[u8; 12]> {
-        match held {
-            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.rrn),
-            Handle::Kept(no) => self.durable.original(*no).map(|original| original.rrn),
-            Handle::Ended { .. } => None,
-        }
-    }
-
-    /// F11 of what holds a place, where it still matters.
-    fn stan_of(&self, held: &Handle) -> Option<u32> {
-        match held {
-            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.stan),
-            Handle::Kept(no) => self.durable.original(*no).map(|original| original.stan),
             Handle::Ended { .. } => None,
         }
     }
@@ -167,9 +166,8 @@ impl Core {
     /// F90 names the original's F7 too: the same F11 of another day is another payment.
     fn same_moment(&self, facts: &Facts, held: &Handle) -> bool {
         let sent_at = match held {
-            Handle::Kept(no) => self.durable.original(*no).map(|original| original.sent_at),
-            Handle::Open(tx) => self.durable.open.get(tx).map(|open| open.intent.sent_at),
             Handle::Ended { sent_at } => Some(*sent_at),
+            Handle::Kept(_) | Handle::Open(_) => self.seen(held).map(|seen| seen.sent_at),
         };
         match (facts.original.sent_at, sent_at) {
             (Some(named), Some(held)) => held == 0 || named == held,
@@ -178,18 +176,12 @@ impl Core {
     }
 }
 
-/// Who sent what is held.
-struct Sender {
-    acquirer: ParticipantId,
-    terminal: [u8; 8],
-}
-
 /// Whether a message can mean what its handle found: of its own terminal, and of the F11 or F37 that it names.
-fn may_be_named(facts: &Facts, sender: Sender, stan: u32, rrn: [u8; 12]) -> bool {
+fn may_be_named(facts: &Facts, seen: &Seen) -> bool {
     let named = facts.original.stan.or((facts.kind == Kind::Reversal).then_some(facts.stan));
-    sender.acquirer == facts.acquirer
-        && sender.terminal == facts.terminal
-        && (named == Some(stan) || facts.original.rrn.or(facts.rrn) == Some(rrn))
+    seen.acquirer == facts.acquirer
+        && seen.terminal == facts.terminal
+        && (named == Some(seen.stan) || facts.original.rrn.or(facts.rrn) == Some(seen.rrn))
 }
 
 /// Cancels and voids are of the whole, refunds of no more than that (rule 6).
@@ -235,18 +227,31 @@ mod tests {
     /// Two messages whose handles are equal by chance.
     #[test]
     fn rule_05_what_shares_a_place_by_chance_is_not_what_a_reversal_names() {
-        let own = || Sender { acquirer: ParticipantId(1), terminal: *b"TERM0001" };
         let rrn = *b"000000000042";
+        let held = |stan| Seen {
+            acquirer: ParticipantId(1),
+            terminal: *b"TERM0001",
+            kind: Kind::Purchase,
+            mti: Mti::new(0x0200),
+            stan,
+            sent_at: 0,
+            rrn,
+            card: None,
+            minor: [100; 2],
+            currency: Currency(156),
+            tx: 1,
+            expires_ms: 1,
+        };
         let facts = reversal();
-        assert!(may_be_named(&facts, own(), 7, rrn));
-        assert!(!may_be_named(&facts, own(), 8, rrn), "another F11");
-        assert!(!may_be_named(&facts, own(), 50, rrn), "its own F11 names nothing beside F90");
-        assert!(!may_be_named(&facts, Sender { terminal: *b"TERM0002", ..own() }, 7, rrn));
-        assert!(!may_be_named(&facts, Sender { acquirer: ParticipantId(2), ..own() }, 7, rrn));
+        assert!(may_be_named(&facts, &held(7)));
+        assert!(!may_be_named(&facts, &held(8)), "another F11");
+        assert!(!may_be_named(&facts, &held(50)), "its own F11 names nothing beside F90");
+        assert!(!may_be_named(&facts, &Seen { terminal: *b"TERM0002", ..held(7) }));
+        assert!(!may_be_named(&facts, &Seen { acquirer: ParticipantId(2), ..held(7) }));
         let by_rrn = Facts { rrn: Some(rrn), ..reversal() };
-        assert!(may_be_named(&by_rrn, own(), 8, rrn));
-        assert!(!may_be_named(&by_rrn, own(), 8, *b"000000000043"));
+        assert!(may_be_named(&by_rrn, &held(8)));
+        assert!(!may_be_named(&by_rrn, &Seen { rrn: *b"000000000043", ..held(8) }));
         let by_own_stan = Facts { original: OriginalRef::default(), ..reversal() };
-        assert!(may_be_named(&by_own_stan, own(), 50, rrn));
+        assert!(may_be_named(&by_own_stan, &held(50)));
     }
 }

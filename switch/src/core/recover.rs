@@ -50,8 +50,7 @@ impl Core {
                 self.enqueue(now, id, participant, None, 1);
             }
         }
-        let lapsed: Vec<_> =
-            self.durable.lapsed.iter().map(|(id, lapsed)| (id, lapsed.owed.clone())).collect();
+        let lapsed: Vec<_> = self.durable.lapsed.iter().map(|(id, _, owed)| (id, owed.clone())).collect();
         for (id, owed) in lapsed {
             self.watch_reversed(now, batch, id, &owed);
         }

@@ -133,6 +133,23 @@ pub fn write_request(
     frame(&mut draft, to, out).map_err(|()| Unsent::Unwritable)
 }
 
+/// The answer to a request, with the fields of it that are said again.
+fn begin_reply<'a>(
+    request: &Message<'a>,
+    echo: &FieldMask,
+    to: &Towards<'_>,
+    scratch: &'a mut Scratch,
+) -> Draft<'a> {
+    scratch.header.clear();
+    to.dialect.reply_header(request.header(), &mut scratch.header);
+    let mut draft = Draft::new(request.mti().response());
+    draft.header(&scratch.header);
+    for n in request.fields().filter(|n| echo.has(*n)) {
+        draft.splice(request, n);
+    }
+    draft
+}
+
 /// Appends one framed answer to `out`; false when it cannot be written in the originator's dialect.
 pub fn write_reply(
     reply: &Reply,
@@ -141,14 +158,8 @@ pub fn write_reply(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> bool {
-    scratch.header.clear();
-    to.dialect.reply_header(request.header(), &mut scratch.header);
     let mut amount = [0; 12];
-    let mut draft = Draft::new(request.mti().response());
-    draft.header(&scratch.header);
-    for n in request.fields().filter(|n| ECHO.has(*n)) {
-        draft.splice(request, n);
-    }
+    let mut draft = begin_reply(request, &ECHO, to, scratch);
     set_known(&mut draft, to.dialect, &reply.record);
     // A settlement date is kept in the record only where it is not ours.
     draft.unset(15);
@@ -179,13 +190,7 @@ fn write_bare_refusal(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> bool {
-    scratch.header.clear();
-    to.dialect.reply_header(request.header(), &mut scratch.header);
-    let mut draft = Draft::new(request.mti().response());
-    draft.header(&scratch.header);
-    for n in request.fields().filter(|n| echo.has(*n)) {
-        draft.splice(request, n);
-    }
+    let mut draft = begin_reply(request, echo, to, scratch);
     draft.set(39, code.bytes());
     frame(&mut draft, to, out).is_ok()
 }

@@ -113,6 +113,14 @@ impl FaultyDisk {
         self.lock().files.values().map(of).sum()
     }
 
+    /// Each file with how many of its bytes lie before the zeros at its end.
+    pub fn written(&self) -> Vec<(FileNo, u64)> {
+        let used =
+            |held: &Held| seen(held).iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1);
+        let state = self.lock();
+        state.files.iter().map(|(file, held)| (*file, used(held))).filter(|(_, bytes)| *bytes > 0).collect()
+    }
+
     pub fn flip_bit(&self, file: FileNo, bit: u64) {
         let mut state = self.lock();
         if let Some(byte) =

@@ -6,9 +6,12 @@ use super::run::Violation;
 use super::start::start;
 use super::world::{Event, World};
 use rand::RngExt;
+use rand::seq::IndexedRandom;
 use yika_switch::core::ids::LineId;
-use yika_switch::journal::disk::Disk;
 use yika_switch::journal::faulty::Faults;
+
+/// Copies of a disk that lose a bit each.
+const FLIPS: usize = 8;
 
 impl World {
     pub(super) fn begin_fault(&mut self, at: usize) -> Result<(), Violation> {
@@ -225,20 +228,17 @@ impl World {
         })
     }
 
-    /// Flips a bit of a copy: it is found, or nothing that was acknowledged is missing; the disk itself stays whole.
+    /// Flips a bit of each of some copies: it is found, or nothing that was acknowledged is missing; the disk itself
+    /// stays whole.
     fn rot(&mut self) -> Result<(), Violation> {
-        let rotten = self.disk.image();
-        let files = rotten.list().unwrap_or_default();
-        if files.is_empty() {
-            return Ok(());
+        let written = self.disk.written();
+        for _ in 0..FLIPS {
+            let Some((file, bytes)) = written.choose(&mut self.random) else { return Ok(()) };
+            let rotten = self.disk.image();
+            rotten.flip_bit(*file, self.random.random_range(0..bytes * 8));
+            self.coverage.flips += 1;
+            self.coverage.flips_refused += u64::from(check::damaged(&rotten, &self.disk, &self.keys)?);
         }
-        let file = files[self.random.random_range(0..files.len())];
-        let bits = rotten.len(file).unwrap_or(0) * 8;
-        // Most of a segment is zeros that nobody needs: half of the flips hit its beginning.
-        let most = if self.random.random_bool(0.5) { bits.min(8 * 32_768) } else { bits };
-        rotten.flip_bit(file, self.random.random_range(0..most.max(1)));
-        self.coverage.flips += 1;
-        self.coverage.flips_refused += u64::from(check::damaged(&rotten, &self.disk, &self.keys)?);
         Ok(())
     }
 }

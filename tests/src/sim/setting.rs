@@ -114,11 +114,17 @@ impl Setting {
     }
 }
 
+/// A bound of late answers that is reached.
+pub(super) const TINY_LATE_MAX: usize = 20;
+
 /// How much may be owed and watched for. Drawn apart, so that what else a seed means stays.
 fn shape_owed(config: &mut Config, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed ^ 0x6f77_6564);
     if random.random_bool(0.3) {
         config.bounds.obligations_max = random.random_range(8..80);
+    }
+    if random.random_bool(0.3) {
+        config.bounds.late_max = random.random_range(1..=TINY_LATE_MAX);
     }
 }
 

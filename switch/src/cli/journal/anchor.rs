@@ -63,7 +63,7 @@ fn whole(source: &Source, disk: &FileDisk) -> Result<(Scan, Durable), CliError> 
 /// What the anchor says is missing.
 fn is_missed(found: &Found, disk: &FileDisk, scan: &Scan) -> Result<bool, CliError> {
     let segments: Vec<_> = scan.segments.iter().map(|one| (one.file, one.header.clone())).collect();
-    match found.check(disk, &segments) {
+    match found.check(disk, &segments).and_then(|()| found.check_end(disk, scan)) {
         Ok(()) => Ok(false),
         Err(_) if found.is_lost() => Ok(true),
         Err(missing) => Err(missing.into()),
