@@ -143,7 +143,7 @@ fn keystore(quick: bool, report: &mut Report) -> Result<(), BenchError> {
     let token = cost(quick, || {
         black_box(tokens.token(black_box(PAN)));
     });
-    report.add(Row::cost("keystore", "card token (HMAC-SHA256)", token));
+    report.add(Row::cost("keystore", "card token (AES-CMAC)", token));
     Ok(())
 }
 

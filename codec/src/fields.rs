@@ -70,6 +70,15 @@ impl FieldSet {
         fill(&mut self.0[at + HEAD_BYTES..]);
     }
 
+    /// Adds field `n`, above all that are in the set.
+    #[inline]
+    pub(crate) fn push(&mut self, n: u8, value: &[u8]) {
+        debug_assert!(self.last().is_none_or(|last| last < n), "push takes ascending fields");
+        self.grow(self.0.len() + HEAD_BYTES + value.len());
+        self.0.extend_from_slice(&head(n, value.len()));
+        self.0.extend_from_slice(value);
+    }
+
     /// The highest field in the set.
     pub(crate) fn last(&self) -> Option<u8> {
         self.iter().last().map(|(n, _)| n)
@@ -173,13 +182,19 @@ impl FieldSet {
     }
 
     /// Makes room without leaving a copy of the values behind, which `Vec` would when it moves.
+    #[inline]
     fn grow(&mut self, bytes: usize) {
         if bytes > self.0.capacity() {
-            let mut roomy = Vec::with_capacity(bytes.max(self.0.capacity() * 2).max(64));
-            roomy.extend_from_slice(&self.0);
-            self.wipe();
-            self.0 = roomy;
+            self.move_out(bytes);
         }
+    }
+
+    #[cold]
+    fn move_out(&mut self, bytes: usize) {
+        let mut roomy = Vec::with_capacity(bytes.max(self.0.capacity() * 2).max(64));
+        roomy.extend_from_slice(&self.0);
+        self.wipe();
+        self.0 = roomy;
     }
 
     /// Wipes what is in use. The room behind it never holds a value: growth moves to fresh memory, and `cut` wipes

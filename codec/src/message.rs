@@ -10,7 +10,7 @@ use crate::fields::FieldSet;
 use crate::mask::FieldMask;
 use crate::mti::Mti;
 use crate::secret::{Pan, PinBlock, Track2};
-use crate::spec::{Spec, Wire};
+use crate::spec::{Content, Spec, Wire};
 use crate::tlv::Tlv;
 use std::fmt;
 
@@ -29,6 +29,9 @@ struct Value<'a> {
     units: usize,
     start: usize,
 }
+
+/// So many digits fit into 64 bits whatever they are.
+const DIGITS_OF_U64: usize = 19;
 
 /// The track 2 equivalent, and the sequence number, in chip data (EMV book 3, annex A).
 const TAG_TRACK2: u32 = 0x57;
@@ -93,12 +96,7 @@ impl<'a> Message<'a> {
 
     /// A numeric field as an integer; `None` if absent, not of digits, or too large.
     pub fn number(&self, n: u8) -> Option<u64> {
-        let value = self.value(n)?;
-        // 999 is the longest field; 20 digits are the most a u64 has.
-        let mut digits = [0; 20];
-        let digits = digits.get_mut(..value.len())?;
-        value.expand(digits);
-        integer(digits)
+        self.value(n)?.number()
     }
 
     /// The canonical value if it has exactly `N` bytes.
@@ -126,7 +124,10 @@ impl<'a> Message<'a> {
             let Some(value) = self.value(n) else {
                 continue;
             };
-            if n > last {
+            if n > last && value.is_canonical() {
+                out.push(n, value.wire);
+                last = n;
+            } else if n > last {
                 out.push_with(n, value.len(), |place| value.expand(place));
                 last = n;
             } else {
@@ -252,9 +253,40 @@ impl Value<'_> {
         self.spec.canonical_bytes(self.units)
     }
 
+    /// Whether it stands on the wire as it is.
+    #[inline]
+    fn is_canonical(&self) -> bool {
+        self.spec.wire == Wire::Plain && self.spec.content != Content::Track
+    }
+
     #[inline]
     fn expand(&self, place: &mut [u8]) {
         self.spec.expand(self.wire, place);
+    }
+
+    /// The value as an integer; `None` if empty, not of digits, or too large.
+    #[inline]
+    fn number(&self) -> Option<u64> {
+        if self.spec.content == Content::Digits && (1..=DIGITS_OF_U64).contains(&self.units) {
+            // Decode let nothing but digits in, and so many of them cannot overflow.
+            let pair = |sum: u64, byte: &u8| sum * 100 + u64::from((byte >> 4) * 10 + (byte & 0xF));
+            let digit = |sum: u64, byte: &u8| sum * 10 + u64::from(byte & 0xF);
+            match self.spec.wire {
+                Wire::Plain => return Some(self.wire.iter().fold(0, digit)),
+                Wire::BcdPadRight | Wire::BcdPadLeft if self.units.is_multiple_of(2) => {
+                    return Some(self.wire.iter().fold(0, pair));
+                }
+                _ => {}
+            }
+        }
+        // 999 is the longest field; 20 digits are the most a u64 has.
+        let mut digits = [0; 20];
+        let digits = digits.get_mut(..self.len()).filter(|digits| !digits.is_empty())?;
+        self.expand(digits);
+        digits.iter().try_fold(0u64, |value, digit| {
+            let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+            value.checked_mul(10)?.checked_add(u64::from(digit))
+        })
     }
 
     /// One byte of the canonical value of a field that is text or digits.
@@ -277,14 +309,4 @@ impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {:?}", self.dialect.name(), self.mti(), self.layout.present)
     }
-}
-
-fn integer(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |value, digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-        value.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }

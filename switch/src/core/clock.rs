@@ -43,6 +43,10 @@ pub fn nearest_moment(stamp: u32, offset_minutes: i32, wall_ms: u64) -> Option<u
         let days = days_from_civil(year, month, day)?;
         (days * DAY_MS + in_day).checked_add_signed(-i64::from(offset_minutes) * 60_000)
     };
+    // The moment of this year is the nearest when it lies within less than half a year.
+    if let Some(near) = moment(this_year).filter(|at| at.abs_diff(wall_ms) < 180 * DAY_MS) {
+        return Some(near);
+    }
     let years = [this_year.checked_sub(1)?, this_year, this_year + 1];
     years.into_iter().filter_map(moment).min_by_key(|at| at.abs_diff(wall_ms))
 }

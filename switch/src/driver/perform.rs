@@ -81,11 +81,13 @@ impl Driver {
         let from_keys = from.and_then(|listener| self.keys.of(listener.participant));
         let to = Towards::line(rim, &self.rim, &self.keys, now);
         let line = &mut self.lines[id.0 as usize];
-        let start = line.out.tail().len();
+        let (was_empty, start) = (line.out.is_empty(), line.out.tail().len());
         let message = live.and_then(|msg| self.messages.view(msg));
         write_request(send, message, from_keys, &to, &mut self.scratch, line.out.tail())?;
         line.out.mark(start, Queued { of: send.of, not_after_us: send.not_after_us });
-        self.outputs.push(Output::LineOut(id));
+        if was_empty {
+            self.outputs.push(Output::LineOut(id));
+        }
         Ok(())
     }
 
