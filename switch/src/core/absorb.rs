@@ -4,14 +4,12 @@
 
 use super::books::{Side, signed, undoes};
 use super::clock::{DAY_MS, business_date};
-use super::durable::{
-    Dedupe, DedupeState, Durable, Exception, Expiry, Handle, Handles, KeyEpoch, Obligation, OpenTx,
-    Participant,
-};
+use super::durable::{Durable, Exception, Expiry, Handles, KeyEpoch, Obligation, OpenTx, Participant};
 use super::entry::{
     CutOverTrigger, Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed,
     OwedKind, ReversalOf, Step, Taken,
 };
+use super::handles::{Became, Handle};
 use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq};
 use super::original::{
     KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
@@ -116,11 +114,10 @@ impl Durable {
         for leg in &intent.legs {
             self.note_stan(leg.participant, leg.identity.stan);
         }
-        let state = DedupeState::InFlight(intent.tx);
-        self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, state));
+        self.dedupe.begin(intent.key, intent.fingerprint, intent.tx);
         let handles = self.handles_of(&intent);
         for handle in handles.iter() {
-            self.set_handle(handle, Handle::Open(intent.tx));
+            self.handles.take(handle, intent.tx);
         }
         if let Some(target) = intent.target {
             self.originals.change(target, |target| target.busy = Some(intent.tx));
@@ -202,7 +199,7 @@ impl Durable {
     /// Dedupe key, handles, kept payment and target of a transaction that just ended.
     fn finish_keys(&mut self, seq: Seq, tx: &OpenTx, outcome: &Outcome) {
         let intent = &tx.intent;
-        self.dedupe.put(intent.key, Dedupe::new(intent.fingerprint, DedupeState::Done(seq)));
+        self.dedupe.finish(intent.key, intent.fingerprint, seq);
         let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
         let at_ms = if planted(Planted::KeysForgottenEarly) {
             self.wall_ms + self.limits.dedupe_window_ms / 1000
@@ -228,14 +225,14 @@ impl Durable {
         if stands && intent.kind == Kind::CompletionCancel {
             self.move_hold(intent.target, true);
         }
-        let becomes = if stands {
-            Handle::Kept(self.keep(tx, outcome))
+        let became = if stands {
+            Became::Kept(self.keep(tx, outcome))
         } else {
-            Handle::Ended { sent_at: intent.sent_at }
+            Became::Ended { sent_at: intent.sent_at }
         };
         for handle in tx.handles.iter() {
             // A newer transaction of the same terminal and F11 keeps its place.
-            if self.move_handle(handle, Handle::Open(intent.tx), becomes) && !stands {
+            if self.handles.leave(handle, intent.tx, became) && !stands {
                 self.remember(handle);
             }
         }
@@ -511,12 +508,12 @@ impl Durable {
     fn expire(&mut self) {
         while let Some(oldest) = self.dedupe_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
             let key = oldest.key;
-            self.dedupe.take_if(&key, |held| matches!(held.state(), DedupeState::Done(_)));
+            self.dedupe.forget(&key);
             self.dedupe_ring.drop_oldest();
         }
         while let Some(oldest) = self.handle_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
             let key = oldest.key;
-            if !self.drop_handle_if(key, |held| matches!(held, Handle::Ended { .. })) {
+            if !self.handles.drop_if(&key, |left| matches!(left, Handle::Ended { .. })) {
                 self.reversed_before.take(&key);
             }
             self.handle_ring.drop_oldest();
@@ -536,7 +533,7 @@ impl Durable {
     fn drop_oldest_original(&mut self) {
         let Some((no, handles)) = self.originals.drop_oldest() else { return };
         for handle in handles.iter() {
-            self.drop_handle_if(handle, |held| held == Handle::Kept(no));
+            self.handles.drop_if(&handle, |left| left == Handle::Kept(no));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::Core;
 use super::batch::Batch;
 use super::clock::month_to_second;
 use super::counters::{Bound, Refusal};
-use super::durable::{Dedupe, DedupeState, Handle};
+use super::dedupe::{Held, HeldBy};
 use super::effect::{Effect, Request};
 use super::entry::{
     Entry, Few, Identity, Intent, LaterLeg, LegIntent, LegRole, Outcome, Owed, OwedKind, Reason, ReversalOf,
@@ -13,6 +13,7 @@ use super::entry::{
 };
 use super::facts::Facts;
 use super::finish::code_for;
+use super::handles::Handle;
 use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::{Life, Original, first_life};
 use super::volatile::{Copy, Live, Room, Waiter};
@@ -38,8 +39,8 @@ impl Core {
             return self.network(batch, waiter, &request.facts, request.proven);
         }
         let key = self.dedupe_key(&request.facts);
-        let held = self.durable.dedupe.get(&key).copied();
-        let is_done = |held: &Dedupe| matches!(held.state(), DedupeState::Done(_));
+        let held = self.durable.dedupe.get(&key);
+        let is_done = |held: &Held| matches!(held.by, HeldBy::Done(_));
         match held.filter(|held| !(planted(Planted::CopyIsNew) && is_done(held))) {
             Some(held) => self.copy(batch, waiter, request.facts, held),
             None => self.fresh(now, batch, request, key),
@@ -47,15 +48,15 @@ impl Core {
     }
 
     /// A copy of something held: join the wait, or answer from the journal, or refuse a clash.
-    fn copy(&mut self, batch: &mut Batch, waiter: Waiter, facts: Facts, held: Dedupe) {
+    fn copy(&mut self, batch: &mut Batch, waiter: Waiter, facts: Facts, held: Held) {
         self.counters.copies += 1;
         let Some(listener) = self.settings.listener(facts.listener) else { return };
         let clash = listener.codes.duplicate;
         if held.fingerprint != self.fingerprint(&facts) {
             return self.refuse(batch, waiter, facts.kind, clash, Refusal::Duplicate);
         }
-        match held.state() {
-            DedupeState::InFlight(tx) => {
+        match held.by {
+            HeldBy::InFlight(tx) => {
                 let bound = self.settings.bounds.copies_max;
                 match self.live.live.get_mut(&tx) {
                     Some(live) if live.waiters.len() < bound => live.waiters.push(waiter),
@@ -65,7 +66,7 @@ impl Core {
                     }
                 }
             }
-            DedupeState::Done(seq) => {
+            HeldBy::Done(seq) => {
                 let bounds = &self.settings.bounds;
                 let many = self.live.fetching.len() >= bounds.fetches_max;
                 let waiting = self.live.fetching.get(&seq).map(Vec::len);

@@ -3,15 +3,17 @@
 //! (P8). What lives only while the process lives is in `volatile`.
 
 use super::books::Books;
+use super::dedupe::Dedupe;
 use super::ended::Ended;
 use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, OwedKind, Way};
+use super::handles::{Handle, HandleTable};
 use super::ids::{
-    BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, TxId, raw_number,
+    BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, TxId,
 };
 use super::kept::Originals;
 use super::original::Original;
 use super::ring::Ring;
-use super::table::{Table, WIDE};
+use super::table::Table;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
@@ -29,11 +31,10 @@ pub struct Durable {
     pub next_obligation: u64,
     pub participants: BTreeMap<ParticipantId, Participant>,
     pub open: Table<TxId, OpenTx>,
-    pub dedupe: Table<KeyedHash, Dedupe, WIDE>,
+    pub dedupe: Dedupe,
     /// Finished keys by the moment they expire, oldest first.
     pub dedupe_ring: Ring<Expiry<KeyedHash>>,
-    /// Where a reversal, void, completion or refund finds what it names.
-    handles: Table<KeyedHash, PackedHandle, WIDE>,
+    pub(super) handles: HandleTable,
     /// Payments whose reversal came first (P6), by terminal, message type, F11, F7 and origin (0 where it did not say).
     pub reversed_before: Table<KeyedHash, ()>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
@@ -107,81 +108,6 @@ pub struct Handles {
 impl Handles {
     pub fn iter(&self) -> impl Iterator<Item = KeyedHash> + use<> {
         [self.by_stan, self.by_rrn].into_iter().filter(|handle| *handle != KeyedHash(0))
-    }
-}
-
-/// One entry of the hot table of rule 3, in 16 bytes: there are as many as transactions in the window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Dedupe {
-    #[serde(with = "raw_number")]
-    pub fingerprint: u64,
-    /// A `TxId` with the top bit of its count clear, or a `Seq` with that bit set.
-    packed: u64,
-}
-
-/// Tells a finished key from one in flight. Neither a transaction's number (a shard of 8 bits above 56 of count)
-/// nor an entry's comes near it.
-const DONE: u64 = 1 << 55;
-
-impl Dedupe {
-    pub fn new(fingerprint: u64, state: DedupeState) -> Self {
-        let packed = match state {
-            DedupeState::InFlight(tx) => tx.0 & !DONE,
-            DedupeState::Done(seq) => seq.0 | DONE,
-        };
-        Dedupe { fingerprint, packed }
-    }
-
-    pub fn state(&self) -> DedupeState {
-        match self.packed & DONE {
-            0 => DedupeState::InFlight(TxId(self.packed)),
-            _ => DedupeState::Done(Seq(self.packed & !DONE)),
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub enum DedupeState {
-    InFlight(TxId),
-    /// The outcome is read back from the journal when a copy comes.
-    Done(Seq),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Handle {
-    Open(TxId),
-    Kept(OriginalNo),
-    /// Ended without effect; its F7 as sent.
-    Ended {
-        sent_at: u32,
-    },
-}
-
-/// A `Handle` in eight bytes: there are two for each transaction in the window. The two bits below the shard say which;
-/// no count comes near them.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PackedHandle(u64);
-
-const KEPT: u64 = 1 << 55;
-const ENDED: u64 = 1 << 54;
-
-impl PackedHandle {
-    fn handle(self) -> Handle {
-        match self.0 & (KEPT | ENDED) {
-            0 => Handle::Open(TxId(self.0)),
-            KEPT => Handle::Kept(OriginalNo(self.0 & !KEPT)),
-            _ => Handle::Ended { sent_at: self.0 as u32 },
-        }
-    }
-}
-
-impl From<Handle> for PackedHandle {
-    fn from(handle: Handle) -> PackedHandle {
-        PackedHandle(match handle {
-            Handle::Open(tx) => tx.0,
-            Handle::Kept(no) => no.0 | KEPT,
-            Handle::Ended { sent_at } => u64::from(sent_at) | ENDED,
-        })
     }
 }
 
@@ -265,9 +191,9 @@ impl Durable {
             next_obligation: 1,
             participants: BTreeMap::new(),
             open: Table::new(),
-            dedupe: Table::new(),
+            dedupe: Dedupe::default(),
             dedupe_ring: Ring::new(),
-            handles: Table::new(),
+            handles: HandleTable::default(),
             reversed_before: Table::new(),
             handle_ring: Ring::new(),
             originals: Originals::default(),
@@ -299,21 +225,7 @@ impl Durable {
 
     /// What is found under this handle.
     pub fn handle(&self, key: KeyedHash) -> Option<Handle> {
-        self.handles.get(&key).map(|held| held.handle())
-    }
-
-    pub(super) fn set_handle(&mut self, key: KeyedHash, to: Handle) {
-        self.handles.put(key, to.into());
-    }
-
-    /// Moves a handle on, unless another transaction has taken its place meanwhile.
-    pub(super) fn move_handle(&mut self, key: KeyedHash, from: Handle, to: Handle) -> bool {
-        let own = self.handles.get_mut(&key).filter(|held| **held == from.into());
-        own.map(|held| *held = to.into()).is_some()
-    }
-
-    pub(super) fn drop_handle_if(&mut self, key: KeyedHash, fits: impl FnOnce(Handle) -> bool) -> bool {
-        self.handles.take_if(&key, |held| fits(held.handle())).is_some()
+        self.handles.get(&key)
     }
 
     /// The date that money of `date` books to: itself while open, afterwards the current one (rule 13).

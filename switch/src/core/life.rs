@@ -4,10 +4,10 @@
 use super::Core;
 use super::admit::{PlannedLeg, Verdict};
 use super::batch::Batch;
-use super::durable::Handle;
 use super::effect::Request;
 use super::entry::{Few, Identity, LegRole, OwedKind, Reason};
 use super::facts::Facts;
+use super::handles::Handle;
 use super::ids::{KeyedHash, LegRef, Now, OriginalNo, ParticipantId, TxId};
 use super::original::{KeptLeg, Life, Original};
 use smallvec::smallvec;

@@ -5,8 +5,8 @@
 
 use super::Core;
 use super::absorb::apart;
-use super::durable::Handle;
 use super::facts::Facts;
+use super::handles::Handle;
 use super::ids::{CardToken, Currency, Now, ParticipantId};
 use super::life::builds_on;
 use crate::planted::{Planted, planted};

@@ -5,9 +5,9 @@
 use super::Core;
 use super::admit::Verdict;
 use super::batch::Batch;
-use super::durable::Handle;
 use super::effect::Request;
 use super::entry::{LegEnd, LegState, Owed, OwedKind, Reason, ReversalOf};
+use super::handles::Handle;
 use super::ids::{KeyedHash, LegRef, Now, OriginalNo, TxId};
 use super::original::{Life, Original};
 use super::plan::End;
