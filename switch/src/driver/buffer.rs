@@ -68,20 +68,47 @@ pub struct OutBuf {
     base: u64,
     /// Start and end of each send, as positions.
     marks: VecDeque<(u64, u64, Queued)>,
+    /// Bytes before these that are lent: until they are back nothing is pending.
+    lent: usize,
 }
 
 impl OutBuf {
-    /// What the kernel has not taken.
+    /// What may be given to the kernel now.
     pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.taken..]
+        if self.lent > 0 { &[] } else { &self.bytes[self.taken..] }
     }
 
+    /// Whether the kernel has all of it.
     pub fn is_empty(&self) -> bool {
-        self.taken == self.bytes.len()
+        self.len() == 0
     }
 
+    /// What the kernel has not taken, or is not known to have.
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.taken
+        self.lent + self.bytes.len() - self.taken
+    }
+
+    /// Lends what is pending to whoever gives it to the kernel beside us; `spare` takes its place. None when nothing is
+    /// pending, or when it holds sends, whose fate we must know ourselves.
+    pub fn lend(&mut self, spare: &mut Vec<u8>) -> Option<Vec<u8>> {
+        if self.pending().is_empty() || self.taken > 0 || !self.marks.is_empty() {
+            return None;
+        }
+        self.lent = self.bytes.len();
+        Some(std::mem::replace(&mut self.bytes, std::mem::take(spare)))
+    }
+
+    /// What was lent is back, and the kernel took the first `taken` bytes. Returns memory that is free again.
+    pub fn give_back(&mut self, mut bytes: Vec<u8>, taken: usize) -> Vec<u8> {
+        self.lent = 0;
+        if taken < bytes.len() {
+            bytes.extend_from_slice(&self.bytes);
+            self.taken = taken;
+            std::mem::swap(&mut self.bytes, &mut bytes);
+        }
+        wipe(&mut bytes);
+        bytes.clear();
+        bytes
     }
 
     /// The buffer to append to.
@@ -186,6 +213,38 @@ mod tests {
         let mut fates = Vec::new();
         out.abandon(|of, left| fates.push((of, left.map(<[u8]>::to_vec))));
         assert_eq!(fates, [(send(2), None)]);
+    }
+
+    #[test]
+    fn what_is_lent_is_pending_for_nobody_else_and_comes_back_in_front() {
+        let mut out = OutBuf::default();
+        let mut spare = Vec::with_capacity(100);
+        assert_eq!(out.lend(&mut spare), None);
+        out.tail().extend_from_slice(b"first");
+        let lent = out.lend(&mut spare).unwrap();
+        assert_eq!(
+            (&lent[..], out.pending(), out.len(), out.is_empty()),
+            (&b"first"[..], &b""[..], 5, false)
+        );
+        out.tail().extend_from_slice(b"second");
+        assert_eq!(out.lend(&mut spare), None);
+        assert_eq!((out.pending(), out.len()), (&b""[..], 11));
+        assert!(out.give_back(lent, 3).is_empty());
+        assert_eq!((out.pending(), out.len()), (&b"stsecond"[..], 8));
+        assert_eq!(out.lend(&mut spare), None, "the kernel is slow: its peer is waited for");
+        out.took(8, |_| {});
+        out.tail().extend_from_slice(b"third");
+        let lent = out.lend(&mut spare).unwrap();
+        let free = out.give_back(lent, 5);
+        assert!(free.is_empty() && free.capacity() > 0 && out.is_empty());
+    }
+
+    #[test]
+    fn a_send_is_not_lent() {
+        let mut out = OutBuf::default();
+        out.tail().extend_from_slice(b"0123");
+        out.mark(0, send(1));
+        assert_eq!(out.lend(&mut Vec::new()), None);
     }
 
     #[test]

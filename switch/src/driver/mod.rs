@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 pub mod facts;
 pub mod line;
+mod loans;
 pub mod messages;
 mod perform;
 pub mod rim;
@@ -53,6 +54,8 @@ pub struct Driver {
     requests: VecDeque<Event>,
     outputs: Vec<Output>,
     released: Vec<Released<Effect>>,
+    /// Empty between reads; its memory is used again.
+    heard: Vec<Heard>,
     /// Empty between turns; its memory is used again.
     batch: Batch,
     scratch: Scratch,
@@ -172,6 +175,7 @@ impl Driver {
             requests: VecDeque::new(),
             outputs: Vec::new(),
             released: Vec::new(),
+            heard: Vec::new(),
             batch: Batch::default(),
             scratch: Scratch::default(),
             keys_refused: Told::default(),
@@ -331,11 +335,11 @@ impl Driver {
     }
 
     pub fn line_bytes(&mut self, id: LineId, bytes: &[u8], now: Now) {
-        let mut heard = Vec::new();
+        let mut heard = std::mem::take(&mut self.heard);
         let outcome = self.with_line(id, now, |line, rim, around| {
             line.handle_bytes(bytes, rim, around, |one| heard.push(one))
         });
-        for one in heard {
+        for one in heard.drain(..) {
             match one {
                 Heard::Event(event) => self.answers.push_back(event),
                 Heard::Request(payload, proof) => self.line_request(id, &payload, proof, now),
@@ -345,6 +349,7 @@ impl Driver {
                 }
             }
         }
+        self.heard = heard;
         if let Some(Err(why)) = outcome {
             self.drop_line(id, why, now);
         }

@@ -5,6 +5,7 @@ use super::disk::{Disk, FileDisk, FileNo};
 use super::faulty::{Faults, FaultyDisk};
 use super::format::{BLOCK, FRAME_HEADER, TAG};
 use super::recovery::{RecoveryError, Scan, scan};
+use super::writer::SPARES_WANTED;
 use super::{Journal, JournalSize};
 use crate::core::Room;
 use crate::core::batch::Batch;
@@ -349,6 +350,10 @@ fn a_folder_removed_under_a_running_journal_stops_it_with_the_reason() {
         let opened = super::replay(&*disk, &keys).unwrap();
         let mut durable = opened.durable;
         let mut journal = Journal::start(disk, keys, &opened.scan, SIZE, wake).unwrap();
+        // A spare that is being made while its folder goes is another story.
+        while journal.spare_count() < SPARES_WANTED {
+            std::thread::yield_now();
+        }
         spoil(&folder);
         while journal.failure().is_none() {
             wakes.recv_timeout(std::time::Duration::from_secs(20)).unwrap();

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -21,7 +22,8 @@ pub(super) enum End {
 }
 
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    /// Shared with whoever sends on it beside us.
+    pub(super) stream: Arc<TcpStream>,
     pub(super) end: End,
     /// Something changed that the task must look at: bytes left over, room to read again, or a close.
     pub(super) changed: Notify,
@@ -40,7 +42,7 @@ thread_local! {
 impl Connection {
     pub(super) fn new(stream: TcpStream, end: End) -> Rc<Connection> {
         Rc::new(Connection {
-            stream,
+            stream: Arc::new(stream),
             end,
             changed: Notify::new(),
             closing: Cell::new(false),
@@ -163,6 +165,15 @@ impl Connection {
         }
     }
 
+    /// Whether the kernel has all that was ever to be said here.
+    pub(super) fn has_sent_all(&self, shared: &Shared) -> bool {
+        match self.end {
+            End::Session(id) => shared.driver.borrow().session_has_all(id),
+            End::Line(..) => self.pending_is_empty(shared),
+        }
+    }
+
+    /// Whether nothing can be given to the kernel now.
     pub(super) fn pending_is_empty(&self, shared: &Shared) -> bool {
         let driver = shared.driver.borrow();
         match self.end {

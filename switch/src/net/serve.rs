@@ -3,6 +3,7 @@
 use super::clock::{self, ClockJudge};
 use super::connection::{Connection, End};
 use super::listen::{Bound, bind_all};
+use super::sender::{LEND_FROM, Loan, Sender};
 use super::signals::Signals;
 use crate::admin;
 use crate::config::{Config, Environment};
@@ -66,6 +67,7 @@ pub(super) struct Shared {
     lines: RefCell<HashMap<LineId, Rc<Connection>>>,
     started: Instant,
     fetch: std::sync::mpsc::SyncSender<Seq>,
+    sender: RefCell<Option<Sender>>,
     stopping: Notify,
 }
 
@@ -131,6 +133,7 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>, clock: ClockJudge) -> Res
     let (fetch, fetched) = start_reader(reader, work.clone());
     let shared = Rc::new(Shared {
         driver: RefCell::new(driver),
+        sender: RefCell::new(Sender::start(work.clone()).map_err(ServeError::Runtime)?),
         work,
         sessions: RefCell::default(),
         lines: RefCell::default(),
@@ -306,9 +309,7 @@ impl Life {
     /// The kernel has every answer of every session that still reads.
     fn answers_are_out(&self) -> bool {
         let sessions = self.shared.sessions.borrow();
-        sessions
-            .values()
-            .all(|connection| connection.closing.get() || connection.pending_is_empty(&self.shared))
+        sessions.values().all(|connection| connection.closing.get() || connection.has_sent_all(&self.shared))
     }
 
     fn stop_at_once(&self) -> Stop {
@@ -318,12 +319,14 @@ impl Life {
 
 /// One turn of the driver, then what it asks for.
 fn turn(shared: &Rc<Shared>, outputs: &mut Vec<Output>, desk: &mut admin::Desk) {
+    take_loans_back(shared);
     let now = shared.now();
     {
         let mut driver = shared.driver.borrow_mut();
         driver.turn(now);
         driver.take_outputs(outputs);
     }
+    lend(shared, outputs);
     for output in outputs.drain(..) {
         match output {
             Output::SessionOut(id) => {
@@ -360,6 +363,51 @@ fn turn(shared: &Rc<Shared>, outputs: &mut Vec<Output>, desk: &mut admin::Desk) 
     }
     if shared.driver.borrow().has_work() {
         shared.work.notify_one();
+    }
+}
+
+/// With many sessions to answer, another thread gives their answers to the kernel.
+fn lend(shared: &Shared, outputs: &[Output]) {
+    let waiting = || {
+        outputs.iter().filter_map(|output| match output {
+            Output::SessionOut(id) => Some(*id),
+            _ => None,
+        })
+    };
+    if waiting().count() < LEND_FROM {
+        return;
+    }
+    let (mut sender, mut driver) = (shared.sender.borrow_mut(), shared.driver.borrow_mut());
+    let Some(sender) = &mut *sender else { return };
+    let sessions = shared.sessions.borrow();
+    let mut loans = Vec::new();
+    for id in waiting() {
+        let Some(connection) = sessions.get(&id).filter(|connection| !connection.closing.get()) else {
+            continue;
+        };
+        let mut spare = sender.spare();
+        loans.extend(driver.lend_session(id, &mut spare).map(|bytes| Loan::new(id, connection, bytes)));
+        sender.keep(spare);
+    }
+    sender.hand_over(&mut loans);
+}
+
+/// What was lent comes back; what was said meanwhile can be sent.
+fn take_loans_back(shared: &Rc<Shared>) {
+    let mut loans = Vec::new();
+    if let Some(sender) = &*shared.sender.borrow() {
+        sender.take_back(&mut loans);
+    }
+    for loan in loans {
+        let free = shared.driver.borrow_mut().session_given_back(loan.session, loan.bytes, loan.taken);
+        if let Some(sender) = &mut *shared.sender.borrow_mut() {
+            sender.keep(free);
+        }
+        let held = shared.sessions.borrow().get(&loan.session).cloned();
+        if let Some(connection) = held.as_ref().filter(|_| loan.broken) {
+            connection.closing.set(true);
+        }
+        flush(shared, held);
     }
 }
 
