@@ -76,6 +76,13 @@ impl FileDisk {
         Ok(handle)
     }
 
+    /// For writes past the page cache: what is full of zeros is not read soon, and dirty pages by the segment would keep
+    /// commits waiting behind them. None where the file system has no such writes.
+    fn open_direct(&self, file: FileNo) -> Option<File> {
+        let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).ok()?;
+        OpenOptions::new().write(true).custom_flags(direct).open(self.path(file)).ok()
+    }
+
     /// Holds a file open. The oldest is closed when there are many: what is written to has the highest numbers.
     fn keep(&self, file: FileNo, handle: Arc<File>) -> io::Result<()> {
         let mut open = self.open.write().map_err(|_| poisoned())?;
@@ -138,6 +145,11 @@ fn parse_name(name: &str) -> Option<FileNo> {
     (digits.len() == 8).then(|| digits.parse().ok().map(FileNo))?
 }
 
+/// Zeros written at once.
+const ZEROS_BYTES: usize = 1 << 20;
+/// What direct writes are aligned to, in memory and in the file: the largest block of usual disks.
+const DIRECT_ALIGN: usize = 4096;
+
 fn poisoned() -> io::Error {
     io::Error::other("a thread panicked while it held the file table")
 }
@@ -163,11 +175,17 @@ impl Disk for FileDisk {
         let handle = options.read(true).write(true).create_new(true).mode(0o600).open(self.path(file))?;
         // Zeros are written, not promised: a commit into blocks that exist is several times cheaper than
         // one that makes the file grow, and a full disk is met here.
-        let zeros = vec![0; 1 << 20];
+        let zeros = vec![0; ZEROS_BYTES + DIRECT_ALIGN];
+        let zeros = &zeros[zeros.as_ptr().align_offset(DIRECT_ALIGN)..][..ZEROS_BYTES];
+        let direct = self.open_direct(file);
         let mut at = 0;
         while at < len {
-            let part = (len - at).min(zeros.len() as u64) as usize;
-            handle.write_all_at(&zeros[..part], at)?;
+            let part = (len - at).min(ZEROS_BYTES as u64) as usize;
+            let past_cache = direct.as_ref().filter(|_| part.is_multiple_of(DIRECT_ALIGN));
+            // A file system may refuse direct writes at the open or at the write: the slower way is as good.
+            if past_cache.is_none_or(|direct| direct.write_all_at(&zeros[..part], at).is_err()) {
+                handle.write_all_at(&zeros[..part], at)?;
+            }
             at += part as u64;
         }
         handle.sync_all()?;
