@@ -1,6 +1,7 @@
 //! The pure core at work: whole payments through `Core::apply`, a request, the news that it was written, and
 //! the answer. Makes the entries that the journal's figures use as well, so that these are of real size.
 
+use crate::alloc;
 use crate::city::{Mac, configuration};
 use crate::error::BenchError;
 use crate::measure::Cost;
@@ -109,7 +110,7 @@ impl Till {
     }
 
     /// The same with a batch that is used again, as the driver does.
-    fn apply_to(&mut self, batch: &mut Batch, events: Vec<Event>) {
+    pub(crate) fn apply_to(&mut self, batch: &mut Batch, events: Vec<Event>) {
         batch.clear();
         batch.wall_ms = self.now.wall_ms;
         for event in events {
@@ -188,6 +189,13 @@ pub(crate) fn run(quick: bool, report: &mut Report) -> Result<(), BenchError> {
         Row::cost("core", "apply, a whole payment", Cost::of(whole))
             .budget(Budget::AtMost(1500.0))
             .beside(held),
+    );
+    let requests = till.requests(BATCH);
+    let mut allocations = alloc::count(|| till.apply_to(&mut requested, requests));
+    let answers = till.answers(&requested);
+    allocations += alloc::count(|| till.apply_to(&mut ended, answers));
+    report.add(
+        Row::new("core", "allocations of it", allocations as f64 / BATCH as f64, "").beside("a payment"),
     );
     report.add(Row::cost("core", "of that: request", Cost::of(asked)));
     report.add(Row::cost("core", "of that: written and answer", Cost::of(answered)));

@@ -7,6 +7,7 @@ use crate::machine::Bare;
 use crate::measure::quantile_us;
 use crate::place::Place;
 use crate::report::{Budget, Report, Row, figure};
+use crate::rivals;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -90,20 +91,21 @@ fn commits(
     );
     report
         .add(Row::new("journal", format!("entries durable, batches of {batch}"), rate, "/s").beside(beside));
-    Ok(())
+    rivals::beside(place, batch, (bytes / entries.max(1)) as usize, rate, length, report)
 }
 
 /// A journal and the core whose entries it holds.
-struct Ledger {
+pub(crate) struct Ledger {
     journal: Journal,
     committed: Receiver<()>,
     till: Till,
     entries: u64,
-    bytes: u64,
+    /// Of all entries so far.
+    pub(crate) bytes: u64,
 }
 
 impl Ledger {
-    fn start(folder: &std::path::Path, keys: &Arc<Keystore>) -> Result<Ledger, BenchError> {
+    pub(crate) fn start(folder: &std::path::Path, keys: &Arc<Keystore>) -> Result<Ledger, BenchError> {
         let disk = FileDisk::create_in(folder).map_err(BenchError::io("make", folder.display()))?;
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let (till, first) = Till::open(keys, WINDOW_MS)?;
@@ -120,7 +122,7 @@ impl Ledger {
     }
 
     /// `count` payments in two batches: requests, then answers. How long each commit took, in nanoseconds.
-    fn payments(&mut self, count: usize) -> Result<[u64; 2], BenchError> {
+    pub(crate) fn payments(&mut self, count: usize) -> Result<[u64; 2], BenchError> {
         let requests = self.till.requests(count);
         let mut requested = self.till.apply(requests);
         let answers = self.till.answers(&requested);

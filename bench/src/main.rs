@@ -8,14 +8,21 @@ mod city;
 mod core_run;
 mod e2e;
 mod error;
+mod growth;
 mod journal_run;
+mod latency;
 mod machine;
 mod measure;
+mod memory;
 mod micro;
+mod pin;
 mod place;
 mod process;
 mod relay;
 mod report;
+mod rivals;
+mod stage;
+mod svg;
 
 use clap::{Parser, Subcommand};
 use error::BenchError;
@@ -50,6 +57,18 @@ enum Part {
     Journal,
     /// The whole switch beside bare relays
     E2e,
+    /// Latency under an open load, at parts of the rate that the switch reaches; two minutes, and not in the table of all
+    Latency {
+        /// Draw it as latency.svg in this folder
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
+    /// How cost grows with connections, cards, the journal and cores; three minutes, and not in the table of all
+    Growth {
+        /// Draw it as growth.svg in this folder
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
     /// A bare relay: what the end-to-end figures are compared with
     #[command(hide = true)]
     Relay {
@@ -103,6 +122,11 @@ fn measure(cli: &Cli, place: &Place, report: &mut Report) -> Result<(), BenchErr
     }
     if wanted(&Part::E2e) {
         e2e::run(place, cli.quick, report)?;
+    }
+    match &cli.part {
+        Some(Part::Latency { svg }) => latency::run(place, cli.quick, svg.as_deref(), report)?,
+        Some(Part::Growth { svg }) => growth::run(place, cli.quick, svg.as_deref(), report)?,
+        _ => {}
     }
     machine::noise(place, report)
 }

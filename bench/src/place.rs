@@ -19,6 +19,11 @@ const FILE_SYSTEMS: [(u64, &str); 6] = [
 ];
 const TMPFS: u64 = 0x0102_1994;
 
+/// Whether a folder is on a file system that keeps nothing.
+pub(crate) fn is_in_memory(folder: &Path) -> bool {
+    rustix::fs::statfs(folder).is_ok_and(|stat| stat.f_type as u64 == TMPFS)
+}
+
 impl Place {
     /// # Errors
     /// `Tmpfs` where a sync costs nothing; else when the folder cannot be made.

@@ -39,6 +39,11 @@ impl Report {
         Report { machine, quick, rows: Vec::new() }
     }
 
+    /// The machine and its load, in a line.
+    pub(crate) fn machine(&self) -> String {
+        self.machine.to_string()
+    }
+
     pub(crate) fn add(&mut self, row: Row) {
         eprintln!("  {} | {}: {} {}  {}", row.group, row.what, figure(row.value), row.unit, row.beside);
         self.rows.push(row);
