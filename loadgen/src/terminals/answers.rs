@@ -127,13 +127,14 @@ impl Terminals {
         let operation = &mut self.operations[terminal.operation as usize];
         operation.code = answer.code;
         self.metrics.code(answer.code);
+        let told_of = until_answered(operation.kind);
         // A refund that was decided on is decided; only a refusal (96) or a bad MAC was no decision.
         let undecided = operation.kind != Kind::Refund || NO_DECISION.contains(&answer.code);
-        if until_answered(operation.kind) && undecided && TRY_AGAIN.contains(&answer.code) {
+        if told_of && undecided && TRY_AGAIN.contains(&answer.code) {
             self.timers.pause(answer.terminal, now_ns, &mut terminal.timer);
             return;
         }
-        if OF_ONE_COPY.contains(&answer.code) && !until_answered(operation.kind) {
+        if OF_ONE_COPY.contains(&answer.code) && !(told_of && answer.code == DUPLICATE) {
             terminal.refused = terminal.refused.saturating_add(1);
             if terminal.refused < terminal.sent {
                 // Another copy may have been accepted, also one whose connection ended: its answer or, when none
@@ -142,7 +143,7 @@ impl Terminals {
             }
         }
         let agreed = answer.code == APPROVED || answer.code == PARTIAL;
-        let taken = agreed || answer.code == DUPLICATE && until_answered(operation.kind);
+        let taken = agreed || answer.code == DUPLICATE && told_of;
         if taken {
             operation.approval = answer.approval;
             operation.coupon_paid = answer.coupon;

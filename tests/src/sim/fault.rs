@@ -44,6 +44,20 @@ kinds! {
     LineCut,
     /// One connection of terminals breaks.
     SessionCut,
+    /// A bank closes its side of a connection; what is on its way to it still arrives, and is answered to nobody.
+    LineHalfClosed,
+    /// Every request reaches a bank twice.
+    BankDoubles,
+    /// Bytes of what a bank says are others; the MACs tell.
+    BankGarbles,
+    /// A bank signs off, and on again when it is over.
+    BankSignsOff,
+    /// A gateway has said all on one connection, and waits for its answers.
+    SessionHalfClosed,
+    /// A gateway sends everything twice, hears nothing, and loses its connection in the end.
+    GatewayDoubles,
+    /// Bytes of what terminals send on one connection are others; the MACs tell.
+    GatewayGarbles,
     /// What one line carries to its bank arrives only when it is over; what other lines carry overtakes it.
     LineSlow,
     /// Requests on one connection of terminals are held back until it is over; reversals pass them.
@@ -68,6 +82,12 @@ kinds! {
     ClockBack,
     /// An operator moves the business date on.
     CutOver,
+    /// An operator drains a participant until it is over.
+    ParticipantDrained,
+    /// An operator settles an obligation by name.
+    Settled,
+    /// An operator signs all terminals off; they sign on again when it is over.
+    TerminalsSignedOff,
     /// Power is lost and a bit of what was durable is flipped: the start must refuse; the disk is then mended.
     BitRot,
 }
