@@ -75,5 +75,9 @@ fn a_thousand_seeds_violate_nothing() {
         panic!("seed {seed}: {what}");
     }
     assert_eq!(coverage.unused_faults(), [], "these faults never fired");
-    assert_eq!(coverage.surprises(), [""; 0], "never met, or met though `kinds::NEVER` says that it cannot be");
+    assert_eq!(
+        coverage.surprises(),
+        [""; 0],
+        "never met, or met though `kinds::NEVER` says that it cannot be"
+    );
 }

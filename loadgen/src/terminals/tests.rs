@@ -197,7 +197,11 @@ fn a_refusal_of_one_copy_says_nothing_of_the_others() {
         bench.after(100).unwrap();
         bench.answer(&first, refusal, &[]);
         bench.answer(&first, refusal, &[]);
-        assert_eq!((bench.last_entry().state, bench.terminals.under_way()), (State::Declined, 0), "{refusal}");
+        assert_eq!(
+            (bench.last_entry().state, bench.terminals.under_way()),
+            (State::Declined, 0),
+            "{refusal}"
+        );
     }
 }
 

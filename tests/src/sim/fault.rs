@@ -62,6 +62,8 @@ kinds! {
     LineSlow,
     /// Requests on one connection of terminals are held back until it is over; reversals pass them.
     GatewayHolds,
+    /// Somebody asks for what cannot be had: nobody's card, no amount, a strange currency, an unknown payment.
+    Outsider,
     /// Terminals do not read.
     TerminalDeaf,
     /// Something that is no message comes on a connection of terminals.
@@ -80,7 +82,7 @@ kinds! {
     ClockAhead,
     /// The wall clock is set back.
     ClockBack,
-    /// An operator moves the business date on.
+    /// An operator, or a bank by its message, moves the business date on.
     CutOver,
     /// An operator drains a participant until it is over.
     ParticipantDrained,
@@ -103,7 +105,7 @@ impl FaultKind {
 /// The faults of a seed, in order, all within the first `run_us`.
 pub fn plan(seed: u64, run_us: u64) -> Vec<Fault> {
     let mut random = StdRng::seed_from_u64(seed ^ 0x6661_756c_7473);
-    let count = random.random_range(2..10);
+    let count = random.random_range(3..14);
     let mut faults: Vec<Fault> = (0..count)
         .map(|_| Fault {
             kind: FaultKind::ALL[random.random_range(0..FaultKind::ALL.len())],

@@ -85,7 +85,10 @@ impl Told {
             Entry::Late(late) => {
                 self.met(kinds::late(&late.effect));
                 let effect = kinds::late(&late.effect);
-                self.tell(late.of.tx, format!("{effect}: {} from {}", late.code, self.name(late.participant)));
+                self.tell(
+                    late.of.tx,
+                    format!("{effect}: {} from {}", late.code, self.name(late.participant)),
+                );
                 match late.effect {
                     LateEffect::Reopened(owed) => self.owe(&owed),
                     LateEffect::Excepted(id) => self.exception(id.0),
@@ -161,7 +164,9 @@ impl Told {
         let legs: Vec<String> = intent
             .legs
             .iter()
-            .map(|leg| format!("{} F11 {:06} over {}", self.name(leg.participant), leg.identity.stan, leg.amount))
+            .map(|leg| {
+                format!("{} F11 {:06} over {}", self.name(leg.participant), leg.identity.stan, leg.amount)
+            })
             .collect();
         let kind = intent.kind.as_str();
         let what =

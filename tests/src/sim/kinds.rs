@@ -6,10 +6,17 @@ use yika_switch::core::entry::{
 };
 use yika_switch::driver::line::LineState;
 
-/// What no run meets yet, and why.
+/// What no run can meet yet, and why.
 pub const NEVER: &[(&str, &str)] = &[
-    ("entry KeyEpoch", "the banks of the load generator change no keys; `tests/rules/keys.rs` does"),
-    ("leg Sent", "a leg that was sent ends as another before its outcome is written"),
+    ("entry KeyEpoch", "no bank of the load generator changes keys; `tests/rules/keys.rs` has some that do"),
+    ("outcome Busy", "a terminal has one request under way at a time; `tests/rules/life.rs` has two"),
+    ("outcome AmountMismatch", "terminals ask for no more than was paid; `tests/rules/life.rs` does"),
+    ("outcome PinFault", "worlds have no PINs; `tests/rules/pins.rs` has"),
+    ("leg Sent", "what was sent and not answered is unknown when its outcome is written"),
+    (
+        "reversal Undone",
+        "terminals reverse no payment that they have voided; `tests/rules/reversals.rs` does",
+    ),
 ];
 
 macro_rules! kinds {

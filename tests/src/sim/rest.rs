@@ -64,6 +64,7 @@ impl World {
             FaultKind::SessionCut => self.hang_up(connection),
             FaultKind::SessionHalfClosed if self.terminals[connection].session.is_none() => return Ok(false),
             FaultKind::SessionHalfClosed => self.terminals_half_close(connection),
+            FaultKind::Outsider => self.outsider_asks(connection),
             FaultKind::TerminalDeaf => self.terminals[connection].deaf = true,
             FaultKind::SessionGarbage => self.session_garbage(connection),
             FaultKind::LineGarbage => line.into_iter().for_each(|line| self.line_garbage(line)),
@@ -75,6 +76,7 @@ impl World {
             FaultKind::FullDisk => self.disk.set_faults(Faults { full: true, ..Faults::default() }),
             FaultKind::ClockAhead => self.clock_off_ms += (fault.lasts_us / 400) as i64,
             FaultKind::ClockBack => self.clock_off_ms -= (fault.lasts_us / 400) as i64,
+            FaultKind::CutOver if fault.pick % 2 == 0 => self.bank_tells(0, "201"),
             FaultKind::CutOver => self.switch.iter_mut().for_each(|driver| driver.cut_over(1)),
             FaultKind::ParticipantDrained => self.banks[bank].drained = true,
             FaultKind::Settled => return Ok(self.settle_one(fault.pick)),
@@ -123,7 +125,11 @@ impl World {
                     self.send_from(connection, frame);
                 }
             }
-            FaultKind::GatewayGarbles => self.terminals[connection].garbles = false,
+            FaultKind::GatewayGarbles => {
+                // What was lost may have been a sign-on, which nobody repeats on the same connection.
+                self.terminals[connection].garbles = false;
+                self.hang_up(connection);
+            }
             FaultKind::GatewayDoubles => {
                 self.terminals[connection].doubles = false;
                 self.hang_up(connection);

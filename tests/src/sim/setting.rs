@@ -61,6 +61,8 @@ impl Setting {
         config.limits.dedupe_window_ms = if small { 100_000 } else { random.random_range(100_000..600_000) };
         shape_owed(&mut config, seed);
         let (keys, mac) = shape_keys(&mut config, seed);
+        // The listeners' own has a place; no other gets one.
+        config.bounds.currencies_max = 0;
         config.rim.session_inflight_max = random.random_range(2..200);
         config.cut_over_minute = random.random_bool(0.5).then_some(CUT_OVER_MINUTE);
         let latency_us = random.random_range(20..400);

