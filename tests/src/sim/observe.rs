@@ -37,7 +37,7 @@ impl Seen {
     }
 
     /// A frame of a bank reached the switch.
-    pub(super) fn from_bank(
+    pub(super) fn by_bank(
         &mut self,
         bank: &'static str,
         dialect: &Dialect,

@@ -76,7 +76,7 @@ impl World {
             FaultKind::FullDisk => self.disk.set_faults(Faults { full: true, ..Faults::default() }),
             FaultKind::ClockAhead => self.clock_off_ms += (fault.lasts_us / 400) as i64,
             FaultKind::ClockBack => self.clock_off_ms -= (fault.lasts_us / 400) as i64,
-            FaultKind::CutOver if fault.pick % 2 == 0 => self.bank_tells(0, "201"),
+            FaultKind::CutOver if fault.pick.is_multiple_of(2) => self.bank_tells(0, "201"),
             FaultKind::CutOver => self.switch.iter_mut().for_each(|driver| driver.cut_over(1)),
             FaultKind::ParticipantDrained => self.banks[bank].drained = true,
             FaultKind::Settled => return Ok(self.settle_one(fault.pick)),

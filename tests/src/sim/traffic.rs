@@ -265,7 +265,7 @@ impl World {
             if let Some(trace) = &mut self.trace {
                 trace.message(self.now.mono_us, &format!("{} -> switch", bank.name), &bank.dialect, payload);
             }
-            self.seen.from_bank(bank.name, &bank.dialect, self.setting.mac.as_ref(), payload);
+            self.seen.by_bank(bank.name, &bank.dialect, self.setting.mac.as_ref(), payload);
             pipe.outbox.drain(..frame.end);
         }
     }

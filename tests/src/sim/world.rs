@@ -369,11 +369,10 @@ impl World {
 
     /// Takes what is on its way to a bank on one connection, in order.
     pub(super) fn take_under_way(&mut self, line: LineId, epoch: u32) -> Vec<Vec<u8>> {
-        let own = |event: &mut Event| matches!(event, Event::ToBank(l, e, _) if (*l, *e) == (line, epoch));
-        let taken = self.events.extract_if(.., |_, event| own(event));
-        taken
-            .filter_map(|(_, event)| if let Event::ToBank(_, _, bytes) = event { Some(bytes) } else { None })
-            .collect()
+        let own = |event: &Event| matches!(event, Event::ToBank(to, on, _) if (*to, *on) == (line, epoch));
+        let at: Vec<_> = self.events.iter().filter(|(_, event)| own(event)).map(|(at, _)| *at).collect();
+        let bytes = |event| if let Event::ToBank(_, _, bytes) = event { Some(bytes) } else { None };
+        at.iter().filter_map(|at| self.events.remove(at).and_then(bytes)).collect()
     }
 
     pub(super) fn is_open(&self, line: LineId, epoch: u32) -> bool {
