@@ -19,7 +19,8 @@ impl World {
         let fault = self.faults[at];
         let pick = |count: usize| (fault.pick % count.max(1) as u64) as usize;
         let (bank, connection) = (pick(self.banks.len()), pick(self.terminals.len()));
-        self.note(|| format!("FAULT {at}: {:?} for {} ms", fault.kind, fault.lasts_us / 1000));
+        let whom = self.whom(fault.kind, bank, connection);
+        self.note(|| format!("FAULT {at}: {:?}{whom} for {} ms", fault.kind, fault.lasts_us / 1000));
         if self.strike(fault, bank, connection)? {
             self.coverage.fault(fault.kind);
         } else {
@@ -91,6 +92,25 @@ impl World {
         })
     }
 
+    /// For people: the bank or connection that a fault of this kind hits.
+    fn whom(&self, kind: FaultKind, bank: usize, connection: usize) -> String {
+        use FaultKind::{
+            BankDeaf, BankDoubles, BankDown, BankGarbles, BankSignsOff, BankStalls, GatewayDoubles,
+            GatewayGarbles, GatewayHolds, Outsider, ParticipantDrained, SessionCut, SessionGarbage,
+            SessionHalfClosed, TerminalDeaf,
+        };
+        let place = &self.terminals[connection];
+        match kind {
+            BankDown | BankDeaf | BankStalls | BankDoubles | BankGarbles | BankSignsOff
+            | ParticipantDrained => {
+                format!(" of {}", self.banks[bank].name)
+            }
+            SessionCut | SessionHalfClosed | SessionGarbage | GatewayHolds | GatewayDoubles
+            | GatewayGarbles | TerminalDeaf | Outsider => format!(" of crew {}.{}", place.crew, place.number),
+            _ => String::new(),
+        }
+    }
+
     fn some_line(&self, pick: u64) -> Option<LineId> {
         let open: Vec<LineId> = self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
         open.get((pick % open.len().max(1) as u64) as usize).copied()
@@ -145,7 +165,9 @@ impl World {
     pub(super) fn cut_line(&mut self, line: LineId) {
         let Some(pipe) = self.lines.get_mut(&line) else { return };
         (pipe.up, pipe.epoch) = (false, pipe.epoch + 1);
-        let attempt = pipe.attempt;
+        let (attempt, bank) = (pipe.attempt, pipe.bank);
+        let name = self.banks[bank].name;
+        self.note(|| format!("line {} to {name} is cut", line.0));
         if let Some(driver) = &mut self.switch {
             driver.line_lost(line, attempt, self.now, self.random.random());
         }

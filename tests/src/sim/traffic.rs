@@ -38,7 +38,9 @@ impl World {
             if let Some(driver) = &mut self.switch {
                 driver.session_closed(id);
             }
-            self.crews[connection.crew].handle_disconnected(connection.number);
+            let (crew, number) = (connection.crew, connection.number);
+            self.crews[crew].handle_disconnected(number);
+            self.note(|| format!("connection of crew {crew}.{number} ends"));
             self.schedule(60_000, Event::Dial(at));
         }
     }
