@@ -89,6 +89,8 @@ struct Terminal {
     operation: u32,
     /// Copies sent in this phase.
     sent: u32,
+    /// Answers to the operation under way that told of one copy alone.
+    refused: u32,
     /// The newest timer of this terminal; others have no say.
     timer: u32,
     last_stan: u32,
@@ -104,7 +106,7 @@ struct Terminal {
 }
 
 /// ```text
-/// Idle -> Waiting -- answer ----------------------------> Idle
+/// Idle -> Waiting -- answer (refusal: of each copy) -----> Idle
 ///            |  `-- no answer: repeat (advice: for ever)
 ///            `----- no answer to the repeats -> Reversing -- acknowledged --> Idle
 ///                                                   `------- else: again
@@ -135,6 +137,7 @@ impl Terminals {
             phase: Phase::Idle,
             operation: NONE,
             sent: 0,
+            refused: 0,
             timer: 0,
             last_stan: 0,
             reversal_stan: 0,
@@ -321,7 +324,7 @@ impl Terminals {
         let act = self.possible(at, act);
         let terminal = &mut self.terminals[at as usize];
         terminal.due_ns = due_ns;
-        terminal.sent = 0;
+        (terminal.sent, terminal.refused) = (0, 0);
         if act == Act::Reversal {
             terminal.operation = terminal.sale;
             self.operations[terminal.sale as usize].state = State::Open;

@@ -37,6 +37,8 @@ pub(crate) struct Struck {
     pub(crate) recovery_ms: f64,
     times: u64,
     packets: u64,
+    /// How much longer a commit took than just before, in hundredths.
+    slower: u64,
 }
 
 /// Twice the time-out of the banks.
@@ -44,10 +46,13 @@ const PAUSE: Duration = Duration::from_millis(1500);
 /// Between two strikes of one round, to get going again.
 const BREATH: Duration = Duration::from_millis(1500);
 const EARLY_KILL_EVERY: u64 = 3;
-const HOGS: usize = 3;
+const HOGS: usize = 8;
 /// What each of these writes between two syncs, and how far its file may grow.
 const HOG_BYTES: usize = 4 << 20;
 const HOG_WRITES_MAX: u64 = 32;
+
+/// A disk that makes commits less than half as long again is not slow.
+const SLOWER_MIN: u64 = 150;
 
 impl Fault {
     pub(crate) const ALL: [Fault; 7] = [
@@ -120,7 +125,11 @@ impl Fault {
                 struck.recovered(world, traffic)?;
             }
             Fault::SlowDisk => {
+                let first = world.commit_time()?;
+                passes(time / 6);
+                let quiet = world.commit_time()?;
                 hog(&world.data(), time / 2)?;
+                struck.slower = slower(first, quiet, world.commit_time()?);
                 struck.recovered(world, traffic)?;
             }
             Fault::BankDown => {
@@ -151,8 +160,7 @@ impl Fault {
             Fault::FullDisk => (flowed.answered("96"), 1, "payments refused with 96"),
             Fault::BankDown => (flowed.answered("91"), 1, "payments declined with 91"),
             Fault::Loss => (struck.packets, 1, "packets lost"),
-            // How slow it was shows in p99; there is no count.
-            Fault::SlowDisk => (1, 1, "writers beside it"),
+            Fault::SlowDisk => (struck.slower, SLOWER_MIN, "hundredths of the time of a quiet commit"),
         };
         if found >= least {
             return Ok(());
@@ -192,6 +200,12 @@ fn kills(
         struck.recovery_ms = struck.recovery_ms.max(world.recovers(traffic, since)?);
     }
     Ok(())
+}
+
+/// The mean commit from the second to the third reading, in hundredths of that from the first to the second.
+fn slower(first: (f64, f64), quiet: (f64, f64), after: (f64, f64)) -> u64 {
+    let mean = |from: (f64, f64), to: (f64, f64)| (to.0 - from.0) / (to.1 - from.1).max(1.0);
+    (100.0 * mean(quiet, after) / mean(first, quiet).max(1e-9)) as u64
 }
 
 /// Writes and syncs on the disk of this folder, on several threads, for so long.

@@ -1,9 +1,10 @@
 //! `yika-chaos`: the real switch under load while things are done to it (`chaos`), or while nothing is (`soak`).
 //!
 //! Promises: everything is bounded in count and time; it ends by itself; all of it stays on the loopback; the folder is
-//! kept when something disagrees, and only then. What cannot be done on this machine is said and left out.
+//! kept when something disagrees or it is interrupted, and only then. What cannot be done on this machine is said and left out.
 
 mod faults;
+mod interrupt;
 mod namespace;
 mod options;
 mod round;
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Err(code) = interrupt::watch(folder.clone()) {
+        return code;
+    }
     // A panic has told its message; the processes it leaves behind end with their handles.
     let ended = catch_unwind(AssertUnwindSafe(|| match options.what {
         What::Soak => soak::run(&folder, &options),

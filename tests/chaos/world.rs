@@ -184,14 +184,23 @@ impl World {
 
     /// Entry bytes and commits of this life of the switch, as its metrics tell.
     pub(crate) fn journal_counts(&self) -> Result<(u64, u64), String> {
+        Ok((
+            self.metric("yika_journal_bytes_total ")? as u64,
+            self.metric("yika_journal_commits_total ")? as u64,
+        ))
+    }
+
+    /// Seconds spent in commits in this life of the switch, and how many they were.
+    pub(crate) fn commit_time(&self) -> Result<(f64, f64), String> {
+        Ok((self.metric("yika_journal_commit_seconds_sum ")?, self.metric("yika_journal_commits_total ")?))
+    }
+
+    fn metric(&self, name: &str) -> Result<f64, String> {
         let admin =
             self.yika().addresses().and_then(|addresses| addresses.admin).ok_or("no admin address")?;
         let metrics = get(admin, "/metrics");
-        let read = |name: &str| {
-            let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
-            value.map(|value| value as u64).ok_or_else(|| format!("no metric {name}"))
-        };
-        Ok((read("yika_journal_bytes_total ")?, read("yika_journal_commits_total ")?))
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        value.ok_or_else(|| format!("no metric {name}"))
     }
 
     fn log(&self) -> String {

@@ -383,6 +383,33 @@ fn p9_beyond_the_bound_of_late_answers_the_oldest_is_unmatched_and_its_reversal_
 }
 
 #[test]
+fn p6_at_the_bound_of_late_answers_those_go_first_whose_reversal_is_acknowledged() {
+    let mut settings = config();
+    settings.bounds.late_max = 2;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let silent = |world: &mut World, minor: u64| {
+        world.sends(terminal, &purchase(minor).with(2, format!("411111000000{minor:04}")));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.advance(TIMEOUT_MS + 10);
+        (request, world.at_bank(BANK_A).unwrap())
+    };
+    let (unknown, its_reversal) = silent(&mut world, 100);
+    let (_, acknowledged) = silent(&mut world, 200);
+    world.bank_answers(&its_reversal, "25");
+    world.bank_answers(&acknowledged, "00");
+    // A third to watch for: the second goes, from which nothing can come, and not the older first.
+    let (_, third) = silent(&mut world, 300);
+    world.bank_answers(&third, "00");
+    world.bank_answers(&unknown, "00");
+    assert_eq!(world.open_obligations(), 1, "it is owed again");
+    let again = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&again, "00");
+    assert_eq!((world.open_obligations(), world.driver.core.counters.ended_forgotten), (0, 0));
+    balanced(&world);
+}
+
+#[test]
 fn p6_a_late_approval_after_an_operator_settled_its_reversal_is_named_in_the_exception() {
     for crash in [false, true] {
         let mut world = World::new();

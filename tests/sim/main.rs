@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use yika_tests::sim::matrix::{Tried, crash_matrix};
-use yika_tests::sim::run::faults_of;
+use yika_tests::sim::run::{faults_of, replay_line};
 use yika_tests::sim::{Coverage, run, shrink};
 
 /// The world of the crash matrix, and how many of its writes and syncs are tried.
@@ -67,11 +67,17 @@ fn a_thousand_seeds_violate_nothing() {
     }
     if let Some((seed, what)) = failed.first() {
         let faults = shrink(*seed, &faults_of(*seed));
-        println!("{} seeds failed; the first with its fewest faults {faults:?}:", failed.len());
         if let Err(violation) = run(*seed, &faults, true) {
             println!("{violation}");
         }
+        println!("{} seeds failed; the first with its fewest faults: {faults:?}", failed.len());
+        println!("{}", replay_line(*seed, &faults));
         panic!("seed {seed}: {what}");
     }
     assert_eq!(coverage.unused_faults(), [], "these faults never fired");
+    assert_eq!(
+        coverage.surprises(),
+        [""; 0],
+        "never met, or met though `kinds::NEVER` says that it cannot be"
+    );
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 #[cfg(debug_assertions)]
 use yika_switch::planted::Planted;
-use yika_tests::sim::run::faults_of;
+use yika_tests::sim::run::{faults_of, replay_line};
 use yika_tests::sim::{Coverage, Fault, run, shrink};
 
 const HELP: &str = "\
@@ -18,7 +18,7 @@ Runs the switch in simulated worlds and checks the promises.
   --seed S       one seed alone, with everything that happens
   --faults A,B   with --seed: only these of its faults, by number; `none` for none
   --planted P    plants a fault in the switch and looks for a seed that finds it, among --seeds; `all` plants each in
-                 turn, `list` names them";
+                 turn, `list` names them; with --seed: shows what it does there";
 
 struct Wanted {
     seeds: u64,
@@ -40,7 +40,9 @@ fn main() -> ExitCode {
     // What is a panic here is a violation there; its own words on stderr would only be in the way.
     std::panic::set_hook(Box::new(|_| {}));
     let held = match (wanted.one, &wanted.planted) {
-        (Some(seed), _) => one(seed, wanted.faults.as_deref()),
+        (Some(seed), name) => {
+            name.as_ref().is_none_or(|name| plant(name)) && one(seed, wanted.faults.as_deref())
+        }
         (None, Some(name)) => planted(name, &wanted),
         (None, None) => many(&wanted),
     };
@@ -91,6 +93,20 @@ fn one(seed: u64, only: Option<&[usize]>) -> bool {
     true
 }
 
+/// Plants the fault of this name.
+#[cfg(debug_assertions)]
+fn plant(name: &str) -> bool {
+    let fault = Planted::ALL.iter().find(|fault| format!("{fault:?}") == name);
+    fault.inspect(|fault| yika_switch::planted::choose(**fault)).is_some()
+}
+
+/// A release has no planted faults.
+#[cfg(not(debug_assertions))]
+fn plant(_: &str) -> bool {
+    eprintln!("yika-sim: this build has no planted faults; use `cargo xtask sim`");
+    false
+}
+
 /// Plants one fault, or each in turn, and says which seed found it. False when one was not found.
 #[cfg(debug_assertions)]
 fn planted(name: &str, wanted: &Wanted) -> bool {
@@ -110,6 +126,7 @@ fn planted(name: &str, wanted: &Wanted) -> bool {
             Some((seed, what)) => {
                 let first = what.lines().next().unwrap_or_default();
                 println!("{fault:?}: found by seed {seed}, the {}th tried: {first}", seed - wanted.first + 1);
+                println!("  replay: cargo xtask sim --planted {fault:?} --seed {seed}");
             }
             None => {
                 missed += 1;
@@ -141,7 +158,7 @@ fn many(wanted: &Wanted) -> bool {
             match run(seed, &faults_of(seed), false) {
                 Ok(outcome) => hold(&coverage).add(&outcome.coverage),
                 Err(violation) => {
-                    println!("seed {seed}: {}", violation.what);
+                    println!("seed {seed}: {}", violation.what.lines().next().unwrap_or_default());
                     hold(&failed).push(seed);
                 }
             }
@@ -156,13 +173,12 @@ fn many(wanted: &Wanted) -> bool {
     let mut failed = std::mem::take(&mut *hold(&failed));
     failed.sort_unstable();
     println!("{} seeds failed in {:.0} s", failed.len(), began.elapsed().as_secs_f64());
-    for seed in failed.iter().take(5) {
-        let all = faults_of(*seed);
-        let few = shrink(*seed, &all);
-        let numbers: Vec<String> =
-            (0..all.len()).filter(|at| few.contains(&all[*at])).map(|at| at.to_string()).collect();
-        let list = if numbers.is_empty() { "none".to_owned() } else { numbers.join(",") };
-        println!("replay: cargo xtask sim --seed {seed} --faults {list}");
+    for (at, seed) in failed.iter().take(5).enumerate() {
+        let few = shrink(*seed, &faults_of(*seed));
+        if let (0, Err(violation)) = (at, run(*seed, &few, true)) {
+            println!("{violation}");
+        }
+        println!("{}", replay_line(*seed, &few));
     }
     failed.is_empty()
 }

@@ -77,6 +77,9 @@ fn sim(rest: &[String]) -> Result<(), Failed> {
 
 /// Both run the switch from beside their own program: all are built first, in the same profile.
 fn chaos(command: &'static str, rest: &[String]) -> Result<(), Failed> {
+    if command == "chaos" {
+        setup::prepare_chaos();
+    }
     let programs = ["--profile", "checked", "--package", "yika-switch", "--package", "yika-tests", "--bins"];
     Step::cargo("build", &[&["build"], &programs[..]].concat()).run()?;
     let run =

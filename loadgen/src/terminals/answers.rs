@@ -21,6 +21,10 @@ const TRY_AGAIN: [[u8; 2]; 7] = [*b"58", *b"77", *b"91", *b"96", *b"97", *b"A0",
 /// Those of them that are refusals: there was no transaction, so a repeat is a new attempt.
 const NO_DECISION: [[u8; 2]; 5] = [*b"58", *b"77", *b"96", *b"97", *b"A0"];
 
+/// Codes that may have come without a transaction, and so tell of one copy alone: those, a message that was not
+/// understood, and a repeat that came too late.
+const OF_ONE_COPY: [[u8; 2]; 7] = [*b"30", *b"58", *b"77", *b"94", *b"96", *b"97", *b"A0"];
+
 /// What an answer says.
 struct Answer {
     mti: Mti,
@@ -123,14 +127,23 @@ impl Terminals {
         let operation = &mut self.operations[terminal.operation as usize];
         operation.code = answer.code;
         self.metrics.code(answer.code);
+        let told_of = until_answered(operation.kind);
         // A refund that was decided on is decided; only a refusal (96) or a bad MAC was no decision.
         let undecided = operation.kind != Kind::Refund || NO_DECISION.contains(&answer.code);
-        if until_answered(operation.kind) && undecided && TRY_AGAIN.contains(&answer.code) {
+        if told_of && undecided && TRY_AGAIN.contains(&answer.code) {
             self.timers.pause(answer.terminal, now_ns, &mut terminal.timer);
             return;
         }
+        if OF_ONE_COPY.contains(&answer.code) && !(told_of && answer.code == DUPLICATE) {
+            terminal.refused = terminal.refused.saturating_add(1);
+            if terminal.refused < terminal.sent {
+                // Another copy may have been accepted, also one whose connection ended: its answer or, when none
+                // comes, the reversal decides.
+                return;
+            }
+        }
         let agreed = answer.code == APPROVED || answer.code == PARTIAL;
-        let taken = agreed || answer.code == DUPLICATE && until_answered(operation.kind);
+        let taken = agreed || answer.code == DUPLICATE && told_of;
         if taken {
             operation.approval = answer.approval;
             operation.coupon_paid = answer.coupon;

@@ -181,6 +181,48 @@ fn a_refund_is_repeated_until_it_is_answered_and_never_reversed() {
 }
 
 #[test]
+fn a_refusal_of_one_copy_says_nothing_of_the_others() {
+    for refusal in ["30", "58", "77", "94", "96", "97", "A0"] {
+        // The repeat was accepted while the refusal of the first copy was on its way.
+        let mut bench = Bench::new("iso87-ascii", Act::Purchase);
+        let first = bench.begin();
+        let repeat = bench.after(100).unwrap();
+        bench.answer(&first, refusal, &[]);
+        assert_eq!(bench.last_entry().state, State::Open, "{refusal}");
+        bench.answer(&repeat, "00", &[]);
+        assert_eq!(bench.last_entry().state, State::Approved, "{refusal}");
+        // Each copy was refused: nothing moved.
+        let mut bench = Bench::new("iso87-ascii", Act::Purchase);
+        let first = bench.begin();
+        bench.after(100).unwrap();
+        bench.answer(&first, refusal, &[]);
+        bench.answer(&first, refusal, &[]);
+        assert_eq!(
+            (bench.last_entry().state, bench.terminals.under_way()),
+            (State::Declined, 0),
+            "{refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_copy_whose_connection_ended_may_have_moved_money_whatever_another_is_refused() {
+    let mut bench = Bench::new("iso87-ascii", Act::Purchase);
+    bench.begin();
+    bench.terminals.handle_disconnected(0);
+    bench.terminals.handle_connected(0, bench.now_ns);
+    let repeat = bench.sent().unwrap();
+    bench.answer(&repeat, "96", &[]);
+    let again = bench.after(100).unwrap();
+    assert_eq!(again.mti, Mti::new(0x0201));
+    bench.answer(&again, "96", &[]);
+    let reversal = bench.after(100).unwrap();
+    assert_eq!((reversal.mti, bench.last_entry().state), (Mti::new(0x0420), State::Open));
+    bench.answer(&reversal, "00", &[]);
+    assert_eq!(bench.last_entry().state, State::Reversed);
+}
+
+#[test]
 fn a_coupon_purchase_asks_in_field_48_and_reads_its_parts_from_field_54() {
     let mut bench = Bench::new("iso87-ascii", Act::Coupon);
     let sent = bench.begin();

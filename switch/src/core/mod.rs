@@ -268,6 +268,7 @@ impl Core {
     fn watch_late(&mut self, now: Now, batch: &mut Batch, (key, watch): (AnswerKey, LateWatch)) {
         if self.live.late_order.len() >= self.settings.bounds.late_max {
             self.counters.reached.note(Bound::Late);
+            self.spare_needed_late();
             self.drop_oldest_late(batch);
         }
         let until = now.mono_us + self.settings.limits.dedupe_window_ms.saturating_mul(1000);
@@ -279,6 +280,23 @@ impl Core {
         while self.live.late_order.front().is_some_and(|(until, _)| *until <= now.mono_us) {
             self.drop_oldest_late(batch);
         }
+    }
+
+    /// Brings one to the front from which nothing can come any more, if there is one among the oldest: those that are
+    /// still needed go behind, where they stay longer than their window at worst.
+    fn spare_needed_late(&mut self) {
+        for _ in 0..self.live.late_order.len().min(LATE_LOOKED_AT_MAX) {
+            if self.live.late_order.front().is_some_and(|(_, key)| !self.is_needed_late(key)) {
+                return;
+            }
+            self.live.late_order.rotate_left(1);
+        }
+    }
+
+    /// Whether a late approval would still change what is owed: its reversal is open, or ended as "unknown".
+    fn is_needed_late(&self, key: &AnswerKey) -> bool {
+        let Some(Awaiting::Late(watch)) = self.live.awaiting.get(key) else { return false };
+        watch.owed.is_some_and(|id| self.is_owed(id) || self.durable.lapsed.has(id))
     }
 
     fn drop_oldest_late(&mut self, batch: &mut Batch) {
@@ -304,6 +322,10 @@ impl Core {
         }
     }
 }
+
+/// Watches for late answers that are looked at for one to let go, when there are as many as there may be: nearly all
+/// are settled within seconds, and a look is a few look-ups.
+const LATE_LOOKED_AT_MAX: usize = 64;
 
 /// How a reversal of ours is sent (rule 14).
 fn reversal_mti(style: ReversalStyle) -> Mti {

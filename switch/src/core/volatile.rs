@@ -35,7 +35,8 @@ pub(crate) struct Volatile {
     pub unwritten: BTreeMap<LegRef, ObligationId>,
     /// At most `fetches_max` cold reads, with `copies_max` copies each; more get no answer and come again.
     pub fetching: Table<Seq, Vec<Copy>>,
-    /// At most `late_max` unanswered legs; the oldest is let go. Its reversal stays, its answer is unmatched.
+    /// At most `late_max` unanswered legs; one is let go whose reversal was acknowledged, else the oldest: its reversal
+    /// stays, its answer is unmatched.
     pub late_order: VecDeque<(u64, AnswerKey)>,
     /// Transactions in flight in currencies that no listener names: no more keys than `open_max`, and than
     /// `currencies_max`.

@@ -1,6 +1,7 @@
 //! What runs have reached: a fault that never fired, or an entry that was never written, is a fault of the simulator.
 
 use super::fault::FaultKind;
+use super::kinds;
 use std::collections::BTreeMap;
 use std::fmt;
 use yika_switch::core::effect::Alarm;
@@ -11,8 +12,9 @@ pub struct Coverage {
     /// Virtual time, microseconds.
     pub virtual_us: u64,
     pub faults: BTreeMap<FaultKind, u64>,
-    /// Entries by kind, intents by kind of transaction, outcomes by reason, obligations by kind.
-    pub entries: BTreeMap<String, u64>,
+    /// What journals held and lines were: kinds of entries, outcomes, legs, obligations and the rest of `kinds::ALL`,
+    /// intents by kind of transaction.
+    pub met: BTreeMap<String, u64>,
     pub alarms: BTreeMap<String, u64>,
     pub deaths: u64,
     pub torn_commits: u64,
@@ -33,7 +35,7 @@ impl Coverage {
     }
 
     pub(super) fn read(&mut self, kinds: &BTreeMap<String, u64>) {
-        kinds.iter().for_each(|(kind, count)| *self.entries.entry(kind.clone()).or_default() += count);
+        kinds.iter().for_each(|(kind, count)| *self.met.entry(kind.clone()).or_default() += count);
     }
 
     pub fn add(&mut self, other: &Coverage) {
@@ -45,10 +47,24 @@ impl Coverage {
         self.flips += other.flips;
         self.flips_refused += other.flips_refused;
         other.faults.iter().for_each(|(kind, count)| *self.faults.entry(*kind).or_default() += count);
-        self.read(&other.entries);
+        self.read(&other.met);
         for (name, count) in &other.alarms {
             *self.alarms.entry(name.clone()).or_default() += count;
         }
+    }
+
+    /// A line was seen in this state.
+    pub(super) fn line(&mut self, kind: &'static str) {
+        match self.met.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => drop(self.met.insert(kind.to_owned(), 1)),
+        }
+    }
+
+    /// Kinds that no run met, those aside that none can meet; and of those, the ones that were met.
+    pub fn surprises(&self) -> Vec<&'static str> {
+        let never = |kind: &str| kinds::NEVER.iter().any(|(name, _)| *name == kind);
+        kinds::ALL.iter().copied().filter(|kind| self.met.contains_key(*kind) == never(kind)).collect()
     }
 
     /// Faults that no run had.
@@ -71,7 +87,7 @@ impl fmt::Display for Coverage {
         let list = |of: &BTreeMap<String, u64>| {
             of.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ")
         };
-        writeln!(f, "journal: {}", list(&self.entries))?;
+        writeln!(f, "met: {}", list(&self.met))?;
         write!(f, "alarms: {}", list(&self.alarms))
     }
 }

@@ -44,10 +44,26 @@ kinds! {
     LineCut,
     /// One connection of terminals breaks.
     SessionCut,
+    /// A bank closes its side of a connection; what is on its way to it still arrives, and is answered to nobody.
+    LineHalfClosed,
+    /// Every request reaches a bank twice.
+    BankDoubles,
+    /// Bytes of what a bank says are others; the MACs tell.
+    BankGarbles,
+    /// A bank signs off, and on again when it is over.
+    BankSignsOff,
+    /// A gateway has said all on one connection, and waits for its answers.
+    SessionHalfClosed,
+    /// A gateway sends everything twice, hears nothing, and loses its connection in the end.
+    GatewayDoubles,
+    /// Bytes of what terminals send on one connection are others; the MACs tell.
+    GatewayGarbles,
     /// What one line carries to its bank arrives only when it is over; what other lines carry overtakes it.
     LineSlow,
     /// Requests on one connection of terminals are held back until it is over; reversals pass them.
     GatewayHolds,
+    /// Somebody asks for what cannot be had: nobody's card, no amount, a strange currency, an unknown payment.
+    Outsider,
     /// Terminals do not read.
     TerminalDeaf,
     /// Something that is no message comes on a connection of terminals.
@@ -66,8 +82,14 @@ kinds! {
     ClockAhead,
     /// The wall clock is set back.
     ClockBack,
-    /// An operator moves the business date on.
+    /// An operator, or a bank by its message, moves the business date on.
     CutOver,
+    /// An operator drains a participant until it is over.
+    ParticipantDrained,
+    /// An operator settles an obligation by name.
+    Settled,
+    /// An operator signs all terminals off; they sign on again when it is over.
+    TerminalsSignedOff,
     /// Power is lost and a bit of what was durable is flipped: the start must refuse; the disk is then mended.
     BitRot,
 }
@@ -83,7 +105,7 @@ impl FaultKind {
 /// The faults of a seed, in order, all within the first `run_us`.
 pub fn plan(seed: u64, run_us: u64) -> Vec<Fault> {
     let mut random = StdRng::seed_from_u64(seed ^ 0x6661_756c_7473);
-    let count = random.random_range(2..10);
+    let count = random.random_range(3..14);
     let mut faults: Vec<Fault> = (0..count)
         .map(|_| Fault {
             kind: FaultKind::ALL[random.random_range(0..FaultKind::ALL.len())],

@@ -58,12 +58,12 @@ pub fn crash_matrix(seed: u64, first: u64, step: u64, places: u64) -> Result<Tri
 }
 
 fn examine(world: &World, disk: &FaultyDisk) -> Result<(), Violation> {
-    check::journal(disk, &world.keys, &world.seen)?;
+    check::left_behind(disk, &world.keys, &world.seen)?;
     let driver = start(&world.setting.config, disk, &world.keys, world.now, None)
         .map_err(|why| Violation::new(format!("P12: the start refuses what a crash may leave: {why}")))?;
     let driver = driver.ok_or_else(|| Violation::new("the start has no limit and does not end"))?;
-    check::bounds(&driver, &world.setting.config)?;
-    check::replay(&driver, disk, &world.keys)
+    check::living(&driver, &world.setting.config)?;
+    check::started(&driver, disk, &world.keys)
 }
 
 fn subsets(sectors: usize, salt: u64) -> Vec<Vec<bool>> {

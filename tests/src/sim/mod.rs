@@ -3,15 +3,20 @@
 //! their own ledgers. Everything that happens follows from the seed and the list of faults, so that a failing run can
 //! be replayed, and its faults be left out one by one.
 
-pub mod check;
+mod check;
 pub mod coverage;
 pub mod fault;
+mod journal;
+pub mod kinds;
 pub mod matrix;
 mod observe;
+mod operator;
 mod rest;
 pub mod run;
 mod setting;
 pub mod start;
+mod trace;
+mod traffic;
 mod world;
 
 pub use coverage::Coverage;

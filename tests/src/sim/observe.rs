@@ -1,8 +1,9 @@
-//! What was seen on the wires, written down by somebody who is not the switch: requests that reached banks, and
-//! answers that reached terminals.
+//! What was seen on the wires, written down by somebody who is not the switch: requests that reached banks and their
+//! answers, and answers that reached terminals.
 
 use std::collections::{BTreeMap, BTreeSet};
 use yika_codec::{Dialect, Layout, Message, Mti};
+use yika_keystore::MacKey;
 
 /// A request as its bank knows it: F11 and F37 under its message type without the repeat digit.
 pub(super) type LegKey = (&'static str, Mti, u32, [u8; 12]);
@@ -11,8 +12,10 @@ pub(super) type AskKey = ([u8; 8], Mti, u32, [u8; 12]);
 
 #[derive(Default)]
 pub(super) struct Seen {
-    /// Requests at banks.
-    pub(super) legs: BTreeSet<LegKey>,
+    /// Requests at banks, and F4 of each.
+    pub(super) legs: BTreeMap<LegKey, u64>,
+    /// Requests whose approval came back to the switch, whole and over what was asked.
+    pub(super) approved: BTreeSet<LegKey>,
     /// Every code that each request was answered with, in order.
     pub(super) answers: BTreeMap<AskKey, Vec<[u8; 2]>>,
     /// Requests that their terminal has reversed, by F41 and F37.
@@ -28,7 +31,32 @@ impl Seen {
         }
         let message = dialect.message(payload, &self.layout);
         if let (Some((mti, stan, rrn)), true) = (identity(&message), message.mti().is_request()) {
-            self.legs.insert((bank, mti.without_repeat(), stan, rrn));
+            let amount = message.number(4).unwrap_or(0);
+            self.legs.insert((bank, mti.without_repeat(), stan, rrn), amount);
+        }
+    }
+
+    /// A frame of a bank reached the switch.
+    pub(super) fn by_bank(
+        &mut self,
+        bank: &'static str,
+        dialect: &Dialect,
+        key: Option<&MacKey>,
+        payload: &[u8],
+    ) {
+        if dialect.decode(payload, &mut self.layout).is_err() {
+            return;
+        }
+        let message = dialect.message(payload, &self.layout);
+        let proves = |key: &MacKey| {
+            let proof = message.mac_input().zip(message.mac());
+            proof.is_some_and(|(input, mac)| key.verify(input, &mac, ()).is_ok())
+        };
+        let Some((mti, stan, rrn)) = identity(&message).filter(|_| key.is_none_or(proves)) else { return };
+        let leg = (bank, Mti::new(mti.bcd().wrapping_sub(0x10)), stan, rrn);
+        let (Some(amount), Some(code)) = (self.legs.get(&leg), message.digits::<2>(39)) else { return };
+        if code == *b"10" || code == *b"00" && message.number(4).is_none_or(|told| told <= *amount) {
+            self.approved.insert(leg);
         }
     }
 
@@ -58,6 +86,26 @@ impl Seen {
             self.reversals.insert((terminal, rrn));
         }
     }
+}
+
+/// A frame for people, and F37 of the payment that it is of.
+pub(super) fn describe(dialect: &Dialect, payload: &[u8]) -> (Option<[u8; 12]>, String) {
+    let mut layout = Layout::default();
+    if let Err(error) = dialect.decode(payload, &mut layout) {
+        return (None, format!("{} bytes that are no message: {error}", payload.len()));
+    }
+    let message = dialect.message(payload, &layout);
+    let mut text = format!("{}", message.mti());
+    let kind = message.kind().map(|kind| format!(" {}", kind.as_str()));
+    text.push_str(&kind.unwrap_or_default());
+    for n in [41, 11, 4, 39, 37, 90, 61] {
+        let mut value = Vec::new();
+        message.copy(n, &mut value);
+        if !value.is_empty() {
+            text.push_str(&format!("  F{n} {}", String::from_utf8_lossy(&value).trim_end()));
+        }
+    }
+    (message.digits::<12>(37), text)
 }
 
 pub(super) fn is_reversal(dialect: &Dialect, payload: &[u8]) -> bool {

@@ -1,10 +1,11 @@
 //! The rest of a world: what its faults do, how the switch dies, and how it starts again.
 
 use super::check;
-use super::fault::FaultKind;
+use super::fault::{Fault, FaultKind};
 use super::run::Violation;
 use super::start::start;
 use super::world::{Event, World};
+use crate::setup::BANK_B;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use yika_switch::core::ids::LineId;
@@ -18,38 +19,56 @@ impl World {
         let fault = self.faults[at];
         let pick = |count: usize| (fault.pick % count.max(1) as u64) as usize;
         let (bank, connection) = (pick(self.banks.len()), pick(self.terminals.len()));
-        self.note(|| format!("FAULT {at}: {:?} for {} ms", fault.kind, fault.lasts_us / 1000));
-        if fault.kind.ends_the_process() && self.switch.is_none() {
-            return Ok(());
+        let whom = self.whom(fault.kind, bank, connection);
+        self.note(|| format!("FAULT {at}: {:?}{whom} for {} ms", fault.kind, fault.lasts_us / 1000));
+        if self.strike(fault, bank, connection)? {
+            self.coverage.fault(fault.kind);
+        } else {
+            self.note(|| format!("fault {at} had nothing to hit"));
         }
-        self.coverage.fault(fault.kind);
+        self.schedule(fault.lasts_us, Event::Over(at));
+        Ok(())
+    }
+
+    /// What the fault does; false when there was nothing to do it to.
+    fn strike(&mut self, fault: Fault, bank: usize, connection: usize) -> Result<bool, Violation> {
+        let line = self.some_line(fault.pick);
+        if fault.kind.ends_the_process() && self.switch.is_none() {
+            return Ok(false);
+        }
         match fault.kind {
             FaultKind::PowerCut | FaultKind::PowerCutTwice => self.lose_power(fault.lasts_us)?,
             FaultKind::BitRot => self.lose_power(fault.lasts_us)?,
             FaultKind::Kill => self.die(fault.lasts_us)?,
             FaultKind::Drain => self.switch.iter_mut().for_each(|driver| driver.drain()),
-            FaultKind::BankDown => self.bank_goes_down(bank),
+            FaultKind::BankDown => {
+                self.banks[bank].down = true;
+                self.lines_of(bank).into_iter().for_each(|line| self.cut_line(line));
+            }
             FaultKind::BankDeaf => self.banks[bank].deaf = true,
             FaultKind::BankStalls => self.banks[bank].stalls = true,
-            FaultKind::LineCut => {
-                let open: Vec<LineId> =
-                    self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
-                if let Some(line) = open.get(pick(open.len())) {
-                    self.cut_line(*line);
-                }
-            }
+            FaultKind::BankDoubles => self.banks[bank].doubles = true,
+            FaultKind::BankGarbles => self.banks[bank].garbles = self.setting.mac.is_some(),
+            FaultKind::BankSignsOff if self.banks[bank].name == BANK_B => return Ok(false),
+            FaultKind::BankSignsOff => self.banks[bank].signed_off = true,
+            FaultKind::LineCut => line.into_iter().for_each(|line| self.cut_line(line)),
+            FaultKind::LineHalfClosed => line.into_iter().for_each(|line| self.bank_half_closes(line)),
             FaultKind::LineSlow => {
-                let open: Vec<LineId> =
-                    self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
-                if let Some(pipe) = open.get(pick(open.len())).and_then(|line| self.lines.get_mut(line)) {
-                    pipe.slow_until_us = self.now.mono_us + fault.lasts_us;
+                let until_us = self.now.mono_us + fault.lasts_us;
+                if let Some(pipe) = line.and_then(|line| self.lines.get_mut(&line)) {
+                    pipe.slow_until_us = until_us;
                 }
             }
             FaultKind::GatewayHolds => self.terminals[connection].holds = true,
+            FaultKind::GatewayDoubles => self.terminals[connection].doubles = true,
+            FaultKind::GatewayGarbles => self.terminals[connection].garbles = self.setting.mac.is_some(),
             FaultKind::SessionCut => self.hang_up(connection),
+            FaultKind::SessionHalfClosed if self.terminals[connection].session.is_none() => return Ok(false),
+            FaultKind::SessionHalfClosed => self.terminals_half_close(connection),
+            FaultKind::Outsider => self.outsider_asks(connection),
             FaultKind::TerminalDeaf => self.terminals[connection].deaf = true,
             FaultKind::SessionGarbage => self.session_garbage(connection),
-            FaultKind::LineGarbage => self.line_garbage(fault.pick),
+            FaultKind::LineGarbage => line.into_iter().for_each(|line| self.line_garbage(line)),
             FaultKind::SlowDisk => self.slow_disk = true,
             FaultKind::FailedWrite => {
                 self.disk.set_faults(Faults { fail_write: Some(1), ..Faults::default() })
@@ -58,10 +77,43 @@ impl World {
             FaultKind::FullDisk => self.disk.set_faults(Faults { full: true, ..Faults::default() }),
             FaultKind::ClockAhead => self.clock_off_ms += (fault.lasts_us / 400) as i64,
             FaultKind::ClockBack => self.clock_off_ms -= (fault.lasts_us / 400) as i64,
+            FaultKind::CutOver if fault.pick.is_multiple_of(2) => self.bank_tells(0, "201"),
             FaultKind::CutOver => self.switch.iter_mut().for_each(|driver| driver.cut_over(1)),
+            FaultKind::ParticipantDrained => self.banks[bank].drained = true,
+            FaultKind::Settled => return Ok(self.settle_one(fault.pick)),
+            FaultKind::TerminalsSignedOff => return Ok(self.sign_terminals_off()),
         }
-        self.schedule(fault.lasts_us, Event::Over(at));
-        Ok(())
+        Ok(match fault.kind {
+            FaultKind::LineCut | FaultKind::LineHalfClosed | FaultKind::LineSlow | FaultKind::LineGarbage => {
+                line.is_some()
+            }
+            FaultKind::BankGarbles | FaultKind::GatewayGarbles => self.setting.mac.is_some(),
+            _ => true,
+        })
+    }
+
+    /// For people: the bank or connection that a fault of this kind hits.
+    fn whom(&self, kind: FaultKind, bank: usize, connection: usize) -> String {
+        use FaultKind::{
+            BankDeaf, BankDoubles, BankDown, BankGarbles, BankSignsOff, BankStalls, GatewayDoubles,
+            GatewayGarbles, GatewayHolds, Outsider, ParticipantDrained, SessionCut, SessionGarbage,
+            SessionHalfClosed, TerminalDeaf,
+        };
+        let place = &self.terminals[connection];
+        match kind {
+            BankDown | BankDeaf | BankStalls | BankDoubles | BankGarbles | BankSignsOff
+            | ParticipantDrained => {
+                format!(" of {}", self.banks[bank].name)
+            }
+            SessionCut | SessionHalfClosed | SessionGarbage | GatewayHolds | GatewayDoubles
+            | GatewayGarbles | TerminalDeaf | Outsider => format!(" of crew {}.{}", place.crew, place.number),
+            _ => String::new(),
+        }
+    }
+
+    fn some_line(&self, pick: u64) -> Option<LineId> {
+        let open: Vec<LineId> = self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
+        open.get((pick % open.len().max(1) as u64) as usize).copied()
     }
 
     pub(super) fn end_fault(&mut self, at: usize) {
@@ -77,12 +129,30 @@ impl World {
                     self.bank_says(line, epoch, bytes);
                 }
             }
+            FaultKind::BankDoubles => self.banks[bank].doubles = false,
+            FaultKind::BankGarbles => {
+                // Its lines may be unkeyed by now (rule 11): an operator has it connect anew.
+                self.banks[bank].garbles = false;
+                self.lines_of(bank).into_iter().for_each(|line| self.cut_line(line));
+            }
+            FaultKind::BankSignsOff => self.banks[bank].signed_off = false,
+            FaultKind::ParticipantDrained => self.banks[bank].drained = false,
+            FaultKind::TerminalsSignedOff => (0..self.terminals.len()).for_each(|at| self.hang_up(at)),
             FaultKind::TerminalDeaf => self.terminals[connection].deaf = false,
             FaultKind::GatewayHolds => {
                 self.terminals[connection].holds = false;
                 for frame in std::mem::take(&mut self.terminals[connection].held) {
                     self.send_from(connection, frame);
                 }
+            }
+            FaultKind::GatewayGarbles => {
+                // What was lost may have been a sign-on, which nobody repeats on the same connection.
+                self.terminals[connection].garbles = false;
+                self.hang_up(connection);
+            }
+            FaultKind::GatewayDoubles => {
+                self.terminals[connection].doubles = false;
+                self.hang_up(connection);
             }
             FaultKind::SlowDisk => self.slow_disk = false,
             FaultKind::FullDisk => self.disk.set_faults(Faults::default()),
@@ -91,18 +161,13 @@ impl World {
         self.note(|| format!("over {at}: {:?}", fault.kind));
     }
 
-    fn bank_goes_down(&mut self, bank: usize) {
-        self.banks[bank].down = true;
-        let lines: Vec<LineId> =
-            self.lines.iter().filter(|(_, pipe)| pipe.up && pipe.bank == bank).map(|(id, _)| *id).collect();
-        lines.into_iter().for_each(|line| self.cut_line(line));
-    }
-
     /// Both sides learn of it at once; what was on its way is lost.
-    fn cut_line(&mut self, line: LineId) {
+    pub(super) fn cut_line(&mut self, line: LineId) {
         let Some(pipe) = self.lines.get_mut(&line) else { return };
         (pipe.up, pipe.epoch) = (false, pipe.epoch + 1);
-        let attempt = pipe.attempt;
+        let (attempt, bank) = (pipe.attempt, pipe.bank);
+        let name = self.banks[bank].name;
+        self.note(|| format!("line {} to {name} is cut", line.0));
         if let Some(driver) = &mut self.switch {
             driver.line_lost(line, attempt, self.now, self.random.random());
         }
@@ -116,10 +181,8 @@ impl World {
         self.hang_up(at);
     }
 
-    fn line_garbage(&mut self, pick: u64) {
+    fn line_garbage(&mut self, line: LineId) {
         let bytes = self.garbage();
-        let open: Vec<LineId> = self.lines.iter().filter(|(_, pipe)| pipe.up).map(|(id, _)| *id).collect();
-        let Some(line) = open.get((pick % open.len().max(1) as u64) as usize).copied() else { return };
         if let Some(driver) = &mut self.switch {
             driver.line_bytes(line, &bytes, self.now);
         }
@@ -178,7 +241,7 @@ impl World {
                 && (fault.at_us..fault.at_us + fault.lasts_us).contains(&self.now.mono_us)
         });
         self.disk.set_faults(Faults { full, ..Faults::default() });
-        check::journal(&self.disk, &self.keys, &self.seen)?;
+        check::left_behind(&self.disk, &self.keys, &self.seen)?;
         self.schedule(after_us.min(2_000_000), Event::Boot(self.life));
         Ok(())
     }
@@ -202,7 +265,7 @@ impl World {
                     )
                 });
                 self.switch = Some(driver);
-                check::replay(self.switch.as_ref().expect("set on the line above"), &self.disk, &self.keys)
+                check::started(self.switch.as_ref().expect("set on the line above"), &self.disk, &self.keys)
             }
             Ok(None) => {
                 self.note(|| "power is lost again during the start".into());

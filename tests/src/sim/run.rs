@@ -13,13 +13,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
     pub what: String,
-    /// The last things that happened, where the run was traced.
+    /// What happened, where the run was traced.
     pub trace: Vec<String>,
+    /// F37 of the payment that shows it.
+    rrn: Option<[u8; 12]>,
 }
 
 impl Violation {
     pub(super) fn new(what: impl Into<String>) -> Violation {
-        Violation { what: what.into(), trace: Vec::new() }
+        Violation { what: what.into(), trace: Vec::new(), rrn: None }
+    }
+
+    /// Names the payment that shows it.
+    pub(super) fn of(self, rrn: Option<[u8; 12]>) -> Violation {
+        Violation { rrn, ..self }
     }
 }
 
@@ -58,7 +65,8 @@ pub fn run(seed: u64, faults: &[Fault], trace: bool) -> Result<Outcome, Violatio
         Ok(Err(violation)) => violation,
         Err(panic) => Violation::new(format!("P11: a panic: {}", words(&*panic))),
     };
-    Err(Violation { trace: world.trace.unwrap_or_default(), ..violation })
+    let trace = world.trace.map(|trace| trace.lines(violation.rrn)).unwrap_or_default();
+    Err(Violation { trace, ..violation })
 }
 
 fn live(world: &mut World) -> Result<(), Violation> {
@@ -71,6 +79,7 @@ fn live(world: &mut World) -> Result<(), Violation> {
     world.accepting = false;
     world.crews.iter_mut().for_each(yika_loadgen::Crew::stop_new);
     while world.now.mono_us < over_us || !is_at_rest(world) {
+        world.settle_parked();
         world.step()?;
         if world.now.mono_us > over_us + REST_US {
             return Err(Violation::new(format!(
@@ -86,8 +95,8 @@ fn live(world: &mut World) -> Result<(), Violation> {
 fn is_at_rest(world: &World) -> bool {
     let quiet = |driver: &yika_switch::driver::Driver| {
         let durable = &driver.core.durable;
-        let open = durable.obligations.values().any(|held| held.parked.is_none());
-        !driver.is_draining() && durable.open.is_empty() && !open && driver.journal().is_idle()
+        let owes = !durable.obligations.is_empty();
+        !driver.is_draining() && durable.open.is_empty() && !owes && driver.journal().is_idle()
     };
     world.crews.iter().all(|crew| crew.under_way() == 0) && world.switch.as_ref().is_some_and(quiet)
 }
@@ -108,6 +117,19 @@ fn unrest(world: &World) -> String {
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned()
+}
+
+/// The line that repeats a run; `faults` are some of the seed's own.
+pub fn replay_line(seed: u64, faults: &[Fault]) -> String {
+    let all = faults_of(seed);
+    let numbers: Vec<String> =
+        (0..all.len()).filter(|at| faults.contains(&all[*at])).map(|at| at.to_string()).collect();
+    let list = match numbers.len() {
+        0 => " --faults none".to_owned(),
+        some if some == all.len() => String::new(),
+        _ => format!(" --faults {}", numbers.join(",")),
+    };
+    format!("replay: cargo xtask sim --seed {seed}{list}")
 }
 
 /// The fewest of these faults that still violate something, found by leaving out halves, then one after another.

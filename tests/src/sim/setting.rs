@@ -1,10 +1,14 @@
 //! The world of a seed before anything goes wrong: configuration, load, banks' scripts, delays.
 
+use crate::keys::KeyRing;
 use crate::setup::{BANK_A, BANK_B, COUPONS, config};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
+use yika_codec::Code;
+use yika_keystore::{Keystore, Lmk, MacKey};
 use yika_loadgen::{Arrivals, Crew, Desk, IssuerConfig, Load, Mix, Policy, Role, RunConfig, Script, Wire};
 use yika_switch::config::{Config, LinkConfig, Sharing, SignOn};
 use yika_switch::core::settings::StandIn;
@@ -16,18 +20,24 @@ const CUT_OVER_MINUTE: u32 = 451;
 
 pub(super) struct Setting {
     pub(super) config: Config,
+    pub(super) keys: Arc<Keystore>,
+    /// The one key of all MACs, where there are any.
+    pub(super) mac: Option<MacKey>,
     pub(super) run_us: u64,
     /// Operations a second of all terminals together.
     pub(super) rate: f64,
     pub(super) latency_us: Range<u64>,
     pub(super) commit_us: Range<u64>,
     scripts: [String; 3],
+    /// What each bank answers to a reversal of what it does not know.
+    unknown: [Code; 3],
     seed: u64,
     policy: Policy,
 }
 
-/// Connections of each crew of terminals.
-pub(super) const CONNECTIONS: u32 = 3;
+/// Terminals of each crew, and the connections that they share. Where they sign on, each has its own.
+const TERMINALS: u32 = 12;
+const CONNECTIONS: u32 = 3;
 
 impl Setting {
     pub(super) fn of(seed: u64) -> Setting {
@@ -50,6 +60,9 @@ impl Setting {
         config.bounds.dedupe_max = if small { 60 } else { 100_000 };
         config.limits.dedupe_window_ms = if small { 100_000 } else { random.random_range(100_000..600_000) };
         shape_owed(&mut config, seed);
+        let (keys, mac) = shape_keys(&mut config, seed);
+        // The listeners' own has a place; no other gets one.
+        config.bounds.currencies_max = 0;
         config.rim.session_inflight_max = random.random_range(2..200);
         config.cut_over_minute = random.random_bool(0.5).then_some(CUT_OVER_MINUTE);
         let latency_us = random.random_range(20..400);
@@ -57,6 +70,9 @@ impl Setting {
         let scripts = std::array::from_fn(|_| script(&mut random, timeout_ms));
         Setting {
             config,
+            keys: Arc::new(keys),
+            mac,
+            unknown: std::array::from_fn(|bank| unknown(seed, bank as u64)),
             run_us: random.random_range(4_000_000..14_000_000),
             rate: random.random_range(5.0..40.0),
             latency_us: latency_us..latency_us * random.random_range(2..40),
@@ -72,6 +88,12 @@ impl Setting {
         }
     }
 
+    /// Of each crew.
+    pub(super) fn connections(&self) -> u32 {
+        let own = self.config.listeners.iter().any(|listener| listener.sign_on_required);
+        if own { TERMINALS } else { CONNECTIONS }
+    }
+
     /// The terminals: one crew in each dialect.
     pub(super) fn crews(&self) -> Vec<Crew> {
         let mixes = [
@@ -82,10 +104,11 @@ impl Setting {
         ];
         let dialects = [("iso87-ascii", *b"SA"), ("pos-bcd", *b"SB")];
         let crew = |(at, (dialect, prefix)): (usize, (&str, [u8; 2]))| {
-            let wire = Wire::named(dialect, None, None).expect("a built-in dialect");
+            let wire = Wire::named(dialect, None, self.mac.clone()).expect("a built-in dialect");
             let mut run = RunConfig::new(([127, 0, 0, 1], 1).into(), wire);
-            run.load = Load::Open { rate: self.rate, arrivals: Arrivals::Poisson, terminals: 12 };
-            run.connections = CONNECTIONS;
+            run.load = Load::Open { rate: self.rate, arrivals: Arrivals::Poisson, terminals: TERMINALS };
+            run.connections = self.connections();
+            run.sign_on = self.config.listeners[at].sign_on_required;
             run.mix = mixes[at].parse::<Mix>().expect("a mix");
             run.cards = 4;
             run.terminal_prefix = prefix;
@@ -101,10 +124,11 @@ impl Setting {
     pub(super) fn desks(&self) -> Vec<(&'static str, Desk)> {
         let hosts = [(BANK_A, "iso87-ascii"), (BANK_B, "pos-bcd"), (COUPONS, "iso87-ascii")];
         let desk = |(at, (name, dialect)): (usize, (&'static str, &str))| {
-            let wire = Wire::named(dialect, None, None).expect("a built-in dialect");
+            let wire = Wire::named(dialect, None, self.mac.clone()).expect("a built-in dialect");
             let mut host = IssuerConfig::new(name, ([127, 0, 0, 1], 1).into(), wire);
             host.script = self.scripts[at].parse::<Script>().expect("a script");
             host.seed = self.seed;
+            host.reversal_unknown = self.unknown[at];
             if name == COUPONS {
                 host.role = Role::CouponPlatform;
             }
@@ -113,6 +137,8 @@ impl Setting {
         hosts.into_iter().enumerate().map(desk).collect()
     }
 }
+
+const MAC: &str = "mac-of-all";
 
 /// A bound of late answers that is reached.
 pub(super) const TINY_LATE_MAX: usize = 20;
@@ -126,6 +152,33 @@ fn shape_owed(config: &mut Config, seed: u64) {
     if random.random_bool(0.3) {
         config.bounds.late_max = random.random_range(1..=TINY_LATE_MAX);
     }
+}
+
+/// Half of the worlds have MACs on all lines and sessions, a quarter has terminals that sign on.
+fn shape_keys(config: &mut Config, seed: u64) -> (Keystore, Option<MacKey>) {
+    let mut random = StdRng::seed_from_u64(seed ^ 0x6b65_7973);
+    if random.random_bool(0.25) {
+        config.listeners.iter_mut().for_each(|listener| listener.sign_on_required = true);
+    }
+    if random.random_bool(0.5) {
+        return (Keystore::in_memory(Lmk::test()), None);
+    }
+    for participant in &mut config.participants {
+        participant.mac_key = Some(MAC.to_owned());
+    }
+    let (ring, keys) = KeyRing::agreed(&[MAC]);
+    (keys, Some(ring.mac(MAC)))
+}
+
+/// 25 nearly always; a bank that has another word for it makes an operator look.
+fn unknown(seed: u64, bank: u64) -> Code {
+    let mut random = StdRng::seed_from_u64(seed ^ 0x756e_6b6e ^ bank << 32);
+    if random.random_bool(0.04) { Code::new(*b"12") } else { Code::new(*b"25") }
+}
+
+/// The bank of this name.
+pub(super) fn bank_named(name: &str) -> Option<&'static str> {
+    [BANK_A, BANK_B, COUPONS].into_iter().find(|bank| *bank == name)
 }
 
 fn shape(link: &mut LinkConfig, random: &mut StdRng, timeout_ms: u64, coupons: bool) {

@@ -5,16 +5,17 @@ use super::coverage::Coverage;
 use super::fault::Fault;
 use super::observe::Seen;
 use super::run::Violation;
-use super::setting::{BEGINNING_MS, CONNECTIONS, Setting};
+use super::setting::{BEGINNING_MS, Setting};
+use super::trace::Trace;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::Dialect;
-use yika_keystore::{Keystore, Lmk};
+use yika_keystore::Keystore;
 use yika_loadgen::{Crew, Desk};
-use yika_switch::core::ids::{LineId, ListenerNo, Now, Seq, SessionId};
+use yika_switch::core::ids::{LineId, Now, Seq, SessionId};
 use yika_switch::driver::{Driver, Output};
 use yika_switch::journal::faulty::FaultyDisk;
 
@@ -42,7 +43,7 @@ pub(super) struct World {
     pub(super) accepting: bool,
     pub(super) seen: Seen,
     pub(super) coverage: Coverage,
-    pub(super) trace: Option<Vec<String>>,
+    pub(super) trace: Option<Trace>,
 }
 
 pub(super) struct Bank {
@@ -52,6 +53,13 @@ pub(super) struct Bank {
     pub(super) down: bool,
     pub(super) deaf: bool,
     pub(super) stalls: bool,
+    /// Every request comes to it twice.
+    pub(super) doubles: bool,
+    pub(super) garbles: bool,
+    /// An operator drains it.
+    pub(super) drained: bool,
+    /// It has signed off.
+    pub(super) signed_off: bool,
     /// What it would have said while it stalled.
     pub(super) held: Vec<(LineId, u32, Vec<u8>)>,
 }
@@ -65,9 +73,11 @@ pub(super) struct Pipe {
     pub(super) slow_until_us: u64,
     pub(super) epoch: u32,
     pub(super) up: bool,
-    to_switch_us: u64,
-    from_switch_us: u64,
-    inbox: Vec<u8>,
+    pub(super) to_switch_us: u64,
+    pub(super) from_switch_us: u64,
+    /// What the bank has received, and what the switch has, that is no whole frame yet.
+    pub(super) inbox: Vec<u8>,
+    pub(super) outbox: Vec<u8>,
 }
 
 /// A connection of terminals.
@@ -78,10 +88,15 @@ pub(super) struct Connection {
     pub(super) deaf: bool,
     /// Requests wait in `held`.
     pub(super) holds: bool,
+    /// Everything is sent twice, and nothing heard.
+    pub(super) doubles: bool,
+    pub(super) garbles: bool,
+    /// It sends nothing more and waits for its answers.
+    pub(super) said_all: bool,
     pub(super) held: Vec<Vec<u8>>,
     pub(super) pipe: Pipe,
     /// Arrived, and not read by the switch.
-    unread: VecDeque<Vec<u8>>,
+    pub(super) unread: VecDeque<Vec<u8>>,
 }
 
 pub(super) enum Event {
@@ -104,7 +119,7 @@ pub(super) enum Event {
 }
 
 /// Timers of everybody are looked at this often.
-const TICK_US: u64 = 5_000;
+pub(super) const TICK_US: u64 = 5_000;
 
 impl World {
     pub(super) fn new(seed: u64, faults: Vec<Fault>, trace: bool) -> World {
@@ -113,17 +128,33 @@ impl World {
             let config = setting.config.participants.iter().find(|one| one.name == name);
             let link = config.and_then(|one| one.link.as_ref()).expect("each bank has a link");
             let dialect = link.dialect.clone();
-            Bank { name, desk, dialect, down: false, deaf: false, stalls: false, held: Vec::new() }
+            Bank {
+                name,
+                desk,
+                dialect,
+                down: false,
+                deaf: false,
+                stalls: false,
+                doubles: false,
+                garbles: false,
+                drained: false,
+                signed_off: false,
+                held: Vec::new(),
+            }
         };
         let banks = setting.desks().into_iter().map(bank).collect();
         let crews = setting.crews();
-        let terminals = (0..crews.len()).flat_map(|crew| (0..CONNECTIONS).map(move |number| (crew, number)));
+        let terminals =
+            (0..crews.len()).flat_map(|crew| (0..setting.connections()).map(move |number| (crew, number)));
         let connection = |(crew, number)| Connection {
             crew,
             number,
             session: None,
             deaf: false,
             holds: false,
+            doubles: false,
+            garbles: false,
+            said_all: false,
             held: Vec::new(),
             pipe: Pipe::default(),
             unread: VecDeque::new(),
@@ -136,7 +167,7 @@ impl World {
             events: BTreeMap::new(),
             numbers: 0,
             disk: FaultyDisk::default(),
-            keys: Arc::new(Keystore::in_memory(Lmk::test())),
+            keys: setting.keys.clone(),
             switch: None,
             life: 0,
             commit_due: false,
@@ -149,7 +180,7 @@ impl World {
             accepting: true,
             seen: Seen::default(),
             coverage: Coverage::default(),
-            trace: trace.then(Vec::new),
+            trace: trace.then(Trace::default),
             setting,
         };
         world.schedule(0, Event::Boot(0));
@@ -163,7 +194,7 @@ impl World {
 
     pub(super) fn note(&mut self, what: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>11.6} s  {}", self.now.mono_us as f64 / 1e6, what()));
+            trace.note(self.now.mono_us, what());
         }
     }
 
@@ -172,7 +203,7 @@ impl World {
         self.schedule_at(self.now.mono_us + in_us, event);
     }
 
-    fn schedule_at(&mut self, at_us: u64, event: Event) {
+    pub(super) fn schedule_at(&mut self, at_us: u64, event: Event) {
         self.numbers += 1;
         self.events.insert((at_us, self.numbers), event);
     }
@@ -217,9 +248,7 @@ impl World {
             Event::ToBank(line, epoch, bytes) => self.hear_at_bank(line, epoch, &bytes),
             Event::Says(line, epoch, bytes) => self.bank_says(line, epoch, bytes),
             Event::FromBank(line, epoch, bytes) if self.is_open(line, epoch) => {
-                if let Some(driver) = &mut self.switch {
-                    driver.line_bytes(line, &bytes, self.now);
-                }
+                self.hear_from_bank(line, &bytes);
             }
             Event::Fault(at) => self.begin_fault(at)?,
             Event::Over(at) => self.end_fault(at),
@@ -252,11 +281,14 @@ impl World {
         let lines: Vec<LineId> = self.lines.keys().copied().collect();
         lines.into_iter().for_each(|line| self.flush_line(line));
         (0..self.terminals.len()).for_each(|at| self.flush_terminal(at));
+        self.let_go_who_said_all();
+        self.operator_and_banks_insist();
         if let Some(driver) = &mut self.switch {
             if driver.journal().is_durable() && driver.journal_mut().step_idle(self.now.wall_ms).is_err() {
                 return self.die(1_000_000);
             }
-            super::check::bounds(driver, &self.setting.config)?;
+            super::check::living(driver, &self.setting.config)?;
+            driver.lines().for_each(|(_, line)| self.coverage.line(super::kinds::line(&line.state)));
             if driver.is_draining() && driver.is_drained() {
                 self.note(|| "the switch is drained and ends".into());
                 return self.die(200_000);
@@ -335,200 +367,12 @@ impl World {
         }
     }
 
-    fn dial(&mut self, at: usize) {
-        let connection = &mut self.terminals[at];
-        if connection.session.is_some() {
-            return;
-        }
-        let opened = self
-            .switch
-            .as_mut()
-            .and_then(|driver| driver.session_opened(ListenerNo(connection.crew as u16), self.now));
-        if opened.is_none() {
-            return self.schedule(150_000, Event::Dial(at));
-        }
-        let connection = &mut self.terminals[at];
-        connection.session = opened;
-        connection.pipe.epoch += 1;
-        connection.unread.clear();
-        let (crew, number, now) = (connection.crew, connection.number, self.since());
-        self.crews[crew].handle_connected(number, now);
-    }
-
-    /// A connection of terminals ends on both sides; they dial again.
-    pub(super) fn hang_up(&mut self, at: usize) {
-        let connection = &mut self.terminals[at];
-        connection.pipe.epoch += 1;
-        connection.unread.clear();
-        if let Some(id) = connection.session.take() {
-            if let Some(driver) = &mut self.switch {
-                driver.session_closed(id);
-            }
-            self.crews[connection.crew].handle_disconnected(connection.number);
-            self.schedule(60_000, Event::Dial(at));
-        }
-    }
-
-    /// What terminals have to say goes on its way.
-    fn crews_speak(&mut self) {
-        for crew in 0..self.crews.len() {
-            while let Some((number, bytes)) = self.crews[crew].poll_output() {
-                let listener = &self.setting.config.listeners[crew];
-                let frames = frames(&bytes, listener.framing);
-                frames.for_each(|frame| self.seen.by_terminal(&listener.dialect, frame));
-                let own = |one: &Connection| one.crew == crew && one.number == number;
-                let Some(at) = self.terminals.iter().position(own) else { continue };
-                let bytes = if self.terminals[at].holds { self.hold_back(at, &bytes) } else { bytes };
-                self.send_from(at, bytes);
-            }
-        }
-    }
-
-    pub(super) fn send_from(&mut self, at: usize, bytes: Vec<u8>) {
-        self.send_in_pieces(bytes, |piece, world, when| {
-            let epoch = world.terminals[at].pipe.epoch;
-            let when = after(&mut world.terminals[at].pipe.to_switch_us, when);
-            world.schedule_at(when, Event::FromTerminal(at, epoch, piece));
-        });
-    }
-
-    /// Of these frames the reversals; the others stay behind.
-    fn hold_back(&mut self, at: usize, bytes: &[u8]) -> Vec<u8> {
-        let listener = &self.setting.config.listeners[self.terminals[at].crew];
-        let (mut passes, mut rest) = (Vec::new(), bytes);
-        while let Ok(Some(frame)) = listener.framing.next(rest, 65_535) {
-            let whole = &rest[..frame.end];
-            if super::observe::is_reversal(&listener.dialect, &rest[frame.start..frame.end]) {
-                passes.extend_from_slice(whole);
-            } else {
-                self.terminals[at].held.push(whole.to_vec());
-            }
-            rest = &rest[frame.end..];
-        }
-        passes
-    }
-
-    /// Bytes travel in one to three pieces.
-    fn send_in_pieces(&mut self, bytes: Vec<u8>, mut send: impl FnMut(Vec<u8>, &mut World, u64)) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let cut = if self.random.random_bool(0.8) {
-                rest.len()
-            } else {
-                self.random.random_range(1..=rest.len())
-            };
-            let tail = rest.split_off(cut);
-            let when = self.now.mono_us + self.latency();
-            send(std::mem::replace(&mut rest, tail), self, when);
-        }
-    }
-
-    fn read_terminal(&mut self, at: usize) {
-        let Some(driver) = &mut self.switch else { return };
-        let connection = &mut self.terminals[at];
-        let Some(id) = connection.session else { return };
-        while driver.session_wants_read(id) {
-            let Some(bytes) = connection.unread.pop_front() else { break };
-            driver.session_bytes(id, &bytes, self.now);
-        }
-    }
-
-    fn flush_terminal(&mut self, at: usize) {
-        let Some(driver) = &mut self.switch else { return };
-        let connection = &self.terminals[at];
-        let Some(id) = connection.session.filter(|_| !connection.deaf) else { return };
-        let bytes = driver.session_pending(id).to_vec();
-        driver.session_wrote(id, bytes.len());
-        self.send_in_pieces(bytes, |piece, world, when| {
-            let epoch = world.terminals[at].pipe.epoch;
-            let when = after(&mut world.terminals[at].pipe.from_switch_us, when);
-            world.schedule_at(when, Event::ToTerminal(at, epoch, piece));
-        });
-    }
-
-    fn hear_at_terminal(&mut self, at: usize, bytes: &[u8]) {
-        let connection = &self.terminals[at];
-        let (crew, number, now) = (connection.crew, connection.number, self.since());
-        let (dialect, seen) = (&self.setting.config.listeners[crew].dialect, &mut self.seen);
-        let heard =
-            self.crews[crew].handle_bytes(number, bytes, now, |frame| seen.at_terminal(dialect, frame));
-        if heard.is_err() {
-            self.hang_up(at);
-        }
-    }
-
-    fn connect(&mut self, line: LineId, attempt: u32) {
-        let Some(driver) = &mut self.switch else { return };
-        let name = driver.lines().nth(line.0 as usize).map(|(rim, _)| rim.name.clone()).unwrap_or_default();
-        let Some(bank) = self.banks.iter().position(|bank| bank.name == name) else { return };
-        if self.banks[bank].down {
-            return driver.line_lost(line, attempt, self.now, self.random.random());
-        }
-        let pipe = self.lines.entry(line).or_default();
-        let epoch = pipe.epoch + 1;
-        *pipe = Pipe { bank, attempt, epoch, up: true, ..Pipe::default() };
-        driver.line_connected(line, attempt, self.now);
-    }
-
-    fn flush_line(&mut self, line: LineId) {
-        let (Some(driver), Some(pipe)) = (&mut self.switch, self.lines.get(&line)) else { return };
-        if !pipe.up || self.banks[pipe.bank].deaf {
-            return;
-        }
-        let mut bytes = driver.line_pending(line).to_vec();
-        if bytes.is_empty() {
-            return;
-        }
-        if self.random.random_bool(0.1) {
-            bytes.truncate(self.random.random_range(1..=bytes.len()));
-        }
-        driver.line_wrote(line, bytes.len());
-        self.send_in_pieces(bytes, |piece, world, when| {
-            let Some(pipe) = world.lines.get_mut(&line) else { return };
-            let when = when.max(pipe.slow_until_us);
-            let (epoch, when) = (pipe.epoch, after(&mut pipe.from_switch_us, when));
-            world.schedule_at(when, Event::ToBank(line, epoch, piece));
-        });
-    }
-
-    fn hear_at_bank(&mut self, line: LineId, epoch: u32, bytes: &[u8]) {
-        if !self.is_open(line, epoch) {
-            return;
-        }
-        let Some(pipe) = self.lines.get_mut(&line) else { return };
-        let bank = &mut self.banks[pipe.bank];
-        pipe.inbox.extend_from_slice(bytes);
-        let framing = bank.desk.framing();
-        let mut said = Vec::new();
-        while let Ok(Some(frame)) = framing.next(&pipe.inbox, 65_535) {
-            let payload = &pipe.inbox[frame.start..frame.end];
-            self.seen.at_bank(bank.name, &bank.dialect, payload);
-            let mut out = Vec::new();
-            let delay = bank.desk.take_frame(payload, &mut out);
-            if !out.is_empty() {
-                said.push((delay, out));
-            }
-            pipe.inbox.drain(..frame.end);
-        }
-        for (delay, out) in said {
-            self.schedule(delay.as_micros() as u64, Event::Says(line, epoch, out));
-        }
-    }
-
-    pub(super) fn bank_says(&mut self, line: LineId, epoch: u32, bytes: Vec<u8>) {
-        if !self.is_open(line, epoch) {
-            return;
-        }
-        let Some(pipe) = self.lines.get(&line) else { return };
-        let bank = &mut self.banks[pipe.bank];
-        if bank.stalls {
-            return bank.held.push((line, epoch, bytes));
-        }
-        self.send_in_pieces(bytes, |piece, world, when| {
-            let Some(pipe) = world.lines.get_mut(&line) else { return };
-            let when = after(&mut pipe.to_switch_us, when);
-            world.schedule_at(when, Event::FromBank(line, epoch, piece));
-        });
+    /// Takes what is on its way to a bank on one connection, in order.
+    pub(super) fn take_under_way(&mut self, line: LineId, epoch: u32) -> Vec<Vec<u8>> {
+        let own = |event: &Event| matches!(event, Event::ToBank(to, on, _) if (*to, *on) == (line, epoch));
+        let at: Vec<_> = self.events.iter().filter(|(_, event)| own(event)).map(|(at, _)| *at).collect();
+        let bytes = |event| if let Event::ToBank(_, _, bytes) = event { Some(bytes) } else { None };
+        at.iter().filter_map(|at| self.events.remove(at).and_then(bytes)).collect()
     }
 
     pub(super) fn is_open(&self, line: LineId, epoch: u32) -> bool {
@@ -547,21 +391,4 @@ impl World {
     pub(super) fn since(&self) -> Duration {
         Duration::from_micros(self.now.mono_us)
     }
-}
-
-/// Not before what was sent before on the same way.
-fn after(last_us: &mut u64, when_us: u64) -> u64 {
-    *last_us = when_us.max(*last_us + 1);
-    *last_us
-}
-
-/// The whole frames in these bytes.
-fn frames(bytes: &[u8], framing: yika_codec::Framing) -> impl Iterator<Item = &[u8]> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        let frame = framing.next(rest, 65_535).ok().flatten()?;
-        let payload = &rest[frame.start..frame.end];
-        rest = &rest[frame.end..];
-        Some(payload)
-    })
 }
