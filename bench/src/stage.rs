@@ -169,7 +169,7 @@ pub(crate) struct Scene {
     pub(crate) load: Load,
     /// Where the switch has its data: None for the folder of the bench.
     pub(crate) data: Option<PathBuf>,
-    /// Cards under each of the three prefixes.
+    /// Cards under each of the three test prefixes.
     pub(crate) cards: u32,
     /// Which of the processes share the first core.
     pub(crate) one_core: OneCore,
@@ -209,6 +209,13 @@ impl Scene {
         let mac = self.mac.option(ACQUIRER_MAC);
         let job = terminals(switch.listener, self.times, self.load, &mac, ACQUIRER_PIN, self.cards)?;
         drop(all);
+        // Ten million cards take a while to make.
+        for _ in 0..6000 {
+            if switch.metrics()?.get("yika_replies_total").is_some_and(|replies| *replies > 0.0) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
         std::thread::sleep(self.times.warm_up + self.times.measured / 10);
         let before = Sample::of(&switch)?;
         std::thread::sleep(self.times.measured * 8 / 10);

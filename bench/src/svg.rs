@@ -18,10 +18,10 @@ pub(crate) struct Line {
     pub(crate) values: Vec<f64>,
 }
 
-const WIDTH: f64 = 460.0;
+const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 340.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 18.0;
+const LEFT: f64 = 76.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 92.0;
 const HEAD: f64 = 52.0;
@@ -118,7 +118,7 @@ impl Panel {
             floor + 36.0,
             escaped(self.x_title)
         ));
-        let (turn_x, turn_y) = (left + 18.0, f64::midpoint(floor, HEAD + TOP));
+        let (turn_x, turn_y) = (left + 20.0, f64::midpoint(floor, HEAD + TOP));
         out(format!(
             "<text transform=\"translate({turn_x} {turn_y}) rotate(-90)\" text-anchor=\"middle\" fill=\"#555\">{}</text>\n",
             escaped(self.y_title)

@@ -13,8 +13,8 @@ pub const TEST_PIN: &[u8] = b"1234";
 /// Digits of a test card number.
 const PAN_DIGITS: usize = 16;
 
-/// The most cards under one prefix: what fits between the prefix and the check digit.
-const CARDS_MAX: u32 = 1_000_000;
+/// The most cards under one prefix: they are held in memory, some 40 bytes each.
+const CARDS_MAX: u32 = 10_000_000;
 
 /// A prefix that is not for tests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

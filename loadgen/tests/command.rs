@@ -93,6 +93,18 @@ fn faults_of_the_command_line_exit_with_1_and_say_what_to_do() {
 }
 
 #[test]
+fn the_time_that_cards_take_to_make_is_not_taken_from_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut child, address) = issuer(&dir.path().join("issuer"), "decline=1%");
+    // Making them takes longer than the run has.
+    let many = ["--cards", "500000", "--window", "1", "--duration", "200ms", "--quiet", "--json"];
+    let output = loadgen(&[&["run", "--target", &address], &many[..]].concat());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["duration_s"].as_f64().unwrap() >= 0.2, "{}", report["duration_s"]);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
 fn other_faults_have_codes_of_their_own() {
     let output = loadgen(&["reconcile", "/nowhere/ledger"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));

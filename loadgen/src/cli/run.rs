@@ -107,8 +107,10 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: RunArgs) -> Result<Exit, CliError> {
     let config = config(&args)?;
     let drain = option("--drain", parse_duration(&args.drain))?;
-    let (begin, duration) = (Instant::now(), config.duration);
+    let duration = config.duration;
     let handle = run::start(config)?;
+    // Making cards takes a while, and requests begin after it.
+    let begin = Instant::now();
     until_stopped(PROGRESS_EVERY, || {
         if !args.quiet {
             eprintln!("{}", handle.progress());
