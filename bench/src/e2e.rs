@@ -39,6 +39,7 @@ pub(crate) fn run(place: &Place, quick: bool, report: &mut Report) -> Result<(),
         let mut row = Row::new("end to end", format!("{what}: durable payments"), switch.load.rate, "/s");
         if outstanding == 16 {
             half_of = switch.load.rate / 2.0;
+            calls(place, times, load, report)?;
             sync_free(place, times, load, switch.load.rate, report)?;
             row = row.budget(Budget::AtLeast(60_000.0));
         }
@@ -65,6 +66,19 @@ pub(crate) fn run(place: &Place, quick: bool, report: &mut Report) -> Result<(),
     let what = format!("open loop at {} /s: p50", figure(half_of));
     report.add(Row::new("end to end", what, open.load.p50_ms, "ms").beside(open.load.text()));
     open.rows("open loop", report);
+    Ok(())
+}
+
+/// A run of its own: counting slows the calls.
+fn calls(place: &Place, times: Times, load: Load, report: &mut Report) -> Result<(), BenchError> {
+    let counted = Scene { count_calls: true, ..Scene::new(times, load) }.play(place)?;
+    match counted.calls_a_payment() {
+        Some(calls) => report.add(
+            Row::new("end to end", "64 x 16: system calls of the switch", calls, "")
+                .beside("a payment, all threads; counted by perf"),
+        ),
+        None => eprintln!("  perf cannot count system calls here: their row is left out"),
+    }
     Ok(())
 }
 

@@ -121,6 +121,20 @@ impl Switch {
         Usage::of(self.child.id())
     }
 
+    /// System calls of all its threads while `length` goes by, counted by `perf stat`; None where that is missing or not
+    /// allowed. Blocks for `length`.
+    pub(crate) fn system_calls(&self, length: Duration) -> Option<f64> {
+        let seconds = length.as_secs_f64().to_string();
+        let pid = self.child.id().to_string();
+        let counted = Command::new("perf")
+            .args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", &pid, "--", "sleep", &seconds])
+            .stdin(Stdio::null())
+            .output();
+        // The figure stands first in its line, on stderr.
+        let said = String::from_utf8(counted.ok()?.stderr).ok()?;
+        said.lines().find(|line| line.contains("sys_enter"))?.split(',').next()?.parse().ok()
+    }
+
     fn read_addresses(&mut self, data: &Path) -> Option<()> {
         let text = std::fs::read_to_string(yika_switch::data_dir::addresses_in(data)).ok()?;
         let addresses: yika_switch::data_dir::Addresses = serde_json::from_str(&text).ok()?;

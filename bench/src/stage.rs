@@ -94,6 +94,8 @@ pub(crate) struct Run {
     pub(crate) load: Seen,
     before: Sample,
     after: Sample,
+    /// System calls of the switch between the two samples, where they were counted.
+    calls: Option<f64>,
 }
 
 struct Sample {
@@ -122,6 +124,10 @@ impl Run {
     pub(crate) fn cpu_us(&self) -> f64 {
         let payments = self.grew("yika_replies_total").max(1.0);
         (self.after.usage.all_ns() - self.before.usage.all_ns()) as f64 / 1e3 / payments
+    }
+
+    pub(crate) fn calls_a_payment(&self) -> Option<f64> {
+        Some(self.calls? / self.grew("yika_replies_total").max(1.0))
     }
 
     pub(crate) fn resident_mb(&self) -> f64 {
@@ -173,6 +179,8 @@ pub(crate) struct Scene {
     pub(crate) cards: u32,
     /// Which of the processes share the first core.
     pub(crate) one_core: OneCore,
+    /// Count the switch's system calls, which slows each of them a little.
+    pub(crate) count_calls: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -184,7 +192,15 @@ pub(crate) enum OneCore {
 
 impl Scene {
     pub(crate) fn new(times: Times, load: Load) -> Scene {
-        Scene { times, mac: Mac::Cmac, load, data: None, cards: 1000, one_core: OneCore::Nobody }
+        Scene {
+            times,
+            mac: Mac::Cmac,
+            load,
+            data: None,
+            cards: 1000,
+            one_core: OneCore::Nobody,
+            count_calls: false,
+        }
     }
 
     /// # Errors
@@ -218,9 +234,15 @@ impl Scene {
         }
         std::thread::sleep(self.times.warm_up + self.times.measured / 10);
         let before = Sample::of(&switch)?;
-        std::thread::sleep(self.times.measured * 8 / 10);
+        let middle = self.times.measured * 8 / 10;
+        let calls = if self.count_calls {
+            switch.system_calls(middle)
+        } else {
+            std::thread::sleep(middle);
+            None
+        };
         let after = Sample::of(&switch)?;
-        Ok(Run { load: Seen::of(&job.finish()?)?, before, after })
+        Ok(Run { load: Seen::of(&job.finish()?)?, before, after, calls })
     }
 }
 

@@ -73,86 +73,102 @@ impl Decades {
     }
 }
 
+/// Where a panel's lines stand on the page.
+struct Frame {
+    x0: f64,
+    x1: f64,
+    floor: f64,
+    step: f64,
+}
+
+impl Frame {
+    fn x(&self, at: usize) -> f64 {
+        self.x0 + self.step * at as f64
+    }
+}
+
 impl Panel {
     fn draw(&self, left: f64, decades: Decades, svg: &mut String) {
         let (x0, x1) = (left + LEFT, left + WIDTH - RIGHT);
-        let floor = HEAD + HEIGHT - BOTTOM;
         let step = (x1 - x0) / (self.x_names.len().max(2) - 1) as f64;
-        let x = |at: usize| x0 + step * at as f64;
-        let middle = f64::midpoint(x0, x1);
-        let mut out = |text: String| svg.push_str(&text);
-        let title = escaped(&self.title);
-        out(format!(
-            "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\" font-weight=\"600\">{title}</text>\n",
-            HEAD + 28.0
-        ));
-        for power in decades.low..=decades.high {
-            let y = decades.y(10f64.powi(power));
-            out(format!("<line x1=\"{x0}\" x2=\"{x1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#ddd\"/>\n"));
-            let name = named(10f64.powi(power));
-            out(format!(
-                "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#555\">{name}</text>\n",
-                x0 - 8.0,
-                y + 4.0
-            ));
-            for part in 2..10 {
-                let y = decades.y(f64::from(part) * 10f64.powi(power));
-                if power < decades.high {
-                    out(format!(
-                        "<line x1=\"{x0}\" x2=\"{x1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#f1f1ee\"/>\n"
-                    ));
-                }
-            }
-        }
-        for (at, name) in self.x_names.iter().enumerate() {
-            out(format!(
-                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">{}</text>\n",
-                x(at),
-                floor + 18.0,
-                escaped(name)
-            ));
-        }
-        out(format!("<line x1=\"{x0}\" x2=\"{x1}\" y1=\"{floor}\" y2=\"{floor}\" stroke=\"#888\"/>\n"));
-        out(format!(
-            "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\" fill=\"#555\">{}</text>\n",
-            floor + 36.0,
-            escaped(self.x_title)
-        ));
-        let (turn_x, turn_y) = (left + 20.0, f64::midpoint(floor, HEAD + TOP));
-        out(format!(
-            "<text transform=\"translate({turn_x} {turn_y}) rotate(-90)\" text-anchor=\"middle\" fill=\"#555\">{}</text>\n",
-            escaped(self.y_title)
-        ));
+        let frame = Frame { x0, x1, floor: HEAD + HEIGHT - BOTTOM, step };
+        self.draw_axes(&frame, decades, svg);
         for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
-            let points: Vec<(f64, f64)> =
-                line.values.iter().enumerate().map(|(at, value)| (x(at), decades.y(*value))).collect();
-            let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            out(format!(
-                "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n",
-                path.join(" ")
-            ));
-            for (x, y) in points {
-                out(format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>\n"));
+            line.draw(&frame, decades, colour, svg);
+        }
+        self.draw_legend(&frame, svg);
+    }
+
+    fn draw_axes(&self, frame: &Frame, decades: Decades, svg: &mut String) {
+        let Frame { x0, x1, floor, .. } = *frame;
+        for power in decades.low..=decades.high {
+            let whole = 10f64.powi(power);
+            rule(frame, decades.y(whole), "#ddd", svg);
+            text(x0 - 8.0, decades.y(whole) + 4.0, "end", &named(whole), svg);
+            // The marks between this power and the next; none above the highest.
+            for part in (2..10).filter(|_| power < decades.high) {
+                rule(frame, decades.y(f64::from(part) * whole), "#f1f1ee", svg);
             }
         }
-        let each = (x1 - x0) / 2.0;
+        rule(frame, floor, "#888", svg);
+        for (at, name) in self.x_names.iter().enumerate() {
+            text(frame.x(at), floor + 18.0, "middle", name, svg);
+        }
+        let middle = f64::midpoint(x0, x1);
+        text(middle, floor + 36.0, "middle", self.x_title, svg);
+        text(middle, HEAD + 28.0, "middle", &self.title, svg);
+        let (x, y) = (x0 - LEFT + 20.0, f64::midpoint(floor, HEAD + TOP));
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(
+            svg,
+            "<text transform=\"translate({x} {y}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            escaped(self.y_title)
+        );
+    }
+
+    /// Two names in a row.
+    fn draw_legend(&self, frame: &Frame, svg: &mut String) {
         for (at, (line, colour)) in self.lines.iter().zip(COLOURS.iter().cycle()).enumerate() {
-            let (x, y) = (x0 + each * (at % 2) as f64, floor + 58.0 + 17.0 * (at / 2) as f64);
-            out(format!(
-                "<rect x=\"{x:.1}\" y=\"{}\" width=\"14\" height=\"4\" fill=\"{colour}\"/>\n",
-                y - 6.0
-            ));
-            out(format!("<text x=\"{:.1}\" y=\"{y}\">{}</text>\n", x + 20.0, escaped(&line.name)));
+            let x = frame.x0 + (frame.x1 - frame.x0) / 2.0 * (at % 2) as f64;
+            let y = frame.floor + 58.0 + 17.0 * (at / 2) as f64;
+            let top = y - 6.0;
+            let _ =
+                writeln!(svg, "<rect x=\"{x:.1}\" y=\"{top}\" width=\"14\" height=\"4\" fill=\"{colour}\"/>");
+            text(x + 20.0, y, "start", &line.name, svg);
         }
     }
 }
 
+impl Line {
+    fn draw(&self, frame: &Frame, decades: Decades, colour: &str, svg: &mut String) {
+        let places = self.values.iter().enumerate().map(|(at, value)| (frame.x(at), decades.y(*value)));
+        let (mut path, mut marks) = (String::new(), String::new());
+        for (x, y) in places {
+            let _ = write!(path, "{x:.1},{y:.1} ");
+            let _ = writeln!(marks, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+        }
+        let path = path.trim_end();
+        let _ = writeln!(
+            svg,
+            "<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
+        );
+        svg.push_str(&marks);
+    }
+}
+
+fn rule(frame: &Frame, y: f64, colour: &str, svg: &mut String) {
+    let Frame { x0, x1, .. } = frame;
+    let _ = writeln!(svg, "<line x1=\"{x0}\" x2=\"{x1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"{colour}\"/>");
+}
+
+fn text(x: f64, y: f64, anchor: &str, words: &str, svg: &mut String) {
+    let words = escaped(words);
+    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>");
+}
+
 /// A power of ten as people write it.
 fn named(value: f64) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = if value >= 1.0 { write!(text, "{value:.0}") } else { write!(text, "{value}") };
-    text
+    if value >= 1.0 { format!("{value:.0}") } else { format!("{value}") }
 }
 
 fn escaped(text: &str) -> String {
