@@ -33,7 +33,7 @@ pub(crate) struct Till {
 }
 
 /// 2026-11-23 23:30:15 UTC.
-const BEGINNING_MS: u64 = 1_795_476_615_000;
+pub(crate) const BEGINNING_MS: u64 = 1_795_476_615_000;
 /// A terminal's trace numbers.
 const STANS: u64 = 999_999;
 

@@ -6,6 +6,7 @@
 mod alloc;
 mod city;
 mod core_run;
+mod driver_run;
 mod e2e;
 mod error;
 mod growth;
@@ -15,6 +16,7 @@ mod machine;
 mod measure;
 mod memory;
 mod micro;
+mod nowhere;
 mod pin;
 mod place;
 mod process;
@@ -51,7 +53,7 @@ struct Cli {
 
 #[derive(Subcommand, Clone)]
 enum Part {
-    /// Codec, keystore and core: no disk, no socket
+    /// Codec, keystore, core and driver: no disk, no socket
     Micro,
     /// Commits by batch size beside fdatasync alone, and recovery
     Journal,
@@ -116,6 +118,7 @@ fn measure(cli: &Cli, place: &Place, report: &mut Report) -> Result<(), BenchErr
         micro::run(cli.quick, report)?;
         core_run::memory(cli.quick, report)?;
         core_run::run(cli.quick, report)?;
+        driver_run::run(cli.quick, report)?;
     }
     if wanted(&Part::Journal) {
         journal_run::run(place, cli.quick, report)?;
