@@ -46,7 +46,7 @@ pub(crate) fn run(
     }
     panels.push(panel("Cards", "cards", &grown));
     for (name, one_core) in [
-        ("two cores", OneCore::Nobody),
+        ("everybody on all cores", OneCore::Nobody),
         ("the switch on one core, banks and terminals on both", OneCore::Switch),
         ("everybody on one core", OneCore::Everybody),
     ] {
@@ -60,7 +60,7 @@ pub(crate) fn run(
 }
 
 fn spread(connections: u32) -> Load {
-    Load::Window { connections, outstanding: (OUTSTANDING / connections).max(1) }
+    Load::Window { connections, outstanding: OUTSTANDING.div_ceil(connections) }
 }
 
 fn row(name: &str, scene: &Scene, place: &Place, report: &mut Report) -> Result<Run, BenchError> {
@@ -140,7 +140,7 @@ fn journal(place: &Place, quick: bool, report: &mut Report) -> Result<(), BenchE
         let took = began.elapsed().as_secs_f64();
         slope = took / (*size as f64 / 1e9);
         let beside = format!(
-            "{} entries, {} /s; {} frames' places and {} keys in memory",
+            "read from the page cache; {} entries, {} /s; {} frames' places and {} keys in memory",
             figure(opened.scan.records as f64),
             figure(opened.scan.records as f64 / took),
             figure(opened.scan.last_frame as f64),

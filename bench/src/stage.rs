@@ -94,8 +94,8 @@ pub(crate) struct Run {
     pub(crate) load: Seen,
     before: Sample,
     after: Sample,
-    /// System calls of the switch between the two samples, where they were counted.
-    calls: Option<f64>,
+    /// System calls of the switch, where they were counted.
+    calls_a_second: Option<f64>,
 }
 
 struct Sample {
@@ -127,7 +127,8 @@ impl Run {
     }
 
     pub(crate) fn calls_a_payment(&self) -> Option<f64> {
-        Some(self.calls? / self.grew("yika_replies_total").max(1.0))
+        let seconds = (self.after.at - self.before.at).as_secs_f64();
+        Some(self.calls_a_second? * seconds / self.grew("yika_replies_total").max(1.0))
     }
 
     pub(crate) fn resident_mb(&self) -> f64 {
@@ -235,14 +236,14 @@ impl Scene {
         std::thread::sleep(self.times.warm_up + self.times.measured / 10);
         let before = Sample::of(&switch)?;
         let middle = self.times.measured * 8 / 10;
-        let calls = if self.count_calls {
-            switch.system_calls(middle)
+        let calls_a_second = if self.count_calls {
+            switch.system_calls(middle).map(|calls| calls / middle.as_secs_f64())
         } else {
             std::thread::sleep(middle);
             None
         };
         let after = Sample::of(&switch)?;
-        Ok(Run { load: Seen::of(&job.finish()?)?, before, after, calls })
+        Ok(Run { load: Seen::of(&job.finish()?)?, before, after, calls_a_second })
     }
 }
 

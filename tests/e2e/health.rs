@@ -52,6 +52,7 @@ fn a_switch_that_can_make_no_spare_segment_is_live_says_so_once_and_is_not_ready
     wait_for("the switch to be ready again", Duration::from_secs(10), || {
         get(admin, "/readyz").starts_with("HTTP/1.1 200")
     });
+    wait_for("the end to be told", Duration::from_secs(10), || lines(ends) > 0);
     assert_eq!((lines(begins), lines(ends)), (1, 1), "{}", yika.log());
     assert!(yika.stop().success());
 }

@@ -285,3 +285,18 @@ fn rule_03_the_batch_of_a_pos_terminal_is_of_the_key() {
     assert!(world.banks_are_quiet());
     balanced(&world);
 }
+
+#[test]
+fn p3_a_drain_waits_for_a_copy_that_is_answered_from_the_journal() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (sent, _) = approved(&mut world, terminal, &purchase(100));
+    world.driver.drain();
+    assert!(world.driver.is_drained());
+    world.feeds(terminal, &sent.repeated());
+    world.driver.turn(world.now);
+    assert!(!world.driver.is_drained(), "its outcome is being read back");
+    world.step();
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    assert!(world.driver.is_drained());
+}

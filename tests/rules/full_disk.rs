@@ -5,7 +5,7 @@ use yika_switch::config::Config;
 use yika_switch::core::Bound;
 use yika_switch::journal::faulty::Faults;
 use yika_switch::journal::writer::SPARES_MIN;
-use yika_tests::setup::config;
+use yika_tests::setup::{BANK_A, config};
 use yika_tests::{Terminal, Wire, World, purchase};
 
 /// So many payments, so far apart: their keys expire one by one for hours.
@@ -77,5 +77,45 @@ fn p9_a_disk_that_is_full_for_hours_ends_no_switch_and_payments_go_on_when_it_is
     approved(&mut world, terminal, &purchase(100));
     passes(&mut world, 2);
     assert_eq!(world.driver.core.durable.dedupe.len(), 1, "what lies outside its window is forgotten then");
+    balanced(&world);
+}
+
+#[test]
+fn p9_what_is_owed_waits_for_a_full_disk_and_every_answer_that_may_come_has_its_place() {
+    let mut settings = small();
+    settings.listeners.iter_mut().for_each(|listener| listener.sign_on_required = false);
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let sent: Vec<Wire> = (0..PAYMENTS).map(|_| approved(&mut world, terminal, &purchase(100)).0).collect();
+    full(&world, true);
+    world.goes_down(BANK_A);
+    let mut told = 0;
+    for (n, payment) in sent.iter().enumerate() {
+        world.sends_raw(terminal, &payment.reversal(&format!("{:06}", 900_000 + n)));
+        // In the end they get no answer, and are repeated until there is room.
+        told += usize::from(world.answer(terminal).is_some_and(|answer| answer.code() == "00"));
+    }
+    assert!(told > 50 && told < sent.len(), "reversals are taken until there is no room: {told}");
+    assert_eq!(world.open_obligations(), told);
+    world.comes_up(BANK_A);
+    // Each answer is an entry and a frame of its own, with time for a watermark between: the worst for the disk.
+    for _ in 0..sent.len() {
+        if let Some(request) = world.at_bank(BANK_A) {
+            world.bank_answers(&request, "00");
+        }
+        world.driver.journal_mut().step_idle(world.now.wall_ms).unwrap();
+        passes(&mut world, 10);
+    }
+    assert_eq!(world.driver.journal().failure(), None);
+    assert!(world.open_obligations() > 0, "the disk was full before all of them could go");
+    full(&world, false);
+    world.driver.journal_mut().step_idle(world.now.wall_ms).unwrap();
+    for _ in 0..2 * told {
+        passes(&mut world, 10);
+        while let Some(request) = world.at_bank(BANK_A) {
+            world.bank_answers(&request, "00");
+        }
+    }
+    assert_eq!(world.open_obligations(), 0);
     balanced(&world);
 }

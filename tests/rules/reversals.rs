@@ -1,6 +1,7 @@
 //! Rule 5: reversals from terminals.
 
 use crate::{approved, balanced};
+use yika_tests::setup::config;
 use yika_tests::setup::{BANK_A, TIMEOUT_MS};
 use yika_tests::world::mti;
 use yika_tests::{Wire, World, purchase};
@@ -425,5 +426,61 @@ fn rule_05_a_reversal_that_came_first_declines_no_payment_of_another_merchant_or
     approved(&mut world, pos, &lost.clone().with(60, "22000002"));
     world.sends_raw(pos, &lost);
     assert_eq!(world.answer(pos).unwrap().code(), "12", "its own is declined when it comes");
+    balanced(&world);
+}
+
+const WINDOW_MS: u64 = 10_000;
+
+fn in_a_short_window() -> World {
+    let mut settings = config();
+    settings.limits.dedupe_window_ms = WINDOW_MS;
+    World::with(settings)
+}
+
+/// A reversal that names F11 000333 and no moment.
+fn reversal_of_333(template: &Wire, stan: &str) -> Wire {
+    template.clone().with(11, "000333").reversal(stan).with(90, format!("0200000333{:032}", 0))
+}
+
+#[test]
+fn rule_05_each_reversal_of_what_is_unknown_holds_for_its_own_window() {
+    let mut world = in_a_short_window();
+    let terminal = world.terminal();
+    let template = world.stamped(&purchase(100));
+    world.sends_raw(terminal, &reversal_of_333(&template, "000334"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.advance(WINDOW_MS - 1000);
+    let template = world.stamped(&purchase(100));
+    world.sends_raw(terminal, &reversal_of_333(&template, "000335"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    // The window of the first is over, that of the second is not.
+    world.advance(2000);
+    world.sends(terminal, &purchase(100).with(11, "000333"));
+    assert!(world.at_bank(BANK_A).is_none(), "it was told to be reversed");
+    assert_eq!(world.answer(terminal).unwrap().code(), "12");
+    world.advance(WINDOW_MS);
+    approved(&mut world, terminal, &purchase(100).with(11, "000333"));
+    balanced(&world);
+}
+
+#[test]
+fn rule_05_each_declined_payment_of_one_f11_is_known_for_its_own_window() {
+    let mut world = in_a_short_window();
+    let terminal = world.terminal();
+    let declined = |world: &mut World| {
+        let sent = world.sends(terminal, &purchase(100).with(11, "000333"));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.bank_answers(&request, "51");
+        assert_eq!(world.answer(terminal).unwrap().code(), "51");
+        sent
+    };
+    declined(&mut world);
+    world.advance(WINDOW_MS - 1000);
+    let second = declined(&mut world);
+    world.advance(2000);
+    world.sends_raw(terminal, &reversal_of_333(&second, "000335"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    // Had the declined one not been found, the next under this F11 would be taken for what the reversal names.
+    approved(&mut world, terminal, &purchase(100).with(11, "000333"));
     balanced(&world);
 }

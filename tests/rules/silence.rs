@@ -384,28 +384,71 @@ fn p9_beyond_the_bound_of_late_answers_the_oldest_is_unmatched_and_its_reversal_
 
 #[test]
 fn p6_at_the_bound_of_late_answers_those_go_first_whose_reversal_is_acknowledged() {
-    let mut settings = config();
-    settings.bounds.late_max = 2;
-    let mut world = World::with(settings);
-    let terminal = world.terminal();
-    let silent = |world: &mut World, minor: u64| {
-        world.sends(terminal, &purchase(minor).with(2, format!("411111000000{minor:04}")));
-        let request = world.at_bank(BANK_A).unwrap();
-        world.advance(TIMEOUT_MS + 10);
-        (request, world.at_bank(BANK_A).unwrap())
-    };
-    let (unknown, its_reversal) = silent(&mut world, 100);
-    let (_, acknowledged) = silent(&mut world, 200);
+    let (mut world, mut silent) = world_of_watches(2);
+    let (unknown, its_reversal) = silent(&mut world);
+    let (_, acknowledged) = silent(&mut world);
     world.bank_answers(&its_reversal, "25");
     world.bank_answers(&acknowledged, "00");
     // A third to watch for: the second goes, from which nothing can come, and not the older first.
-    let (_, third) = silent(&mut world, 300);
+    let (_, third) = silent(&mut world);
     world.bank_answers(&third, "00");
     world.bank_answers(&unknown, "00");
     assert_eq!(world.open_obligations(), 1, "it is owed again");
     let again = world.at_bank(BANK_A).unwrap();
     world.bank_answers(&again, "00");
     assert_eq!((world.open_obligations(), world.driver.core.counters.ended_forgotten), (0, 0));
+    balanced(&world);
+}
+
+/// A world in which so many watches for late answers may stand, and what makes one: a payment that the bank never answers.
+fn world_of_watches(late_max: usize) -> (World, impl FnMut(&mut World) -> (BankRequest, BankRequest)) {
+    let mut settings = config();
+    settings.bounds.late_max = late_max;
+    let mut world = World::with(settings);
+    let terminal = world.terminal();
+    let mut minor = 0;
+    let silent = move |world: &mut World| {
+        minor += 1;
+        world.sends(terminal, &purchase(minor).with(2, format!("411111000000{minor:04}")));
+        let request = world.at_bank(BANK_A).unwrap();
+        world.advance(TIMEOUT_MS + 10);
+        (request, world.at_bank(BANK_A).unwrap())
+    };
+    (world, silent)
+}
+
+#[test]
+fn p6_at_the_bound_of_late_answers_the_oldest_goes_where_each_is_needed() {
+    let (mut world, mut silent) = world_of_watches(70);
+    let unknown: Vec<BankRequest> = (0..70)
+        .map(|_| {
+            let (request, its_reversal) = silent(&mut world);
+            world.bank_answers(&its_reversal, "25");
+            request
+        })
+        .collect();
+    let (_, last) = silent(&mut world);
+    world.bank_answers(&last, "00");
+    for request in &unknown {
+        world.bank_answers(request, "00");
+    }
+    assert_eq!(world.open_obligations(), 69, "all but the first are owed again");
+    balanced(&world);
+}
+
+#[test]
+fn p7_at_the_bound_of_late_answers_one_whose_reversal_is_an_exception_is_not_let_go_first() {
+    let (mut world, mut silent) = world_of_watches(2);
+    let (settled, _) = silent(&mut world);
+    world.driver.settle(ObligationId(1), "the bank says that it has nothing".into(), 7);
+    world.step();
+    let (_, acknowledged) = silent(&mut world);
+    world.bank_answers(&acknowledged, "00");
+    let (_, last) = silent(&mut world);
+    world.bank_answers(&last, "00");
+    world.bank_answers(&settled, "00");
+    let exceptions = &world.driver.core.durable.exceptions;
+    assert_eq!(exceptions.values().map(|one| one.books).sum::<i64>(), -1, "what the bank had is named");
     balanced(&world);
 }
 

@@ -125,9 +125,15 @@ impl World {
 
     /// Sends exactly this.
     pub fn sends_raw(&mut self, from: Terminal, wire: &Wire) {
+        self.feeds(from, wire);
+        self.step();
+    }
+
+    /// The driver gets the bytes, and has not turned yet.
+    pub fn feeds(&mut self, from: Terminal, wire: &Wire) {
         let dialect = self.config.listeners[usize::from(from.1)].dialect.clone();
         let bytes = wire.encode_under(self.terminal_mac.as_ref(), &dialect, dialect.default_header());
-        self.sends_bytes(from, &bytes);
+        self.driver.session_bytes(from.0, &bytes, self.now);
     }
 
     pub fn sends_bytes(&mut self, from: Terminal, bytes: &[u8]) {

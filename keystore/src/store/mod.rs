@@ -204,7 +204,7 @@ impl Keystore {
     /// Makes card tokens, stable for this master key.
     #[must_use]
     pub fn tokenizer(&self) -> Tokenizer {
-        Tokenizer::new(&self.lmk.derive("card token"))
+        Tokenizer::new(&self.lmk.derive("card token cmac"))
     }
 
     /// A secret seed for keyed hashes of outside data, stable for this master key.

@@ -426,7 +426,7 @@ fn derived_values_belong_to_the_master_key() {
     assert_eq!(hex(&a.hash_seed()), SEED_GOLDEN);
 }
 
-const TOKEN_GOLDEN: &str = "6739AD3E9B37486F23142146F778D2E5";
+const TOKEN_GOLDEN: &str = "74B7DBA08B824B79770B1D1C011926A6";
 const SEED_GOLDEN: &str = "A8A2B80097EA4675096A8BBCCA5F8C0B";
 
 #[test]

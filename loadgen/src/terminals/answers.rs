@@ -130,17 +130,16 @@ impl Terminals {
         let told_of = until_answered(operation.kind);
         // A refund that was decided on is decided; only a refusal (96) or a bad MAC was no decision.
         let undecided = operation.kind != Kind::Refund || NO_DECISION.contains(&answer.code);
+        let of_one_copy = OF_ONE_COPY.contains(&answer.code) && !(told_of && answer.code == DUPLICATE);
+        terminal.refused = terminal.refused.saturating_add(u32::from(of_one_copy));
         if told_of && undecided && TRY_AGAIN.contains(&answer.code) {
             self.timers.pause(answer.terminal, now_ns, &mut terminal.timer);
             return;
         }
-        if OF_ONE_COPY.contains(&answer.code) && !(told_of && answer.code == DUPLICATE) {
-            terminal.refused = terminal.refused.saturating_add(1);
-            if terminal.refused < terminal.sent {
-                // Another copy may have been accepted, also one whose connection ended: its answer or, when none
-                // comes, the reversal decides.
-                return;
-            }
+        if of_one_copy && terminal.refused < terminal.sent {
+            // Another copy may have been accepted, also one whose connection ended: its answer or, when none
+            // comes, the reversal decides.
+            return;
         }
         let agreed = answer.code == APPROVED || answer.code == PARTIAL;
         let taken = agreed || answer.code == DUPLICATE && told_of;

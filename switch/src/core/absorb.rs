@@ -9,7 +9,7 @@ use super::entry::{
     CutOverTrigger, Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed,
     OwedKind, ReversalOf, Step, Taken,
 };
-use super::handles::{Became, Handle};
+use super::handles::Became;
 use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq};
 use super::original::{
     KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
@@ -117,7 +117,7 @@ impl Durable {
         self.dedupe.begin(intent.key, intent.fingerprint, intent.tx);
         let handles = self.handles_of(&intent);
         for handle in handles.iter() {
-            self.handles.take(handle, intent.tx);
+            self.handles.occupy(handle, intent.tx);
         }
         if let Some(target) = intent.target {
             self.originals.change(target, |target| target.busy = Some(intent.tx));
@@ -151,10 +151,10 @@ impl Durable {
         match reversal {
             Some(ReversalOf::Kept(no)) => self.undo_original(no),
             Some(ReversalOf::Unknown { handle, .. }) => {
+                let until_ms = self.remember(handle);
                 if !planted(Planted::EarlyReversalForgotten) {
-                    self.reversed_before.put(handle, ());
+                    self.reversed_before.put(handle, until_ms);
                 }
-                self.remember(handle);
             }
             Some(ReversalOf::Undone(no)) => {
                 self.originals.change(no, |original| original.reversed_while_undone = true);
@@ -228,7 +228,7 @@ impl Durable {
         let became = if stands {
             Became::Kept(self.keep(tx, outcome))
         } else {
-            Became::Ended { sent_at: intent.sent_at }
+            Became::Ended { sent_at: intent.sent_at, until_ms: self.remembered_until_ms() }
         };
         for handle in tx.handles.iter() {
             // A newer transaction of the same terminal and F11 keeps its place.
@@ -499,9 +499,15 @@ impl Durable {
         Handles { by_stan, by_rrn }
     }
 
-    fn remember(&mut self, key: KeyedHash) {
-        let at_ms = self.wall_ms.saturating_add(self.limits.dedupe_window_ms);
+    /// Until when the place is looked at of what ends now without effect, or is reversed before it comes.
+    fn remembered_until_ms(&self) -> u64 {
+        self.wall_ms.saturating_add(self.limits.dedupe_window_ms)
+    }
+
+    fn remember(&mut self, key: KeyedHash) -> u64 {
+        let at_ms = self.remembered_until_ms();
         self.handle_ring.push(Expiry { at_ms, key });
+        at_ms
     }
 
     /// Forgets what the wall time of this entry puts outside its window.
@@ -512,10 +518,10 @@ impl Durable {
             self.dedupe_ring.drop_oldest();
         }
         while let Some(oldest) = self.handle_ring.oldest().filter(|oldest| oldest.at_ms <= self.wall_ms) {
-            let key = oldest.key;
-            if !self.handles.drop_if(&key, |left| matches!(left, Handle::Ended { .. })) {
-                self.reversed_before.take(&key);
-            }
+            let Expiry { at_ms, key } = *oldest;
+            // Whoever came to the same place later has an end of his own.
+            self.handles.drop_ended(&key, at_ms);
+            self.reversed_before.take_if(&key, |until_ms| *until_ms <= at_ms);
             self.handle_ring.drop_oldest();
         }
         while self.originals.oldest_expires_ms().is_some_and(|expires_ms| expires_ms <= self.wall_ms) {
@@ -533,7 +539,7 @@ impl Durable {
     fn drop_oldest_original(&mut self) {
         let Some((no, handles)) = self.originals.drop_oldest() else { return };
         for handle in handles.iter() {
-            self.handles.drop_if(&handle, |left| left == Handle::Kept(no));
+            self.handles.drop_kept(&handle, no);
         }
     }
 }

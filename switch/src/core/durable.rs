@@ -36,7 +36,7 @@ pub struct Durable {
     pub dedupe_ring: Ring<Expiry<KeyedHash>>,
     pub(super) handles: HandleTable,
     /// Payments whose reversal came first (P6), by terminal, message type, F11, F7 and origin (0 where it did not say).
-    pub reversed_before: Table<KeyedHash, ()>,
+    pub reversed_before: Table<KeyedHash, u64>,
     /// Handles of what ended without effect, and payments reversed before they came, by when they expire.
     pub handle_ring: Ring<Expiry<KeyedHash>>,
     pub originals: Originals,

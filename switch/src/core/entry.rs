@@ -21,8 +21,8 @@ pub type Few<T> = SmallVec<[T; 1]>;
 /// The longest custody; it stands in the intent and in each obligation.
 pub const CUSTODY_BYTES_MAX: usize = 1024;
 
-/// Version byte in front of every encoded entry.
-pub const ENTRY_VERSION: u8 = 1;
+/// Version byte in front of every encoded entry. 1 had other card tokens: what it holds would match no card any more.
+pub const ENTRY_VERSION: u8 = 2;
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Entry {

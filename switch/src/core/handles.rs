@@ -23,25 +23,34 @@ pub enum Handle {
 }
 
 /// What is left in a place, in eight bytes: there are two for each transaction in the window. The top bit says which; no
-/// count comes near it.
+/// count comes near it. Where one ended without effect, the bits between it and F7 are the lowest of the moment at which the
+/// place is free again: enough to know that moment from any other that the same place may have.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Packed(u64);
 
 const ENDED: u64 = 1 << 63;
 
+fn ended(sent_at: u32, until_ms: u64) -> Packed {
+    Packed(ENDED | until_ms << 32 & !ENDED | u64::from(sent_at))
+}
+
 /// What became of a transaction in flight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Became {
     Kept(OriginalNo),
-    Ended { sent_at: u32 },
+    /// Without effect; its place is free again at that wall time.
+    Ended {
+        sent_at: u32,
+        until_ms: u64,
+    },
 }
 
 impl From<Became> for Packed {
     fn from(became: Became) -> Packed {
-        Packed(match became {
-            Became::Kept(no) => no.0,
-            Became::Ended { sent_at } => u64::from(sent_at) | ENDED,
-        })
+        match became {
+            Became::Kept(no) => Packed(no.0),
+            Became::Ended { sent_at, until_ms } => ended(sent_at, until_ms),
+        }
     }
 }
 
@@ -63,7 +72,7 @@ impl HandleTable {
     }
 
     /// A transaction takes a place, whoever had it.
-    pub(super) fn take(&mut self, key: KeyedHash, tx: TxId) {
+    pub(super) fn occupy(&mut self, key: KeyedHash, tx: TxId) {
         self.open.put(key, tx);
     }
 
@@ -76,9 +85,14 @@ impl HandleTable {
         own
     }
 
-    /// What is left in a place goes if it `fits`; false when it stays, or there is none.
-    pub(super) fn drop_if(&mut self, key: &KeyedHash, fits: impl FnOnce(Handle) -> bool) -> bool {
-        self.ended.take_if(key, |left| fits(left.handle())).is_some()
+    /// The place is free of this kept payment, if it is still there.
+    pub(super) fn drop_kept(&mut self, key: &KeyedHash, no: OriginalNo) {
+        self.ended.take_if(key, |left| left.handle() == Handle::Kept(no));
+    }
+
+    /// The place is free of what ended without effect, if its time is over now and not later.
+    pub(super) fn drop_ended(&mut self, key: &KeyedHash, until_ms: u64) {
+        self.ended.take_if(key, |left| *left == ended(left.0 as u32, until_ms));
     }
 }
 
@@ -89,17 +103,25 @@ mod tests {
     #[test]
     fn a_place_belongs_to_whoever_took_it_last() {
         let (key, mut handles) = (KeyedHash(3), HandleTable::default());
-        handles.take(key, TxId(1));
-        handles.take(key, TxId(2));
+        handles.occupy(key, TxId(1));
+        handles.occupy(key, TxId(2));
         assert!(!handles.leave(key, TxId(1), Became::Kept(OriginalNo(7))));
         assert_eq!(handles.get(&key), Some(Handle::Open(TxId(2))));
-        assert!(handles.leave(key, TxId(2), Became::Ended { sent_at: 1_231_235_959 }));
+        let until_ms = 1_795_000_000_000;
+        assert!(handles.leave(key, TxId(2), Became::Ended { sent_at: 1_231_235_959, until_ms }));
+        handles.drop_ended(&key, until_ms - 1);
         assert_eq!(handles.get(&key), Some(Handle::Ended { sent_at: 1_231_235_959 }));
-        handles.take(key, TxId(3));
+        handles.occupy(key, TxId(3));
         assert!(handles.leave(key, TxId(3), Became::Kept(OriginalNo(8))));
         assert_eq!(handles.get(&key), Some(Handle::Kept(OriginalNo(8))));
-        assert!(!handles.drop_if(&key, |left| left == Handle::Kept(OriginalNo(7))));
-        assert!(handles.drop_if(&key, |left| left == Handle::Kept(OriginalNo(8))));
+        handles.drop_kept(&key, OriginalNo(7));
+        handles.drop_ended(&key, until_ms);
+        assert_eq!(handles.get(&key), Some(Handle::Kept(OriginalNo(8))));
+        handles.drop_kept(&key, OriginalNo(8));
+        assert_eq!(handles.get(&key), None);
+        handles.occupy(key, TxId(4));
+        assert!(handles.leave(key, TxId(4), Became::Ended { sent_at: 0, until_ms }));
+        handles.drop_ended(&key, until_ms);
         assert_eq!(handles.get(&key), None);
     }
 }

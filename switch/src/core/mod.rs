@@ -49,6 +49,7 @@ use effect::{Effect, Event, SendOf, Unsent};
 use entry::{Entry, Identity};
 use ids::{LegRef, Now, ParticipantId};
 use plan::LegResult;
+use saf::SafQueue;
 use settings::Settings;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,6 +80,17 @@ impl Core {
 
     pub fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// Answers that may still come, each of which may be an entry of its own: of transactions in flight, and of
+    /// obligations that are out.
+    pub fn answers_to_come(&self) -> usize {
+        self.durable.open.len() + self.live.saf.values().map(SafQueue::out).sum::<usize>()
+    }
+
+    /// Whether copies wait for the outcome of theirs to be read back.
+    pub fn waits_for_reads(&self) -> bool {
+        !self.live.fetching.is_empty()
     }
 
     /// What the journal can take now; the rest is refused (rule 2).
@@ -268,8 +280,8 @@ impl Core {
     fn watch_late(&mut self, now: Now, batch: &mut Batch, (key, watch): (AnswerKey, LateWatch)) {
         if self.live.late_order.len() >= self.settings.bounds.late_max {
             self.counters.reached.note(Bound::Late);
-            self.spare_needed_late();
-            self.drop_oldest_late(batch);
+            let spare = self.spare_late();
+            self.drop_late(batch, spare);
         }
         let until = now.mono_us + self.settings.limits.dedupe_window_ms.saturating_mul(1000);
         self.live.awaiting.put(key, Awaiting::Late(Box::new(watch)));
@@ -278,29 +290,26 @@ impl Core {
 
     fn forget_late(&mut self, now: Now, batch: &mut Batch) {
         while self.live.late_order.front().is_some_and(|(until, _)| *until <= now.mono_us) {
-            self.drop_oldest_late(batch);
+            self.drop_late(batch, 0);
         }
     }
 
-    /// Brings one to the front from which nothing can come any more, if there is one among the oldest: those that are
-    /// still needed go behind, where they stay longer than their window at worst.
-    fn spare_needed_late(&mut self) {
-        for _ in 0..self.live.late_order.len().min(LATE_LOOKED_AT_MAX) {
-            if self.live.late_order.front().is_some_and(|(_, key)| !self.is_needed_late(key)) {
-                return;
-            }
-            self.live.late_order.rotate_left(1);
-        }
+    /// The place of one among the oldest from which nothing can come any more; where there is none, the oldest.
+    fn spare_late(&self) -> usize {
+        let oldest = self.live.late_order.iter().take(LATE_LOOKED_AT_MAX);
+        oldest.map(|(_, key)| key).position(|key| !self.is_needed_late(key)).unwrap_or(0)
     }
 
-    /// Whether a late approval would still change what is owed: its reversal is open, or ended as "unknown".
+    /// Whether a late approval would still change what is owed or on the books: its reversal is open, or ended as "unknown"
+    /// or as a named exception.
     fn is_needed_late(&self, key: &AnswerKey) -> bool {
         let Some(Awaiting::Late(watch)) = self.live.awaiting.get(key) else { return false };
-        watch.owed.is_some_and(|id| self.is_owed(id) || self.durable.lapsed.has(id))
+        let remembered = |id| self.durable.lapsed.has(id) || self.durable.exceptions.has(id);
+        watch.owed.is_some_and(|id| self.is_owed(id) || remembered(id))
     }
 
-    fn drop_oldest_late(&mut self, batch: &mut Batch) {
-        let Some((_, key)) = self.live.late_order.pop_front() else { return };
+    fn drop_late(&mut self, batch: &mut Batch, at: usize) {
+        let Some((_, key)) = self.live.late_order.remove(at) else { return };
         if let Some(Awaiting::Late(watch)) = self.live.awaiting.get(&key) {
             let owed = watch.owed;
             self.live.awaiting.take(&key);

@@ -11,7 +11,7 @@ use super::entry::{Discharge, Entry, Identity, OwedKind};
 use super::ids::{CardToken, LegRef, Now, ObligationId, ParticipantId, TxId};
 use super::settings::ParticipantSettings;
 use super::table::AnswerKey;
-use super::volatile::Awaiting;
+use super::volatile::{Awaiting, Room};
 use crate::planted::{Planted, planted};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use yika_codec::{Code, Kind};
@@ -45,6 +45,11 @@ struct Tries {
 }
 
 impl SafQueue {
+    /// How many are sent and not answered.
+    pub(super) fn out(&self) -> usize {
+        self.out.len()
+    }
+
     /// Lets an obligation go at this moment; it stands in the queue once.
     fn schedule(&mut self, id: ObligationId, at_us: u64) {
         self.unschedule(id);
@@ -125,6 +130,10 @@ impl Core {
     /// Sends what is due while the window allows.
     pub(super) fn pump(&mut self, now: Now, batch: &mut Batch, participant: ParticipantId) {
         if !self.reachable(participant) {
+            return;
+        }
+        if self.live.room == Room::Outcomes {
+            // Its answer would have to be journalled.
             return;
         }
         let Some(settings) = self.settings.participant(participant) else { return };

@@ -44,8 +44,8 @@ pub(crate) struct Volatile {
     pub room: Room,
 }
 
-/// What the journal has room for (rule 2): new transactions stop first, then the reversals that terminals send;
-/// outcomes and obligations of what is in flight always fit.
+/// What the journal has room for (rule 2): new transactions stop first, then the reversals that terminals send and the
+/// sending of what is owed; outcomes and obligations of what is in flight always fit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Room {
     #[default]

@@ -13,6 +13,16 @@ pub fn wipe(bytes: &mut [u8]) {
     std::hint::black_box(bytes);
 }
 
+/// Room for `more` bytes; what moves for it leaves nothing behind.
+fn make_room(bytes: &mut Vec<u8>, more: usize) {
+    if bytes.capacity() - bytes.len() < more {
+        let mut wider = Vec::with_capacity((bytes.len() * 2).max(bytes.len() + more));
+        wider.extend_from_slice(bytes);
+        wipe(bytes);
+        *bytes = wider;
+    }
+}
+
 /// The beginning of a frame whose end has not come. Empty, and without memory, most of the time.
 #[derive(Default)]
 pub struct InBuf {
@@ -25,6 +35,7 @@ impl InBuf {
         if self.rest.is_empty() {
             return bytes;
         }
+        make_room(&mut self.rest, bytes.len());
         self.rest.extend_from_slice(bytes);
         &self.rest
     }
@@ -47,6 +58,9 @@ impl Drop for InBuf {
         wipe(&mut self.rest);
     }
 }
+
+/// Few messages are longer; a longer one may leave a copy of what stood before it.
+const MESSAGE_BYTES: usize = 1024;
 
 /// Taken bytes that are kept at most, while others wait behind them.
 const KEPT_BYTES: usize = 1 << 16;
@@ -88,6 +102,11 @@ impl OutBuf {
         self.lent + self.bytes.len() - self.taken
     }
 
+    /// What waits here because the peer does not read; what is lent is on its way to it.
+    pub fn unread(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
     /// Lends what is pending to whoever gives it to the kernel beside us; `spare` takes its place. None when nothing is
     /// pending, or when it holds sends, whose fate we must know ourselves.
     pub fn lend(&mut self, spare: &mut Vec<u8>) -> Option<Vec<u8>> {
@@ -98,10 +117,16 @@ impl OutBuf {
         Some(std::mem::replace(&mut self.bytes, std::mem::take(spare)))
     }
 
+    /// Whether something is lent.
+    pub fn is_lent(&self) -> bool {
+        self.lent > 0
+    }
+
     /// What was lent is back, and the kernel took the first `taken` bytes. Returns memory that is free again.
     pub fn give_back(&mut self, mut bytes: Vec<u8>, taken: usize) -> Vec<u8> {
         self.lent = 0;
         if taken < bytes.len() {
+            make_room(&mut bytes, self.bytes.len());
             bytes.extend_from_slice(&self.bytes);
             self.taken = taken;
             std::mem::swap(&mut self.bytes, &mut bytes);
@@ -111,8 +136,9 @@ impl OutBuf {
         bytes
     }
 
-    /// The buffer to append to.
+    /// The buffer to append a message to.
     pub fn tail(&mut self) -> &mut Vec<u8> {
+        make_room(&mut self.bytes, MESSAGE_BYTES);
         &mut self.bytes
     }
 
@@ -131,8 +157,9 @@ impl OutBuf {
         }
         if self.taken > KEPT_BYTES && self.taken > self.bytes.len() / 2 {
             // A peer that never lets the buffer run empty must not keep all that was ever sent.
-            wipe(&mut self.bytes[..self.taken]);
-            self.bytes.drain(..self.taken);
+            let left = self.bytes[self.taken..].to_vec();
+            wipe(&mut self.bytes);
+            self.bytes = left;
             self.base = position;
             self.taken = 0;
         }
@@ -271,5 +298,28 @@ mod tests {
         assert_eq!(joined, b"bcde");
         buf.keep(&joined, 4);
         assert_eq!(buf.join(b"f"), b"f");
+    }
+
+    #[test]
+    fn what_is_lent_is_not_held_against_a_peer_as_unread() {
+        let mut out = OutBuf::default();
+        out.tail().extend_from_slice(b"first");
+        let lent = out.lend(&mut Vec::new()).unwrap();
+        out.tail().extend_from_slice(b"second");
+        assert_eq!((out.len(), out.unread()), (11, 6));
+        out.give_back(lent, 2);
+        assert_eq!((out.len(), out.unread()), (9, 9), "it has not read the rest");
+    }
+
+    #[test]
+    fn what_waits_behind_much_that_was_taken_stays_in_order() {
+        let mut out = OutBuf::default();
+        out.tail().extend_from_slice(&[7; 2 * KEPT_BYTES]);
+        out.mark(0, send(1));
+        out.tail().extend_from_slice(b"the rest");
+        let mut written = 0;
+        out.took(2 * KEPT_BYTES, |_| written += 1);
+        assert_eq!((out.pending(), written), (b"the rest".as_slice(), 1));
+        assert!(out.bytes.capacity() < KEPT_BYTES, "nothing of what was taken is left in memory");
     }
 }

@@ -18,6 +18,11 @@ impl Driver {
         if session.id == id { session.out.lend(spare) } else { None }
     }
 
+    /// Whether somebody else is writing to the session, so that what is said after it cannot be written yet.
+    pub fn session_is_lent(&self, id: SessionId) -> bool {
+        self.session(id).is_some_and(|session| session.out.is_lent())
+    }
+
     /// What was lent is back; the kernel took the first `taken` bytes. Returns memory that is free again.
     pub fn session_given_back(&mut self, id: SessionId, mut bytes: Vec<u8>, taken: usize) -> Vec<u8> {
         match self.sessions.get_mut(id.slot as usize) {

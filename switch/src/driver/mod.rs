@@ -204,7 +204,7 @@ impl Driver {
             if self.answers.is_empty() && self.requests.is_empty() {
                 break;
             }
-            let room = self.journal.room(&self.size, self.core.durable.open.len());
+            let room = self.journal.room(&self.size, self.core.answers_to_come());
             // What is in flight may still be reversed while the switch drains.
             let room = if self.draining && room == Room::All { Room::Draining } else { room };
             self.core.set_room(room);
@@ -285,7 +285,7 @@ impl Driver {
         if !session.out.is_empty() {
             self.outputs.push(Output::SessionOut(id));
         }
-        let slow = session.out.len() > self.rim.bounds.out_bytes_max;
+        let slow = session.out.unread() > self.rim.bounds.out_bytes_max;
         let outcome = if slow { Err(Closed::SlowReader) } else { outcome };
         if let Err(why) = outcome {
             self.close_session(id, why);
@@ -391,9 +391,12 @@ impl Driver {
         self.draining
     }
 
-    /// Nothing in flight, and everything decided is durable and sent on.
+    /// Nothing in flight, no copy waits for its cold read, and everything decided is durable and sent on.
     pub fn is_drained(&self) -> bool {
-        self.core.durable.open.is_empty() && !self.has_work() && self.journal.is_idle()
+        self.core.durable.open.is_empty()
+            && !self.core.waits_for_reads()
+            && !self.has_work()
+            && self.journal.is_idle()
     }
 
     pub fn journal(&self) -> &Journal {

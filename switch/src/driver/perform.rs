@@ -141,7 +141,7 @@ impl Driver {
         } else {
             self.counts.replies_unwritable += 1;
         }
-        let too_much = session.out.len() > self.rim.bounds.out_bytes_max;
+        let too_much = session.out.unread() > self.rim.bounds.out_bytes_max;
         if was_empty {
             self.outputs.push(Output::SessionOut(id));
         }

@@ -182,7 +182,8 @@ impl Disk for FileDisk {
         while at < len {
             let part = (len - at).min(ZEROS_BYTES as u64) as usize;
             let past_cache = direct.as_ref().filter(|_| part.is_multiple_of(DIRECT_ALIGN));
-            // A file system may refuse direct writes at the open or at the write: the slower way is as good.
+            // A file system may refuse direct writes at the open or at the write. The slower way is as good, and whatever
+            // else was wrong it will meet as well.
             if past_cache.is_none_or(|direct| direct.write_all_at(&zeros[..part], at).is_err()) {
                 handle.write_all_at(&zeros[..part], at)?;
             }
@@ -247,6 +248,23 @@ mod tests {
         make_folder(&a.join("journal"), 0o700).unwrap();
         assert_eq!(entries_to_sync(&a.join("journal")), [(a, false)]);
         assert_eq!(entries_to_sync(Path::new("missing-here")), [(PathBuf::from("."), true)]);
+    }
+
+    #[test]
+    fn a_new_file_is_full_of_zeros_past_the_cache_and_through_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FileDisk::create_in(folder.path()).unwrap();
+        // Whole parts, blocks, and a rest that no direct write can have.
+        let len = (ZEROS_BYTES + DIRECT_ALIGN + 8) as u64;
+        disk.create(FileNo(0), len).unwrap();
+        disk.write(FileNo(0), DIRECT_ALIGN as u64, &[7; DIRECT_ALIGN]).unwrap();
+        disk.sync(FileNo(0)).unwrap();
+        let bytes = std::fs::read(disk.path(FileNo(0))).unwrap();
+        assert_eq!(bytes.len() as u64, len);
+        let written = DIRECT_ALIGN..2 * DIRECT_ALIGN;
+        assert!(
+            bytes.iter().enumerate().all(|(at, byte)| *byte == if written.contains(&at) { 7 } else { 0 })
+        );
     }
 
     #[test]

@@ -210,6 +210,9 @@ impl Disk for FaultyDisk {
         if state.faults.full {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
+        if state.files.contains_key(&file) {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
         state.files.insert(file, Held { durable: vec![0; len as usize], ..Held::default() });
         Ok(())
     }

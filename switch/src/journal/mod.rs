@@ -27,7 +27,7 @@ use reader::Index;
 use recovery::{RecoveryError, Scan, scan};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use writer::{Body, SPARES_MIN, Spares, WriteError, Writer};
@@ -178,6 +178,8 @@ pub struct Journal {
     waiting: VecDeque<(u64, Effect)>,
     last_batch: u64,
     threads: Vec<std::thread::JoinHandle<()>>,
+    /// Says that they have all ended.
+    ended: Receiver<()>,
     /// Without a thread, `step` commits: for tests and the simulator.
     stepped: Option<Writer>,
     segment_bytes: u64,
@@ -206,8 +208,15 @@ const fn blocks_of(bytes: u64, frames: u64) -> u64 {
     bytes.div_ceil(BLOCK) + frames
 }
 
+/// Blocks of the longest frame.
+const FRAME_BLOCKS_MAX: u64 = blocks_of(FRAME_BODY_MAX as u64, 1);
+
 /// How often the preparer looks whether a spare is wanted again, and whether the segment in use is still in its place.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long an end waits for a disk that does not answer.
+const STOP_WAITS: Duration = Duration::from_secs(10);
+/// The longest pause between attempts to make a spare on a disk that takes none.
+const PREPARE_AGAIN_MAX: Duration = Duration::from_secs(5);
 /// After this idle time a watermark is written, and after the second it is synced.
 const WATERMARK_AFTER: Duration = Duration::from_millis(1);
 const WATERMARK_SYNC_AFTER: Duration = Duration::from_millis(20);
@@ -227,16 +236,31 @@ impl Journal {
     ) -> Result<Journal, WriteError> {
         let (mut journal, writer) = Journal::assemble(disk.clone(), keys, scan, size, wake)?;
         let (shared, spares) = (journal.shared.clone(), journal.spares.clone());
-        let spawned =
-            std::thread::Builder::new().name("journal".into()).spawn(move || write_loop(&shared, writer));
+        let (end, ended) = channel();
+        journal.ended = ended;
+        let writers_end: Sender<()> = end.clone();
+        let spawned = std::thread::Builder::new().name("journal".into()).spawn(move || {
+            write_loop(&shared, writer);
+            drop(writers_end);
+        });
         let preparing = journal.shared.clone();
         let prepare = move || {
+            let _end = end;
+            let mut again = Instant::now();
+            let mut pause = LOOK_EVERY;
             while spares.wait(LOOK_EVERY) {
                 // First: in a folder that is gone no spare can be made either, and that is the lesser news.
                 if let Err(gone) = spares.check_in_place(&*disk) {
                     return preparing.fail(&gone);
                 }
+                if Instant::now() < again {
+                    continue;
+                }
                 spares.prepare_one(&*disk, size.segment_bytes);
+                // Each attempt on a full disk fills what is left of it, and empties it again.
+                pause =
+                    if spares.trouble().is_some() { (pause * 2).min(PREPARE_AGAIN_MAX) } else { LOOK_EVERY };
+                again = Instant::now() + if spares.trouble().is_some() { pause } else { Duration::ZERO };
             }
         };
         let preparer = std::thread::Builder::new().name("segments".into()).spawn(prepare);
@@ -279,12 +303,14 @@ impl Journal {
         }
         let used = scan.segments.iter().map(|segment| segment.file);
         let next = used.chain(scan.spares.iter().copied()).max().map_or(0, |last: FileNo| last.0 + 1);
-        let fitting = scan
-            .spares
-            .iter()
-            .copied()
-            .filter(|file| disk.len(*file).is_ok_and(|len| len == size.segment_bytes));
-        let spares = Arc::new(Spares::new(fitting.collect(), next));
+        let fits = |file: &FileNo| disk.len(*file).is_ok_and(|len| len == size.segment_bytes);
+        let (fitting, outgrown): (Vec<FileNo>, Vec<FileNo>) = scan.spares.iter().partition(|file| fits(file));
+        for spare in outgrown {
+            // Of another segment size: it would only take the place of those that are used.
+            let failed = |source| WriteError::Io { doing: "remove", file: disk.name(spare), source };
+            disk.remove(spare).map_err(failed)?;
+        }
+        let spares = Arc::new(Spares::new(fitting, next));
         let index = Arc::new(Index::of(scan));
         let writer =
             Writer::start(disk.clone(), keys, spares.clone(), index.clone(), scan, size.segment_bytes)?;
@@ -307,6 +333,7 @@ impl Journal {
             waiting: VecDeque::new(),
             last_batch: 0,
             threads: Vec::new(),
+            ended: channel().1,
             stepped: None,
             segment_bytes: size.segment_bytes,
         };
@@ -389,18 +416,20 @@ impl Journal {
         }
     }
 
-    /// What it can take beside what was handed over and the outcomes of the `open` transactions. At worst each outcome
+    /// What it can take beside what was handed over and what `answers` still to come make. At worst each of them
     /// is a frame of its own, one block long. The last spare segment is not for new transactions.
-    pub fn room(&self, size: &JournalSize, open: usize) -> Room {
+    pub fn room(&self, size: &JournalSize, answers: usize) -> Room {
         let spares = self.spares.count() as u64;
         let tail = self.shared.tail_blocks.load(Ordering::Relaxed);
         let pending = self.shared.pending_bytes.load(Ordering::Relaxed);
         // Two bodies one after the other hold more than a full one; another is being written.
         let frames = if pending == 0 { 0 } else { pending / FRAME_BODY_MAX as u64 * 2 + 2 };
         let handed_over = blocks_of(pending, frames);
-        let blocks =
-            |spares: u64| (tail + spares * (size.segment_bytes / BLOCK - 1)).saturating_sub(handed_over);
-        let outcomes = open as u64;
+        // A frame that does not fit into the end of a segment leaves that end empty.
+        let segment = size.segment_bytes / BLOCK - 1;
+        let segment = segment - FRAME_BLOCKS_MAX.min(segment / 16);
+        let blocks = |spares: u64| (tail + spares * segment).saturating_sub(handed_over);
+        let outcomes = answers as u64;
         if blocks(spares) < outcomes + TURN_BLOCKS || pending > size.pending_bytes_max * 2 {
             Room::Outcomes
         } else if spares < SPARES_MIN as u64
@@ -456,6 +485,19 @@ impl Drop for Journal {
         self.shared.inbox().closed = true;
         self.shared.filled.notify_all();
         self.spares.close();
+        if self.threads.is_empty() {
+            return;
+        }
+        // Nothing is sent here; the threads drop their ends when they are done.
+        let ended = self.ended.recv_timeout(STOP_WAITS);
+        if ended == Err(RecvTimeoutError::Timeout) {
+            tracing::error!(
+                waited_s = STOP_WAITS.as_secs(),
+                "the disk did not finish a write or sync: stopped without it. What was not durable was never answered; \
+                 see the disk before the next start"
+            );
+            return;
+        }
         for thread in self.threads.drain(..) {
             // A writer that panicked has already been reported by its panic message.
             let _ = thread.join();
@@ -505,7 +547,7 @@ fn write_loop(shared: &Shared, mut writer: Writer) {
         }
         shared.inbox().spent.push(body);
     }
-    if !shared.gone.load(Ordering::Acquire) {
+    if shared.failure.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
         writer.close();
     }
 }

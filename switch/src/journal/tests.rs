@@ -421,3 +421,35 @@ fn a_spare_deleted_before_it_is_used_is_passed_over() {
     assert!(scan.segments.len() >= 4 && scan.segments.iter().all(|segment| segment.file != next));
     assert_eq!(scan.records, 60);
 }
+
+/// A file that somebody put where the next spare would be is his: it may be a segment that he restores.
+#[test]
+fn a_file_in_the_place_of_the_next_spare_is_not_deleted() {
+    let mut rig = Rig::new();
+    rig.journal.make_spares();
+    let next = FileNo(
+        rig.disk.list().unwrap().into_iter().filter(|file| *file != FileNo::ANCHOR).max().unwrap().0 + 1,
+    );
+    rig.disk.create(next, 4096).unwrap();
+    rig.commit(30, 3000);
+    assert_eq!(rig.disk.len(next).unwrap(), 4096, "it is still there");
+    assert!(rig.journal.spare_trouble().is_none(), "and the one after it was made instead");
+}
+
+/// Spares of another length are never used: they go, or they would fill the disk that they were made to keep free.
+#[test]
+fn spares_of_another_segment_size_are_removed_at_the_start() {
+    let (disk, keys) = {
+        let mut rig = Rig::new();
+        rig.commit(3, 300);
+        rig.journal.make_spares();
+        (rig.disk, rig.keys)
+    };
+    let opened = super::replay(&disk, &keys).unwrap();
+    assert!(!opened.scan.spares.is_empty());
+    let wider = JournalSize { segment_bytes: SIZE.segment_bytes * 2, ..SIZE };
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let journal = Journal::start_stepped(shared, keys.clone(), &opened.scan, wider).unwrap();
+    assert!(opened.scan.spares.iter().all(|spare| disk.len(*spare).is_err()), "they are gone");
+    assert!(journal.spare_count() > 0, "others take their place");
+}

@@ -83,9 +83,10 @@ impl Spares {
 
     /// The next spare that is still there: one that somebody deleted would be a segment that no start finds.
     fn take(&self, disk: &dyn Disk) -> Option<FileNo> {
-        let mut state = self.lock();
         let file = loop {
-            match state.ready.pop_front() {
+            // Whoever asks how many are ready must not wait for the disk.
+            let first = self.lock().ready.pop_front();
+            match first {
                 Some(gone) if !disk.is_in_place(gone) => {
                     tracing::warn!(
                         file = disk.name(gone),
@@ -95,6 +96,7 @@ impl Spares {
                 next => break next,
             }
         };
+        let mut state = self.lock();
         state.taken = file.or(state.taken);
         drop(state);
         self.wanted.notify_one();
@@ -125,8 +127,8 @@ impl Spares {
             .create(file, segment_bytes)
             .and_then(|()| disk.write(file, 0, &spare_block()))
             .and_then(|()| disk.sync(file));
-        if made.is_err() {
-            // Whatever was written of it would only fill the disk further.
+        if made.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::AlreadyExists) {
+            // Whatever was written of it would only fill the disk further; a file that somebody put there is his.
             let _ = disk.remove(file);
         }
         let why = made.err().map(|e| format!("cannot make {}: {e}", disk.name(file)));
@@ -275,9 +277,10 @@ impl Writer {
         (self.segment_bytes - self.at) / BLOCK
     }
 
-    /// Whether an acknowledged frame has no later frame yet that vouches for it.
+    /// Whether an acknowledged frame has no later frame yet that vouches for it. On a full disk the blocks are for outcomes.
     pub fn wants_watermark(&self) -> bool {
         self.last_record_frame > self.vouched
+            && self.spares.count() >= SPARES_MIN
             && self.durable >= self.last_record_frame
             && self.at + span(TAG) <= self.segment_bytes
     }

@@ -55,7 +55,7 @@ impl Connection {
     pub(super) async fn drive(self: Rc<Self>, shared: Rc<Shared>) {
         loop {
             self.flush(&shared);
-            if self.closing.get() || self.has_left(&shared) {
+            if self.is_over(&shared) {
                 break;
             }
             let wants_write = !self.pending_is_empty(&shared);
@@ -96,10 +96,21 @@ impl Connection {
         shared.ended(&self);
     }
 
+    /// Closed, or left by its peer with nothing more to say to it. While somebody else writes to it the last words, why it
+    /// is closed, wait for that to be done.
+    fn is_over(&self, shared: &Shared) -> bool {
+        let lent = self.is_lent(shared);
+        self.closing.get() && !lent || self.has_left(shared, lent)
+    }
+
+    fn is_lent(&self, shared: &Shared) -> bool {
+        matches!(self.end, End::Session(id) if shared.driver.borrow().session_is_lent(id))
+    }
+
     /// The peer sends nothing more, and there is nothing more to say to it, or it takes too long.
-    fn has_left(&self, shared: &Shared) -> bool {
+    fn has_left(&self, shared: &Shared, lent: bool) -> bool {
         let (Some(at), End::Session(id)) = (self.leaves_at.get(), self.end) else { return false };
-        !shared.driver.borrow().session_is_owed(id) || Instant::now() >= at
+        !lent && !shared.driver.borrow().session_is_owed(id) || Instant::now() >= at
     }
 
     /// Nothing more comes: true when answers are still to be heard, by those who only ended their sending.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// Sessions with something to send in one turn from which on they are lent.
+/// Times that sessions ask for a send in one turn, from which on it is worth to wake somebody for them.
 pub(super) const LEND_FROM: usize = 16;
 /// Buffers kept for the next loans, and how large they may be.
 const SPARES_MAX: usize = 256;
@@ -25,6 +25,12 @@ pub(super) struct Loan {
     pub(super) taken: usize,
     /// The connection is broken.
     pub(super) broken: bool,
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        wipe(&mut self.bytes);
+    }
 }
 
 impl Loan {

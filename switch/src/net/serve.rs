@@ -398,8 +398,9 @@ fn take_loans_back(shared: &Rc<Shared>) {
     if let Some(sender) = &*shared.sender.borrow() {
         sender.take_back(&mut loans);
     }
-    for loan in loans {
-        let free = shared.driver.borrow_mut().session_given_back(loan.session, loan.bytes, loan.taken);
+    for mut loan in loans {
+        let bytes = std::mem::take(&mut loan.bytes);
+        let free = shared.driver.borrow_mut().session_given_back(loan.session, bytes, loan.taken);
         if let Some(sender) = &mut *shared.sender.borrow_mut() {
             sender.keep(free);
         }
@@ -451,9 +452,10 @@ pub(super) async fn accept(shared: Rc<Shared>, socket: TcpListener, listener: Li
 }
 
 async fn connect(shared: Rc<Shared>, id: LineId, attempt: u32, address: SocketAddr) {
-    // The line's own timer ends an attempt that hangs.
-    let stream =
-        TcpStream::connect(address).await.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    let limit = shared.driver.borrow().rim().lines[id.0 as usize].link.connect_timeout;
+    // The line's own timer has given up by then; the kernel would try for minutes and keep a descriptor for it.
+    let Ok(stream) = tokio::time::timeout(limit, TcpStream::connect(address)).await else { return };
+    let stream = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
     let now = shared.now();
     match stream {
         Ok(stream) => {
