@@ -9,7 +9,7 @@ use crate::memory;
 use crate::place::Place;
 use crate::process::{Server, beside_us};
 use crate::report::{Budget, Report, Row, figure};
-use crate::stage::{CONNECTIONS, Load, Scene, Seen, Times, bank, terminals};
+use crate::stage::{CONNECTIONS, Load, Scene, Seen, Times, Watch, bank, terminals};
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ pub(crate) fn run(place: &Place, quick: bool, report: &mut Report) -> Result<(),
 
 /// A run of its own: counting slows the calls.
 fn calls(place: &Place, times: Times, load: Load, report: &mut Report) -> Result<(), BenchError> {
-    let counted = Scene { count_calls: true, ..Scene::new(times, load) }.play(place)?;
+    let counted = Scene { watch: Watch::Calls, ..Scene::new(times, load) }.play(place)?;
     match counted.calls_a_payment() {
         Some(calls) => report.add(
             Row::new("end to end", "64 x 16: system calls of the switch", calls, "")

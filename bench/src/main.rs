@@ -20,6 +20,7 @@ mod nowhere;
 mod pin;
 mod place;
 mod process;
+mod profile;
 mod relay;
 mod report;
 mod rivals;
@@ -71,6 +72,8 @@ enum Part {
         #[arg(long)]
         svg: Option<PathBuf>,
     },
+    /// Where the time of a payment goes, by perf; run as `cargo xtask bench profile`, and not in the table of all
+    Profile,
     /// A bare relay: what the end-to-end figures are compared with
     #[command(hide = true)]
     Relay {
@@ -129,6 +132,7 @@ fn measure(cli: &Cli, place: &Place, report: &mut Report) -> Result<(), BenchErr
     match &cli.part {
         Some(Part::Latency { svg }) => latency::run(place, cli.quick, svg.as_deref(), report)?,
         Some(Part::Growth { svg }) => growth::run(place, cli.quick, svg.as_deref(), report)?,
+        Some(Part::Profile) => profile::run(place, cli.quick, report)?,
         _ => {}
     }
     machine::noise(place, report)

@@ -27,6 +27,11 @@ pub(crate) fn beside_us(name: &str) -> Result<PathBuf, BenchError> {
 }
 
 impl Server {
+    /// Time of all its threads on a processor, nanoseconds.
+    pub(crate) fn used_ns(&self) -> u64 {
+        Usage::of(self.child.id()).all_ns()
+    }
+
     /// Starts it and reads its address from the first line of stderr.
     pub(crate) fn start(program: &Path, arguments: &[&OsStr]) -> Result<Server, BenchError> {
         let mut child = spawn(program, arguments, Stdio::null(), Stdio::piped())?;
@@ -135,6 +140,26 @@ impl Switch {
         said.lines().find(|line| line.contains("sys_enter"))?.split(',').next()?.parse().ok()
     }
 
+    /// Samples the stacks of all its threads into a file while `length` goes by. Blocks for `length`.
+    ///
+    /// # Errors
+    /// When `perf` is missing or may not.
+    pub(crate) fn sample(&self, length: Duration, into: &Path) -> Result<(), BenchError> {
+        let failed = BenchError::setup("a profile");
+        let done = Command::new("perf")
+            .args(["record", "-F", "4000", "-g", "-p", &self.child.id().to_string(), "-o"])
+            .arg(into)
+            .args(["--", "sleep", &length.as_secs_f64().to_string()])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| failed(&format!("perf did not start: {e}; install it (linux-perf)")))?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(failed(&String::from_utf8_lossy(&done.stderr).trim()))
+        }
+    }
+
     fn read_addresses(&mut self, data: &Path) -> Option<()> {
         let text = std::fs::read_to_string(yika_switch::data_dir::addresses_in(data)).ok()?;
         let addresses: yika_switch::data_dir::Addresses = serde_json::from_str(&text).ok()?;
@@ -192,6 +217,11 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// Time of all its threads on a processor, nanoseconds.
+    pub(crate) fn used_ns(&self) -> u64 {
+        Usage::of(self.child.id()).all_ns()
+    }
+
     pub(crate) fn start(name: &str, program: &Path, arguments: &[&OsStr]) -> Result<Job, BenchError> {
         let child = spawn(program, arguments, Stdio::piped(), Stdio::piped())?;
         Ok(Job { name: name.to_owned(), child })

@@ -102,11 +102,16 @@ struct Sample {
     at: Instant,
     usage: Usage,
     metrics: BTreeMap<String, f64>,
+    /// What `OTHERS` used.
+    others_ns: [u64; 3],
 }
 
+/// Who else is on the stage.
+const OTHERS: [&str; 3] = ["terminals", "bank-a", "bank-b"];
+
 impl Sample {
-    fn of(switch: &Switch) -> Result<Sample, BenchError> {
-        Ok(Sample { at: Instant::now(), usage: switch.usage(), metrics: switch.metrics()? })
+    fn of(switch: &Switch, others_ns: [u64; 3]) -> Result<Sample, BenchError> {
+        Ok(Sample { at: Instant::now(), usage: switch.usage(), metrics: switch.metrics()?, others_ns })
     }
 }
 
@@ -126,6 +131,21 @@ impl Run {
         (self.after.usage.all_ns() - self.before.usage.all_ns()) as f64 / 1e3 / payments
     }
 
+    /// Time of one thread of the switch on a processor, microseconds a payment.
+    pub(crate) fn thread_us(&self, name: &str) -> f64 {
+        let ns = |sample: &Sample| sample.usage.threads_ns.get(name).copied().unwrap_or(0);
+        let payments = self.grew("yika_replies_total").max(1.0);
+        ns(&self.after).saturating_sub(ns(&self.before)) as f64 / 1e3 / payments
+    }
+
+    /// Time of terminals and banks on a processor, microseconds a payment.
+    pub(crate) fn others_us(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let payments = self.grew("yika_replies_total").max(1.0);
+        let used = self.before.others_ns.into_iter().zip(self.after.others_ns);
+        let us = used.map(move |(before, after)| after.saturating_sub(before) as f64 / 1e3 / payments);
+        OTHERS.into_iter().zip(us)
+    }
+
     pub(crate) fn calls_a_payment(&self) -> Option<f64> {
         let seconds = (self.after.at - self.before.at).as_secs_f64();
         Some(self.calls_a_second? * seconds / self.grew("yika_replies_total").max(1.0))
@@ -138,10 +158,7 @@ impl Run {
     pub(crate) fn rows(&self, what: &str, report: &mut Report) {
         let payments = self.grew("yika_replies_total").max(1.0);
         let seconds = (self.after.at - self.before.at).as_secs_f64();
-        let thread_us = |name: &str| {
-            let ns = |sample: &Sample| sample.usage.threads_ns.get(name).copied().unwrap_or(0);
-            ns(&self.after).saturating_sub(ns(&self.before)) as f64 / 1e3 / payments
-        };
+        let thread_us = |name: &str| self.thread_us(name);
         let cpu_us = self.cpu_us();
         let switches =
             self.after.usage.voluntary_switches.saturating_sub(self.before.usage.voluntary_switches);
@@ -180,8 +197,17 @@ pub(crate) struct Scene {
     pub(crate) cards: u32,
     /// Which of the processes share the first core.
     pub(crate) one_core: OneCore,
-    /// Count the switch's system calls, which slows each of them a little.
-    pub(crate) count_calls: bool,
+    pub(crate) watch: Watch,
+}
+
+/// What perf does with the switch in the middle of a run. It slows it a little.
+#[derive(Clone)]
+pub(crate) enum Watch {
+    Nothing,
+    /// Counts system calls.
+    Calls,
+    /// Samples stacks into this file.
+    Samples(PathBuf),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -200,7 +226,7 @@ impl Scene {
             data: None,
             cards: 1000,
             one_core: OneCore::Nobody,
-            count_calls: false,
+            watch: Watch::Nothing,
         }
     }
 
@@ -234,15 +260,19 @@ impl Scene {
             std::thread::sleep(Duration::from_millis(10));
         }
         std::thread::sleep(self.times.warm_up + self.times.measured / 10);
-        let before = Sample::of(&switch)?;
+        let others = || [job.used_ns(), bank_a.used_ns(), bank_b.used_ns()];
+        let before = Sample::of(&switch, others())?;
         let middle = self.times.measured * 8 / 10;
-        let calls_a_second = if self.count_calls {
-            switch.system_calls(middle).map(|calls| calls / middle.as_secs_f64())
-        } else {
-            std::thread::sleep(middle);
-            None
-        };
-        let after = Sample::of(&switch)?;
+        let mut calls_a_second = None;
+        match &self.watch {
+            Watch::Nothing => std::thread::sleep(middle),
+            Watch::Calls => {
+                calls_a_second = switch.system_calls(middle).map(|calls| calls / middle.as_secs_f64());
+            }
+            // Writing them takes perf a while, and the terminals must still be there.
+            Watch::Samples(into) => switch.sample(middle / 2, into)?,
+        }
+        let after = Sample::of(&switch, others())?;
         Ok(Run { load: Seen::of(&job.finish()?)?, before, after, calls_a_second })
     }
 }

@@ -12,3 +12,4 @@ pub mod logs;
 pub mod net;
 pub mod planted;
 pub mod start;
+mod wipe;

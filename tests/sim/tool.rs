@@ -59,6 +59,10 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> {
         planted: None,
     };
     while let Some(word) = words.next() {
+        if word == "--help" || word == "-h" {
+            println!("{HELP}");
+            std::process::exit(0);
+        }
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
         let number = || value.parse::<u64>().map_err(|_| format!("{word}: {value} is no number"));
         match word.as_str() {

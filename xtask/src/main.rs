@@ -61,9 +61,18 @@ fn main() -> ExitCode {
 /// The end-to-end part runs the switch and the load tool from beside the bench program: all three are built first.
 fn bench(rest: &[String]) -> Result<(), Failed> {
     let programs = ["build", "--release", "--package", "yika-switch", "--package", "yika-loadgen"];
-    Step::cargo("build", &programs).run()?;
+    let mut build = Step::cargo("build", &programs);
     let mut step = Step::cargo("bench", &["run", "--release", "--package", "yika-bench", "--"]);
     step.arguments.extend_from_slice(rest);
+    if rest.iter().any(|word| word == "profile") {
+        // Stacks need frame pointers, and the usual build has none.
+        let framed = |step: Step| {
+            step.with("RUSTFLAGS", "-C force-frame-pointers=yes")
+                .with("CARGO_TARGET_DIR", workspace().join("target/profile"))
+        };
+        (build, step) = (framed(build), framed(step));
+    }
+    build.run()?;
     step.run()
 }
 

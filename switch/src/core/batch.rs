@@ -7,6 +7,7 @@ use super::effect::Effect;
 use super::entry::Entry;
 use super::ids::Seq;
 use crate::planted::{Planted, planted};
+use crate::wipe::wipe;
 
 /// Bytes in front of each encoded entry: length (u32 LE) and wall milliseconds (u64 LE).
 pub const RECORD_HEADER_BYTES: usize = 12;
@@ -29,6 +30,7 @@ impl Batch {
     /// Forgets what it held and keeps the memory.
     pub fn clear(&mut self) {
         self.count = 0;
+        wipe(&mut self.records);
         self.records.clear();
         self.effects.clear();
     }

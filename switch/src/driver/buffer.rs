@@ -4,14 +4,8 @@
 //! follows it on the same terms as any. Only what moves to another line is looked at for its age.
 
 use crate::core::effect::SendOf;
+use crate::wipe::wipe;
 use std::collections::VecDeque;
-
-/// Overwrites what a buffer held of cards and tracks, at the speed of a plain fill: these bytes are many.
-pub fn wipe(bytes: &mut [u8]) {
-    bytes.fill(0);
-    // Whoever optimises must take the zeros for read, or the fill would be dropped.
-    std::hint::black_box(bytes);
-}
 
 /// Room for `more` bytes; what moves for it leaves nothing behind.
 fn make_room(bytes: &mut Vec<u8>, more: usize) {

@@ -2,8 +2,8 @@
 //! are told is lent. What lines carry is not: whether a request left decides what is owed (rule 9).
 
 use super::Driver;
-use super::buffer::wipe;
 use crate::core::ids::SessionId;
+use crate::wipe::wipe;
 
 impl Driver {
     /// Whether the kernel has all that was ever said to the session.

@@ -21,6 +21,7 @@ use crate::core::entry::{CUSTODY_BYTES_MAX, Entry};
 use crate::core::ids::Seq;
 use crate::core::{Misfit, Room};
 use crate::planted::{Planted, planted};
+use crate::wipe::wipe;
 use disk::{Disk, FileNo};
 use format::{BLOCK, FRAME_BODY_MAX};
 use reader::Index;
@@ -537,7 +538,7 @@ impl Shared {
 
 /// The writer's thread: everything that queued during a sync is the next frame; no timer.
 fn write_loop(shared: &Shared, mut writer: Writer) {
-    while let Some((body, last)) = next_body(shared, &mut writer) {
+    while let Some((mut body, last)) = next_body(shared, &mut writer) {
         let began = Instant::now();
         let done = writer.commit(&body);
         shared.tail_blocks.store(writer.free_blocks(), Ordering::Relaxed);
@@ -545,6 +546,7 @@ fn write_loop(shared: &Shared, mut writer: Writer) {
         if done.is_err() {
             return;
         }
+        wipe(&mut body.records);
         shared.inbox().spent.push(body);
     }
     if shared.failure.lock().unwrap_or_else(PoisonError::into_inner).is_none() {

@@ -8,6 +8,7 @@ use super::recovery::{FramePlace, Scan};
 use crate::core::batch::Records;
 use crate::core::entry::Entry;
 use crate::core::ids::Seq;
+use crate::wipe::wipe;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use yika_keystore::SealKey;
@@ -113,10 +114,12 @@ impl Reader {
             return None;
         }
         let (head, sealed) = frame.split_at_mut(FRAME_HEADER);
-        let body = key.open(header.number, &head[..SEALED_HEADER], sealed).ok()?;
         let skip = usize::try_from(seq.0.checked_sub(header.first_seq)?).ok()?;
-        let record = Records::new(body).nth(skip)?.ok()?;
-        Entry::decode(record.entry).ok()
+        let body = key.open(header.number, &head[..SEALED_HEADER], sealed).ok()?;
+        let record = Records::new(body).nth(skip).and_then(Result::ok);
+        let entry = record.and_then(|record| Entry::decode(record.entry).ok());
+        wipe(&mut frame);
+        entry
     }
 
     fn header(&self, place: &FramePlace, salt: u64) -> Option<FrameHeader> {

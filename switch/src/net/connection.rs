@@ -2,7 +2,7 @@
 
 use super::serve::Shared;
 use crate::core::ids::{LineId, SessionId};
-use crate::driver::buffer::wipe;
+use crate::wipe::wipe;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;

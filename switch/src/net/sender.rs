@@ -4,7 +4,7 @@
 
 use super::connection::Connection;
 use crate::core::ids::SessionId;
-use crate::driver::buffer::wipe;
+use crate::wipe::wipe;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
