@@ -28,12 +28,17 @@ fn with_key_file(folder: &Path, environment: &str, lmk: &[u8; 32]) {
     std::fs::write(&path, text.replace("environment = \"test\"", &wanted)).unwrap();
     let mut two = *lmk;
     two.iter_mut().zip(ONE).for_each(|(byte, mask)| *byte ^= mask);
-    std::fs::write(folder.join("components"), format!("{}\n{}\n", hex(&ONE), hex(&two))).unwrap();
+    write_for_owner(&folder.join("components"), &format!("{}\n{}\n", hex(&ONE), hex(&two)));
     let store = Keystore::create(&folder.join("keys"), Lmk::from_components(&[ONE, two]).unwrap()).unwrap();
     for (name, usage) in [("mac", Usage::MacCmac), ("aes-pin", Usage::Pin)] {
         let components = [vec![0x11; 16], vec![0x2E; 16]];
         store.import_components(name, usage, Algorithm::Aes, Mode::Both, Export::N, &components).unwrap();
     }
+}
+
+fn write_for_owner(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Its blocks would have sixteen bytes, and F52 has eight: each PIN would be declined.
@@ -208,7 +213,7 @@ fn production_is_entered_with_a_key_file_that_the_commands_made() {
     let (code, _, err) = run(&["init", "keys"], "");
     assert!(code == 78 && err.contains("exists"), "a key file is never overwritten: {err}");
     let (one, two) = ("11".repeat(16), "2E".repeat(16));
-    std::fs::write(folder.path().join("part-1"), format!("{one}\n")).unwrap();
+    write_for_owner(&folder.path().join("part-1"), &format!("{one}\n"));
     let import = ["import", "keys", "mac", "--usage", "mac-cmac", "--algorithm", "aes"];
     let alone = run(&[&import[..], &["--component-file", "part-1"]].concat(), "");
     assert!(alone.0 == 78 && alone.2.contains("at least two"), "{}", alone.2);

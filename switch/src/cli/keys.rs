@@ -4,7 +4,9 @@
 
 use super::CliError;
 use crate::config::{Config, Environment};
+use std::fs::Metadata;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use yika_keystore::{Export, Keystore, Lmk};
 use zeroize::Zeroizing;
@@ -38,6 +40,11 @@ pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
 /// # Errors
 /// Why it cannot be opened, and how one is made where there is none.
 pub(super) fn open_file(path: &Path, lmk: Lmk) -> Result<Keystore, CliError> {
+    // What is in it is sealed, but whoever may write it may take keys away.
+    if let Ok(held) = std::fs::metadata(path) {
+        refuse_others(&held, path, 0o022, "change")
+            .map_err(|e| CliError::Key(format!("the key file {}: {e}", path.display())))?;
+    }
     Keystore::open(path, lmk).map_err(|error| {
         let missing = if path.exists() { "" } else { " (`yika keys init FILE` makes a key file)" };
         CliError::Key(format!("{error}{missing}"))
@@ -76,6 +83,7 @@ pub(super) fn master_key() -> Result<Lmk, CliError> {
 pub(super) fn read_secret(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut text = Zeroizing::new(vec![0; LMK_FILE_BYTES_MAX]);
     let mut file = std::fs::File::open(path)?;
+    refuse_others(&file.metadata()?, path, 0o077, "read or change")?;
     let mut filled = 0;
     while filled < text.len() {
         match file.read(&mut text[filled..])? {
@@ -88,6 +96,18 @@ pub(super) fn read_secret(path: &Path) -> std::io::Result<Zeroizing<Vec<u8>>> {
     }
     text.truncate(filled);
     Ok(text)
+}
+
+/// Refuses a file that others than its owner may use in this way. A terminal or a pipe is nobody else's.
+fn refuse_others(held: &Metadata, path: &Path, bits: u32, verb: &str) -> std::io::Result<()> {
+    let mode = held.permissions().mode() & 0o7777;
+    if !held.is_file() || mode & bits == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(std::io::Error::other(format!(
+        "others than its owner may {verb} it (mode {mode:04o}): run `chmod 600 {path}`, and take for known what they may have read"
+    )))
 }
 
 /// The custodians' components; wiped when dropped.
@@ -144,6 +164,29 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![b'0'; LMK_FILE_BYTES_MAX]).unwrap();
         assert!(read_secret(file.path()).unwrap_err().to_string().contains("longer than 4096 bytes"));
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused_and_how_to_mend_it_is_said() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), ONE).unwrap();
+        assert!(read_secret(file.path()).is_ok());
+        for mode in [0o640, 0o604, 0o620] {
+            std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let why = read_secret(file.path()).unwrap_err().to_string();
+            assert!(why.contains("chmod 600") && why.contains(&format!("{mode:04o}")), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_others_may_write_is_refused_and_one_that_they_may_read_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        drop(Keystore::create(&path, Lmk::test()).unwrap());
+        for (mode, fits) in [(0o600, true), (0o644, true), (0o664, false), (0o606, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(open_file(&path, Lmk::test()).is_ok(), fits, "{mode:o}");
+        }
     }
 
     struct Shown<T>(PhantomData<T>);

@@ -15,6 +15,7 @@ use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
 use crate::driver::Terminal;
+use crate::journal::recovery::RecoveryError;
 use crate::logs;
 use crate::net::{ClockJudge, ServeError, Stop, outlive_file_size_limit, serve};
 use crate::start::StartError;
@@ -234,7 +235,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Demo(#[from] DemoError),
     #[error(transparent)]
-    Journal(#[from] crate::journal::recovery::RecoveryError),
+    Journal(#[from] RecoveryError),
     /// What was typed cannot be meant. It is never repeated: it may hold a card number.
     #[error("{0}")]
     Usage(String),
@@ -247,9 +248,13 @@ pub(crate) enum CliError {
 impl CliError {
     fn code(&self) -> u8 {
         match self {
-            CliError::Config(_) | CliError::Key(_) => 78,
+            CliError::Config(_) | CliError::Key(_) | CliError::Journal(RecoveryError::WrongKey { .. }) => 78,
             CliError::Serve(
-                ServeError::Start(StartError::Key(_) | StartError::Debts(_))
+                ServeError::Start(
+                    StartError::Key(_)
+                    | StartError::Debts(_)
+                    | StartError::Recovery(RecoveryError::WrongKey { .. }),
+                )
                 | ServeError::Clock { .. }
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,
@@ -375,6 +380,11 @@ fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, C
     }
     match serve(config, keystore, clock)? {
         Stop::Drained => tracing::info!("drained and stopped; nothing was in flight"),
+        Stop::AtOnce { in_flight: 0 } => {
+            tracing::warn!(
+                "stopped at once; nothing was in flight, but some sessions had not read their answers"
+            );
+        }
         Stop::AtOnce { in_flight } => {
             tracing::warn!(in_flight, "stopped at once; what was in flight is reversed at the next start");
         }

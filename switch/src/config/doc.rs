@@ -7,6 +7,7 @@ use super::units::{DURATION_RULE, SIZE_RULE, parse_duration, parse_size};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
@@ -177,6 +178,18 @@ impl<'d> Table<'d> {
     pub(super) fn needed_text(&self, key: &'static str, what: &str) -> Option<&'d str> {
         self.need(key, what);
         self.text(key)
+    }
+
+    /// The name of a file or folder.
+    pub(super) fn path(&self, key: &'static str) -> Option<PathBuf> {
+        self.parsed(key, "the name of a file or folder", |text| {
+            (!text.is_empty()).then(|| PathBuf::from(text))
+        })
+    }
+
+    pub(super) fn needed_path(&self, key: &'static str, what: &str) -> Option<PathBuf> {
+        self.need(key, what);
+        self.path(key)
     }
 
     pub(super) fn flag(&self, key: &'static str) -> Option<bool> {

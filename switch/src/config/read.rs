@@ -80,10 +80,10 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
             .word("environment", &[("test", Environment::Test), ("production", Environment::Production)])
             .unwrap_or(Environment::Test),
         data_dir: switch
-            .needed_text("data_dir", "the folder of journal and lock")
-            .map(|text| base.join(text))
+            .needed_path("data_dir", "the folder of journal and lock")
+            .map(|path| base.join(path))
             .unwrap_or_default(),
-        key_file: switch.text("key_file").map(|text| base.join(text)),
+        key_file: switch.path("key_file").map(|path| base.join(path)),
         test_keys,
         admin: address(&switch, "admin"),
         admin_bounds,

@@ -87,6 +87,7 @@ fn each_kind_of_fault_says_what_was_expected() {
         ("127.0.0.1:7100", "0.0.0.0:7100", "allow_plaintext = true"),
         ("127.0.0.1:7200", "somewhere", "is not an address and port"),
         ("data_dir = \"data\"", "", "needs `data_dir`"),
+        ("data_dir = \"data\"", "data_dir = \"\"", "is not the name of a file or folder"),
         ("dialect = \"iso87-ascii\"", "dialect = \"iso87-asci\"", "did you mean `iso87-ascii`?"),
         ("role = \"issuer\"", "role = \"issuer\"\nmac_key = \"zak\"", "which no [[test_key]] gives"),
         ("[switch]", "[switch]\nenvironment = \"production\"", "production needs key_file"),

@@ -71,7 +71,14 @@ impl FileDisk {
         if let Some(handle) = held {
             return Ok(handle);
         }
-        let handle = Arc::new(OpenOptions::new().read(true).write(self.writable).open(self.path(file))?);
+        // A pipe under a segment's name must not keep us waiting for whoever writes into it.
+        let at_once = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let opened =
+            OpenOptions::new().read(true).write(self.writable).custom_flags(at_once).open(self.path(file))?;
+        if !opened.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        let handle = Arc::new(opened);
         self.keep(file, handle.clone())?;
         Ok(handle)
     }
@@ -265,6 +272,16 @@ mod tests {
         assert!(
             bytes.iter().enumerate().all(|(at, byte)| *byte == if written.contains(&at) { 7 } else { 0 })
         );
+    }
+
+    #[test]
+    fn a_pipe_under_a_segments_name_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = FileDisk::create_in(folder.path()).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(disk.path(FileNo(0))).status().unwrap();
+        assert!(made.success());
+        assert!(disk.len(FileNo(0)).unwrap_err().to_string().contains("no file"));
+        assert!(FileDisk::read_only(folder.path()).len(FileNo(0)).is_err());
     }
 
     #[test]

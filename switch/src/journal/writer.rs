@@ -40,8 +40,10 @@ pub enum WriteError {
          or lacks what was acknowledged into it: stop whatever removes it, and restore the data folder"
     )]
     Gone { file: String },
-    #[error("the journal has no spare segment left in its folder: free disk space, then start again")]
-    NoSpare,
+    #[error(
+        "the journal has no spare segment left in its folder, and {why}: free disk space or raise the limit, then start again"
+    )]
+    NoSpare { why: String },
     #[error("the keystore gave no data key: {0}")]
     Key(String),
 }
@@ -172,7 +174,7 @@ fn tell_trouble(before: Option<&str>, now: Option<&str>, spares: usize) {
             why,
             spares,
             "no spare segment can be made: payments go on while two are ready, then new ones get 96. Free disk space, or raise \
-             the quota or file-size limit; nothing needs to be restarted"
+             the quota or file-size limit; a switch that runs goes on by itself"
         ),
         (Some(_), None) => tracing::info!(spares, "spare segments can be made again"),
         _ => {}
@@ -361,7 +363,9 @@ impl Writer {
             Some(file) => file,
             None => {
                 self.spares.prepare_one(&*self.disk, self.segment_bytes);
-                self.spares.take(&*self.disk).ok_or(WriteError::NoSpare)?
+                self.spares.take(&*self.disk).ok_or_else(|| WriteError::NoSpare {
+                    why: self.spares.trouble().unwrap_or_else(|| "none was made in time".into()),
+                })?
             }
         };
         let (key, wrapped) = self.keys.new_data_key().map_err(|e| WriteError::Key(e.to_string()))?;
