@@ -68,8 +68,8 @@ pub enum RecoveryError {
     #[error("cannot {doing} {file}: {source}")]
     Io { doing: &'static str, file: String, source: io::Error },
     #[error(
-        "journal damaged: {file}, offset {offset}: {what}. Nothing was skipped and nothing was changed. Restore this file \
-         from a copy, or keep the folder and call for help; do not delete it: it holds acknowledged transactions"
+        "journal damaged: {file}, offset {offset}: {what}. Nothing was skipped and nothing was changed. Restore what is \
+         damaged or missing from a copy, or keep the folder and call for help; do not delete it: it holds acknowledged transactions"
     )]
     Damaged { file: String, offset: u64, what: String },
     #[error(
@@ -114,7 +114,7 @@ pub fn scan_as(
     let anchor = super::anchor::read(disk).map_err(|e| io_error("read", disk.name(FileNo::ANCHOR), e))?;
     let found = find_segments(disk, &mut scan)?;
     let segments: Vec<_> = found.into_values().collect();
-    check_order(disk, &segments)?;
+    check_order(disk, &segments, &scan.blanks)?;
     if end == End::Anchored {
         anchor.check(disk, &segments)?;
     }
@@ -132,17 +132,24 @@ pub fn scan_as(
 }
 
 /// Every segment from the first on is there.
-fn check_order(disk: &dyn Disk, segments: &[(FileNo, SegmentHeader)]) -> Result<(), RecoveryError> {
+fn check_order(
+    disk: &dyn Disk,
+    segments: &[(FileNo, SegmentHeader)],
+    blanks: &[FileNo],
+) -> Result<(), RecoveryError> {
+    let empty: Vec<String> = blanks.iter().map(|blank| disk.name(*blank)).collect();
+    let empty = if empty.is_empty() { String::new() } else { format!("; empty are: {}", empty.join(", ")) };
     if let Some((file, first)) = segments.first()
         && (first.continues != 0 || first.digest != Digest::default())
     {
-        let what = format!("the segments before number {} are missing", first.number);
+        let what =
+            format!("it is whole, but the segments before it, number {}, are missing{empty}", first.number);
         return Err(damaged(disk, *file, 0, what));
     }
     for pair in segments.windows(2) {
         let ((_, before), (file, header)) = (&pair[0], &pair[1]);
         if header.number != before.number + 1 {
-            let what = format!("segment {} is missing before it", header.number - 1);
+            let what = format!("it is whole, but segment {} is missing before it{empty}", header.number - 1);
             return Err(damaged(disk, *file, 0, what));
         }
     }
@@ -164,7 +171,10 @@ fn find_segments(
             FileKind::Segment(header) => {
                 check_length(disk, file, &header)?;
                 if let Some((other, _)) = found.insert(header.number, (file, header)) {
-                    let what = format!("the same segment number as {}", disk.name(other));
+                    let what = format!(
+                        "it says that it is the same segment as {}: one of them is a stranger to this folder",
+                        disk.name(other)
+                    );
                     return Err(damaged(disk, file, 0, what));
                 }
             }

@@ -229,6 +229,7 @@ fn a_missing_segment_a_foreign_key_and_a_short_file_are_refused_with_a_reason() 
         image.remove(scan.segments[at].file).unwrap();
         let refused = read(&image, &rig.keys).err().unwrap().to_string();
         assert!(refused.contains("missing before it") || refused.contains("are missing"), "{refused}");
+        assert!(refused.contains("it is whole"), "the one that was found is not to blame: {refused}");
     }
     let image = rig.disk.image();
     image.truncate(scan.segments[1].file, 3 * BLOCK);
