@@ -16,6 +16,8 @@ pub(super) struct Seen {
     pub(super) legs: BTreeMap<LegKey, u64>,
     /// Requests whose approval came back to the switch, whole and over what was asked.
     pub(super) approved: BTreeSet<LegKey>,
+    /// Those of them that may not be in the journal yet.
+    fresh: Vec<LegKey>,
     /// Every code that each request was answered with, in order.
     pub(super) answers: BTreeMap<AskKey, Vec<[u8; 2]>>,
     /// Requests that their terminal has reversed, by F41 and F37.
@@ -55,8 +57,22 @@ impl Seen {
         let Some((mti, stan, rrn)) = identity(&message).filter(|_| key.is_none_or(proves)) else { return };
         let leg = (bank, Mti::new(mti.bcd().wrapping_sub(0x10)), stan, rrn);
         let (Some(amount), Some(code)) = (self.legs.get(&leg), message.digits::<2>(39)) else { return };
-        if code == *b"10" || code == *b"00" && message.number(4).is_none_or(|told| told <= *amount) {
-            self.approved.insert(leg);
+        let approves =
+            code == *b"10" || code == *b"00" && message.number(4).is_none_or(|told| told <= *amount);
+        if approves && self.approved.insert(leg) {
+            self.fresh.push(leg);
+        }
+    }
+
+    /// All that came back so far is in the journal, or never will be.
+    pub(super) fn durable(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// The process is gone: what came back and was not in the journal came to nobody.
+    pub(super) fn died(&mut self) {
+        for leg in self.fresh.drain(..) {
+            self.approved.remove(&leg);
         }
     }
 

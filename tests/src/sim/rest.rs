@@ -230,6 +230,7 @@ impl World {
         }
         self.life += 1;
         self.forget_commit();
+        self.seen.died();
         self.coverage.deaths += 1;
         self.note(|| "the process is gone".into());
         (0..self.terminals.len()).for_each(|at| self.hang_up(at));

@@ -301,7 +301,12 @@ impl World {
         self.commit_due = false;
         let Some(driver) = &mut self.switch else { return Ok(()) };
         match driver.journal_mut().step() {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if driver.journal().is_durable() {
+                    self.seen.durable();
+                }
+                Ok(())
+            }
             Err(error) => {
                 self.note(|| format!("the journal fails, the process ends: {error}"));
                 self.coverage.journal_failures += 1;
