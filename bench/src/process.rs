@@ -145,19 +145,10 @@ impl Switch {
     /// # Errors
     /// When `perf` is missing or may not.
     pub(crate) fn sample(&self, length: Duration, into: &Path) -> Result<(), BenchError> {
-        let failed = BenchError::setup("a profile");
-        let done = Command::new("perf")
-            .args(["record", "-F", "4000", "-g", "-p", &self.child.id().to_string(), "-o"])
-            .arg(into)
-            .args(["--", "sleep", &length.as_secs_f64().to_string()])
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|e| failed(&format!("perf did not start: {e}; install it (linux-perf)")))?;
-        if done.status.success() {
-            Ok(())
-        } else {
-            Err(failed(&String::from_utf8_lossy(&done.stderr).trim()))
-        }
+        let (pid, seconds) = (self.child.id().to_string(), length.as_secs_f64().to_string());
+        let arguments = ["record", "-F", "4000", "-g", "-p", &pid, "-o"].map(OsStr::new);
+        let asleep = ["--", "sleep", &seconds].map(OsStr::new);
+        perf(&[&arguments[..], &[into.as_os_str()], &asleep].concat()).map(drop)
     }
 
     fn read_addresses(&mut self, data: &Path) -> Option<()> {
@@ -165,6 +156,20 @@ impl Switch {
         let addresses: yika_switch::data_dir::Addresses = serde_json::from_str(&text).ok()?;
         (self.listener, self.admin) = (*addresses.listeners.first()?, addresses.admin?);
         Some(())
+    }
+}
+
+/// What `perf` prints when it is run like this.
+///
+/// # Errors
+/// When it is missing, or says no.
+pub(crate) fn perf(arguments: &[&OsStr]) -> Result<Vec<u8>, BenchError> {
+    let failed = BenchError::setup("a profile");
+    let done = Command::new("perf").args(arguments).stdin(Stdio::null()).output();
+    let done = done.map_err(|e| failed(&format!("perf did not start: {e}; install it (linux-perf)")))?;
+    match done.status.success() {
+        true => Ok(done.stdout),
+        false => Err(failed(&String::from_utf8_lossy(&done.stderr).trim())),
     }
 }
 

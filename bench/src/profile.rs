@@ -3,10 +3,11 @@
 
 use crate::error::BenchError;
 use crate::place::Place;
+use crate::process::perf;
 use crate::report::{Report, Row};
 use crate::stage::{CONNECTIONS, Load, Run, Scene, Times, Watch};
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// Parts of a payment on the main thread, and a piece of the functions' names that they are: the first that fits the innermost
@@ -44,16 +45,9 @@ pub(crate) fn run(place: &Place, quick: bool, report: &mut Report) -> Result<(),
 
 /// One line for each frame, its address and name, innermost first, and an empty one after each stack: of the thread called `yika`.
 fn stacks(samples: &Path) -> Result<String, BenchError> {
-    let failed = BenchError::setup("a profile");
-    let read = Command::new("perf")
-        .args(["script", "--comms", "yika", "-F", "ip,sym", "-i"])
-        .arg(samples)
-        .output()
-        .map_err(|e| failed(&format!("perf did not start: {e}; install it (linux-perf)")))?;
-    match read.status.success() {
-        true => Ok(String::from_utf8_lossy(&read.stdout).into_owned()),
-        false => Err(failed(&String::from_utf8_lossy(&read.stderr).trim())),
-    }
+    let arguments = ["script", "--comms", "yika", "-F", "ip,sym", "-i"].map(OsStr::new);
+    let said = perf(&[&arguments[..], &[samples.as_os_str()]].concat())?;
+    Ok(String::from_utf8_lossy(&said).into_owned())
 }
 
 /// Samples of each part, then those of `MEMORY` alone, and last those of nothing.

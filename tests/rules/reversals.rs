@@ -1,8 +1,7 @@
 //! Rule 5: reversals from terminals.
 
 use crate::{approved, balanced};
-use yika_tests::setup::config;
-use yika_tests::setup::{BANK_A, TIMEOUT_MS};
+use yika_tests::setup::{BANK_A, TIMEOUT_MS, config};
 use yika_tests::world::mti;
 use yika_tests::{Wire, World, purchase};
 

@@ -106,7 +106,7 @@ fn refuse_others(held: &Metadata, path: &Path, bits: u32, verb: &str) -> std::io
     }
     let path = path.display();
     Err(std::io::Error::other(format!(
-        "others than its owner may {verb} it (mode {mode:04o}): run `chmod 600 {path}`, and take for known what they may have read"
+        "others than its owner may {verb} it (mode {mode:04o}): run `chmod 600 {path}`, and find out who did"
     )))
 }
 

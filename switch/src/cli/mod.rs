@@ -382,7 +382,7 @@ fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, C
         Stop::Drained => tracing::info!("drained and stopped; nothing was in flight"),
         Stop::AtOnce { in_flight: 0 } => {
             tracing::warn!(
-                "stopped at once; nothing was in flight, but some sessions had not read their answers"
+                "stopped at once; nothing was in flight, but not every session had read its answers"
             );
         }
         Stop::AtOnce { in_flight } => {
@@ -452,4 +452,19 @@ fn init_logs() {
         Some(_) => logs.json().try_init(),
         None => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever starts it again and again must see that time mends nothing here.
+    #[test]
+    fn another_master_key_is_a_fault_of_configuration_and_damage_is_not() {
+        let wrong = || RecoveryError::WrongKey { file: "segment-1".into(), check_value: "ABCDEF".into() };
+        assert_eq!(CliError::Journal(wrong()).code(), 78);
+        assert_eq!(CliError::Serve(ServeError::Start(StartError::Recovery(wrong()))).code(), 78);
+        let damaged = RecoveryError::Damaged { file: "segment-1".into(), offset: 0, what: "torn".into() };
+        assert_eq!(CliError::Journal(damaged).code(), 74);
+    }
 }

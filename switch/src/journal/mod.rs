@@ -258,10 +258,13 @@ impl Journal {
                     continue;
                 }
                 spares.prepare_one(&*disk, size.segment_bytes);
-                // Each attempt on a full disk fills what is left of it, and empties it again.
-                pause =
-                    if spares.trouble().is_some() { (pause * 2).min(PREPARE_AGAIN_MAX) } else { LOOK_EVERY };
-                again = Instant::now() + if spares.trouble().is_some() { pause } else { Duration::ZERO };
+                if spares.trouble().is_some() {
+                    // Each attempt on a full disk fills what is left of it, and empties it again.
+                    pause = (pause * 2).min(PREPARE_AGAIN_MAX);
+                    again = Instant::now() + pause;
+                } else {
+                    pause = LOOK_EVERY;
+                }
             }
         };
         let preparer = std::thread::Builder::new().name("segments".into()).spawn(prepare);

@@ -282,9 +282,9 @@ impl Writer {
     /// Whether an acknowledged frame has no later frame yet that vouches for it. On a full disk the blocks are for outcomes.
     pub fn wants_watermark(&self) -> bool {
         self.last_record_frame > self.vouched
-            && self.spares.count() >= SPARES_MIN
             && self.durable >= self.last_record_frame
             && self.at + span(TAG) <= self.segment_bytes
+            && self.spares.count() >= SPARES_MIN
     }
 
     /// Writes a frame that holds no record, only the watermark; not synced, so that it never gets into a
