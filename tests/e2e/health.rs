@@ -42,6 +42,8 @@ fn a_switch_that_can_make_no_spare_segment_is_live_says_so_once_and_is_not_ready
     assert!(get(admin, "/livez").starts_with("HTTP/1.1 200"));
     let lines = |text: &str| yika.log().lines().filter(|line| line.contains(text)).count();
     let (begins, ends) = ("no spare segment can be made:", "spare segments can be made again");
+    // The log has its own thread: a line may come after what it tells is seen elsewhere.
+    wait_for("the trouble to be in the log", Duration::from_secs(10), || lines(begins) > 0);
     assert_eq!((lines(begins), lines(ends)), (1, 0), "{}", yika.log());
     let line = yika.log().lines().find(|line| line.contains(begins)).unwrap().to_owned();
     assert!(
