@@ -221,7 +221,7 @@ impl Booth {
             };
             while let Some(frame) = cut(&line.received[taken..])? {
                 bank.take_frame(&line.received[taken..][frame.start..frame.end], &mut answers);
-                taken += frame.end;
+                taken += frame.next;
             }
             line.received.drain(..taken);
             let (id, now) = (LineId(at as u32), self.now);

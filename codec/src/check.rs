@@ -3,6 +3,7 @@
 //! Decode checks every byte it lets in, so that nobody after it has to; these checks are therefore on the hot
 //! path and work on words. Each promises the same answer as the plain loop its test compares it with.
 
+use crate::ebcdic::Page;
 use crate::spec::{Content, Wire};
 
 /// What decode demands of the bytes of a field on the wire.
@@ -18,6 +19,9 @@ pub(crate) enum Check {
     Any,
     Hex,
     Bcd { pad_left: bool, track: bool },
+    BcdSigned,
+    Ebcdic(Page, Content),
+    EbcdicHex,
 }
 
 impl Check {
@@ -26,7 +30,10 @@ impl Check {
         match (wire, content) {
             (Wire::BcdPadRight, _) => Check::Bcd { pad_left: false, track },
             (Wire::BcdPadLeft, _) => Check::Bcd { pad_left: true, track },
+            (Wire::BcdSigned, _) => Check::BcdSigned,
             (Wire::Hex, _) => Check::Hex,
+            (Wire::Ebcdic(page), content) => Check::Ebcdic(page, content),
+            (Wire::EbcdicHex, _) => Check::EbcdicHex,
             (Wire::Plain, Content::Digits) => Check::Digits,
             (Wire::Plain, Content::Signed) => Check::Signed,
             (Wire::Plain, Content::Track) => Check::Track,
@@ -54,7 +61,56 @@ pub(crate) fn wire(check: Check, bytes: &[u8], units: usize) -> bool {
         Check::Any => true,
         Check::Hex => units & 1 == 0 && hex(bytes),
         Check::Bcd { pad_left, track } => bcd(bytes, units, pad_left, track),
+        Check::BcdSigned => {
+            bytes.first().is_some_and(|sign| is_sign(*sign)) && bcd(rest(bytes), units.wrapping_sub(1), true, false)
+        }
+        Check::Ebcdic(page, content) => ebcdic(page, content, bytes),
+        Check::EbcdicHex => units & 1 == 0 && Page::Cp037.all(bytes, |c| c.is_ascii_hexdigit()),
     }
+}
+
+fn ebcdic(page: Page, content: Content, bytes: &[u8]) -> bool {
+    match content {
+        Content::Signed => {
+            let sign = |byte: &u8| is_sign(page.to_ascii(*byte));
+            bytes.first().is_none_or(sign) && page.all(rest(bytes), |c| c.is_ascii_digit())
+        }
+        Content::Digits => page.all(bytes, |c| c.is_ascii_digit()),
+        Content::Track => page.all(bytes, |c| c.is_ascii_digit() || matches!(c, b'=' | b'D')),
+        Content::Letters => page.all(bytes, |c| c.is_ascii_alphabetic() || c == b' '),
+        Content::Alnum => page.all(bytes, |c| c.is_ascii_alphanumeric() || c == b' '),
+        Content::Printable | Content::Text | Content::Binary => page.all(bytes, |_| true),
+    }
+}
+
+/// What a check wants, for errors.
+pub(crate) fn expected(check: Check) -> &'static str {
+    match check {
+        Check::Hex => "pairs of hex characters",
+        Check::Bcd { track: true, .. } => "track digits in BCD",
+        Check::Bcd { track: false, .. } => "digits in BCD",
+        Check::Digits => "digits",
+        Check::Signed => "C or D and digits",
+        Check::BcdSigned => "C or D and digits in BCD",
+        Check::EbcdicHex => "pairs of hex characters in EBCDIC",
+        Check::Ebcdic(_, Content::Digits) => "digits in EBCDIC",
+        Check::Ebcdic(_, Content::Signed) => "C or D and digits in EBCDIC",
+        Check::Ebcdic(_, Content::Track) => "track digits in EBCDIC",
+        Check::Ebcdic(_, Content::Letters) => "letters in EBCDIC",
+        Check::Ebcdic(_, Content::Alnum) => "letters and digits in EBCDIC",
+        Check::Ebcdic(..) => "printable characters in EBCDIC",
+        Check::Track => "track digits",
+        Check::Letters => "letters",
+        Check::Alnum => "letters and digits",
+        Check::Printable => "printable characters",
+        Check::Text => "text without control characters",
+        Check::Any => "bytes",
+    }
+}
+
+/// Credit or debit (ISO 8583:1987, attribute x).
+const fn is_sign(c: u8) -> bool {
+    matches!(c, b'C' | b'D')
 }
 
 /// True if the canonical value may stand in a field of this content.
@@ -63,7 +119,7 @@ pub(crate) fn canonical(content: Content, value: &[u8]) -> bool {
     match content {
         Content::Digits => digits(value),
         Content::Signed => {
-            value.first().is_none_or(|sign| matches!(sign, b'C' | b'D')) && digits(rest(value))
+            value.first().is_none_or(|sign| is_sign(*sign)) && digits(rest(value))
         }
         Content::Track => track(value, b'='),
         Content::Letters => all(value, |c| c.is_ascii_alphabetic() || c == b' '),

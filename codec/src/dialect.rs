@@ -8,9 +8,10 @@ use crate::codes::Codes;
 use crate::framing::Framing;
 use crate::kind::{Kind, KindRow};
 use crate::load::{DialectErrors, load};
-use crate::mask::FieldMask;
+use crate::mask::{FIELD_MAX, FieldMask};
 use crate::mti::Mti;
 use crate::spec::{Sensitivity, Spec, Wire};
+use crate::structure::Structures;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -23,8 +24,9 @@ pub struct Dialect {
     pub(crate) bitmap: BitmapWire,
     pub(crate) field_max: u8,
     pub(crate) mac_field: u8,
+    pub(crate) third: ThirdBitmap,
     /// By field number; 0 and 1 are never fields.
-    pub(crate) specs: Box<[Option<Spec>; 129]>,
+    pub(crate) specs: Box<[Option<Spec>; SPECS]>,
     /// The fields that have a spec.
     pub(crate) known: FieldMask,
     pub(crate) field_names: Vec<(u8, String)>,
@@ -33,7 +35,10 @@ pub struct Dialect {
     pub(crate) reversal: ReversalStyle,
     pub(crate) codes: Codes,
     pub(crate) kinds: Vec<KindRow>,
-    pub(crate) required: Vec<(Mti, FieldMask)>,
+    pub(crate) demands: Vec<Demand>,
+    /// True if the file says what a switch has to know beyond the fields.
+    pub(crate) routes: bool,
+    pub(crate) structures: Structures,
     pub(crate) digest: u64,
 }
 
@@ -42,20 +47,75 @@ pub struct Dialect {
 pub(crate) struct Header {
     /// What we put there when we begin a conversation; its length is the header's length.
     pub(crate) default: Vec<u8>,
-    /// True if the first five bytes are a TPDU: id, destination, source.
-    pub(crate) tpdu: bool,
+    /// Where two addresses of the same length begin, and their length: they change places in an answer.
+    pub(crate) addresses: Option<[usize; 3]>,
+    /// Where four ASCII digits begin that count header and message.
+    pub(crate) total_at: Option<usize>,
+    /// Where a reject code begins, and its length: a message that comes back with one other than zeros was refused.
+    pub(crate) reject: Option<[usize; 2]>,
 }
+
+/// Digits of the length in a header.
+pub(crate) const TOTAL_DIGITS: usize = 4;
+
+impl Header {
+    /// A header with addresses says by its first byte what it is: a TPDU by its id, another by its length.
+    pub(crate) fn has_mark(&self) -> bool {
+        self.addresses.is_some()
+    }
+}
+
+/// One row of what a message type demands.
+pub(crate) struct Demand {
+    pub(crate) mti: Mti,
+    pub(crate) mandatory: FieldMask,
+    pub(crate) forbidden: FieldMask,
+}
+
+/// Field numbers 0 to 192.
+pub(crate) const SPECS: usize = FIELD_MAX as usize + 1;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MtiWire {
     Ascii,
     Bcd,
+    Ebcdic,
+}
+
+impl MtiWire {
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            MtiWire::Ascii | MtiWire::Ebcdic => 4,
+            MtiWire::Bcd => 2,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BitmapWire {
     Hex,
     Binary,
+    EbcdicHex,
+}
+
+impl BitmapWire {
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            BitmapWire::Hex | BitmapWire::EbcdicHex => 16,
+            BitmapWire::Binary => 8,
+        }
+    }
+}
+
+/// Where the bitmap of fields 129 to 192 stands; bit 65 says that there is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ThirdBitmap {
+    /// The dialect has none: field 65 is a field, or unknown.
+    None,
+    /// Behind the second.
+    Contiguous,
+    /// In the place of field 65.
+    Field65,
 }
 
 /// The form a network gives to a reversal and to its repeats.
@@ -67,9 +127,15 @@ pub enum ReversalStyle {
     F61Request,
 }
 
-const BUILTIN: [(&str, &str); 2] = [
+const BUILTIN: [(&str, &str); 8] = [
     ("iso87-ascii", include_str!("../../configs/dialects/iso87-ascii.toml")),
+    ("iso87-binary", include_str!("../../configs/dialects/iso87-binary.toml")),
+    ("iso87-ebcdic", include_str!("../../configs/dialects/iso87-ebcdic.toml")),
+    ("iso93-ascii", include_str!("../../configs/dialects/iso93-ascii.toml")),
+    ("iso93-binary", include_str!("../../configs/dialects/iso93-binary.toml")),
+    ("iso2003-binary", include_str!("../../configs/dialects/iso2003-binary.toml")),
     ("pos-bcd", include_str!("../../configs/dialects/pos-bcd.toml")),
+    ("cups-ascii", include_str!("../../configs/dialects/cups-ascii.toml")),
 ];
 
 impl Dialect {
@@ -132,20 +198,26 @@ impl Dialect {
         &self.header.default
     }
 
-    /// Appends the header of the answer to a request with this header: TPDU destination and source change
+    /// Appends the header of the answer to a request with this header: destination and source change
     /// places, the rest is kept. A header of another length gives the default one.
     pub fn reply_header(&self, request_header: &[u8], out: &mut Vec<u8>) {
         if request_header.len() != self.header.default.len() {
             out.extend_from_slice(&self.header.default);
             return;
         }
-        match *request_header {
-            [id, to0, to1, from0, from1, ref rest @ ..] if self.header.tpdu => {
-                out.extend_from_slice(&[id, from0, from1, to0, to1]);
-                out.extend_from_slice(rest);
-            }
-            _ => out.extend_from_slice(request_header),
+        let at = out.len();
+        out.extend_from_slice(request_header);
+        let Some([to, from, len]) = self.header.addresses else { return };
+        // Both lie in the default header, which is as long.
+        for i in 0..len {
+            out.swap(at + to + i, at + from + i);
         }
+    }
+
+    /// What a switch has to know of a dialect beyond its fields is there: kinds of transaction, response codes, how answers
+    /// are matched. A dialect without them is for reading and writing messages only.
+    pub fn routes(&self) -> bool {
+        self.routes
     }
 
     /// True if the dialect has field `n`.
@@ -153,12 +225,12 @@ impl Dialect {
         self.spec(n).is_some()
     }
 
-    /// The highest field number: 64 or 128.
+    /// The highest field number: 64, 128 or 192.
     pub fn field_max(&self) -> u8 {
         self.field_max
     }
 
-    /// The field of the MAC, 64 or 128. Encode moves a MAC set in 64 to 128 when fields above 64 are present, as
+    /// The field of the MAC, 64 or 128; 0 in a dialect that [`Dialect::routes`] nothing and names none. Encode moves a MAC set in 64 to 128 when fields above 64 are present, as
     /// the MAC is the last field of a message (ISO 8583:1987, fields 64 and 128); look for one with
     /// `Message::mac`.
     pub fn mac_field(&self) -> u8 {
@@ -167,7 +239,7 @@ impl Dialect {
 
     /// True if the eight bytes of a MAC stand as sixteen hex characters on the wire.
     pub fn mac_is_hex_text(&self) -> bool {
-        self.spec(self.mac_field).is_some_and(|spec| spec.wire == Wire::Hex)
+        self.spec(self.mac_field).is_some_and(|spec| matches!(spec.wire, Wire::Hex | Wire::EbcdicHex))
     }
 
     /// What the dialect's table calls field `n`; empty if it gives no name.

@@ -10,9 +10,11 @@ pub use draft::Draft;
 
 use crate::check;
 use crate::convert::{copy_short, write_bcd, write_hex};
-use crate::dialect::{BitmapWire, Dialect, MtiWire};
+use crate::dialect::{BitmapWire, Dialect, MtiWire, TOTAL_DIGITS, ThirdBitmap};
+use crate::ebcdic::Page;
 use crate::mask::FieldMask;
 use crate::spec::{Content, Prefix, Spec, Wire};
+use crate::text::write_digits;
 use draft::Wrong;
 use std::ops::Range;
 use std::sync::Arc;
@@ -69,6 +71,16 @@ pub enum EncodeError {
         /// Length of the dialect's.
         expected: usize,
     },
+    /// The message is longer than its header can tell, or than decode reads.
+    #[error("{dialect}: header and message have {bytes} bytes, the most is {max}")]
+    TooLong {
+        /// Name of the dialect.
+        dialect: Arc<str>,
+        /// Bytes of header and message.
+        bytes: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
     /// A field was spliced from a message of another dialect.
     #[error("{dialect}: field {field} was spliced from a message of another dialect; set its value instead")]
     Foreign {
@@ -78,6 +90,9 @@ pub enum EncodeError {
         field: u8,
     },
 }
+
+/// What the digits of a header can tell.
+const TOTAL_MAX: usize = 9999;
 
 impl Dialect {
     /// Appends header, message type, bitmap and fields of `draft` to `out`.
@@ -94,17 +109,35 @@ impl Dialect {
         let start = pen.at;
         self.write_mti(draft, &mut pen);
         self.write_bitmap(present, &mut pen);
-        for n in present.iter() {
-            if let Err(error) = self.write_field(n, draft.sent_as(n), &mut pen) {
-                pen.out.truncate(begin);
-                return Err(error);
-            }
+        let written = match (self.third, present.words()) {
+            (ThirdBitmap::Field65, [primary, secondary, third]) if third != 0 => self
+                .write_fields(FieldMask::from_words([primary, 0, 0]), draft, &mut pen)
+                .map(|()| self.write_bits(third, &mut pen))
+                .and_then(|()| {
+                    self.write_fields(FieldMask::from_words([0, secondary, third]), draft, &mut pen)
+                }),
+            _ => self.write_fields(present, draft, &mut pen),
+        };
+        if let Err(error) = written {
+            pen.out.truncate(begin);
+            return Err(error);
         }
         let end = pen.at;
         out.truncate(end);
+        let bytes = end - begin;
+        let max = if self.header.total_at.is_some() { TOTAL_MAX } else { usize::from(u16::MAX) };
+        if bytes > max {
+            out.truncate(begin);
+            return Err(EncodeError::TooLong { dialect: self.shared_name(), bytes, max });
+        }
+        // The dialect was not built if its default header, which has the length of all, had no room there.
+        if let Some(place) = self.header.total_at.and_then(|at| out.get_mut(begin + at..begin + at + TOTAL_DIGITS)) {
+            write_digits(bytes as u64, place);
+        }
         // The MAC is fixed in length and the last field, so its value is the end of the message.
         let mac_bytes = self.spec(self.mac_field).map_or(0, |spec| usize::from(spec.units_max));
-        let mac = matches!(present.last(), Some(64 | 128)).then(|| end - mac_bytes..end);
+        let is_mac = |last| matches!(last, 64 | 128) || last == self.mac_field;
+        let mac = present.last().filter(|last| mac_bytes > 0 && is_mac(*last)).map(|_| end - mac_bytes..end);
         Ok(Encoded { message: start..end, mac })
     }
 
@@ -149,8 +182,8 @@ impl Dialect {
     /// The fields as they will be sent. A MAC has to be the last field (ISO 8583:1987, fields 64 and 128): one
     /// set in 64 goes to 128 when there are fields above 64.
     fn with_mac_last(&self, draft: &Draft<'_>) -> FieldMask {
-        let in_128 = self.known.has(128) && !draft.has(128);
-        if draft.has(64) && draft.present.secondary() != 0 && in_128 {
+        let [_, secondary, third] = draft.present.words();
+        if draft.has(64) && secondary != 0 && third == 0 && self.known.has(128) && !draft.has(128) {
             return draft.present.without(64).with(128);
         }
         draft.present
@@ -160,22 +193,46 @@ impl Dialect {
         match self.mti {
             MtiWire::Ascii => pen.take(4).copy_from_slice(&draft.mti.digits()),
             MtiWire::Bcd => pen.take(2).copy_from_slice(&draft.mti.bcd().to_be_bytes()),
+            // Digits are the same in all pages.
+            MtiWire::Ebcdic => {
+                pen.take(4).copy_from_slice(&draft.mti.digits().map(|digit| digit + (0xF0 - b'0')));
+            }
         }
     }
 
+    /// The bitmaps, but for a third one that stands in the place of field 65.
     fn write_bitmap(&self, present: FieldMask, pen: &mut Pen<'_>) {
-        let (primary, secondary) = (present.primary(), present.secondary());
-        let mut half = |bits: u64| match self.bitmap {
-            BitmapWire::Binary => pen.take(8).copy_from_slice(&bits.to_be_bytes()),
-            BitmapWire::Hex => write_hex(&bits.to_be_bytes(), pen.take(16)),
-        };
-        if secondary == 0 {
-            half(primary);
-        } else {
-            // In ISO 8583 bit 1 says that a second bitmap follows.
-            half(primary | 1 << 63);
-            half(secondary);
+        // Bit 1 of a bitmap says that another one follows (ISO 8583:1987, bit map).
+        const ANOTHER: u64 = 1 << 63;
+        let [primary, mut secondary, third] = present.words();
+        if third != 0 {
+            secondary |= ANOTHER;
         }
+        if secondary == 0 {
+            return self.write_bits(primary, pen);
+        }
+        self.write_bits(primary | ANOTHER, pen);
+        self.write_bits(secondary, pen);
+        if third != 0 && self.third == ThirdBitmap::Contiguous {
+            self.write_bits(third, pen);
+        }
+    }
+
+    fn write_bits(&self, bits: u64, pen: &mut Pen<'_>) {
+        let place = pen.take(self.bitmap.bytes());
+        match self.bitmap {
+            BitmapWire::Binary => place.copy_from_slice(&bits.to_be_bytes()),
+            BitmapWire::Hex => write_hex(&bits.to_be_bytes(), place),
+            BitmapWire::EbcdicHex => {
+                write_hex(&bits.to_be_bytes(), place);
+                place.iter_mut().for_each(|c| *c = Page::Cp037.of_ascii(*c));
+            }
+        }
+    }
+
+    #[inline]
+    fn write_fields(&self, fields: FieldMask, draft: &Draft<'_>, pen: &mut Pen<'_>) -> Result<(), EncodeError> {
+        fields.iter().try_for_each(|n| self.write_field(n, draft.sent_as(n), pen))
     }
 
     #[inline]
@@ -198,7 +255,7 @@ impl Dialect {
         }
         let prefix_bytes = spec.prefix.bytes();
         let (prefix, place) = pen.take(prefix_bytes + spec.wire_bytes(units)).split_at_mut(prefix_bytes);
-        spec.prefix.write(units, prefix);
+        spec.prefix.write(spec.counted(units), prefix);
         write_value(spec, value, place);
         Ok(())
     }
@@ -239,7 +296,7 @@ impl Pen<'_> {
 
 /// Units that the value takes on the wire, blanks included; `None` if the field does not allow that many.
 #[inline]
-fn units_on_wire(spec: &Spec, value: &[u8]) -> Option<usize> {
+pub(crate) fn units_on_wire(spec: &Spec, value: &[u8]) -> Option<usize> {
     let (units, units_max) = (spec.units(value.len()), usize::from(spec.units_max));
     match spec.prefix {
         Prefix::Fixed if units == units_max || units < units_max && fills(spec) => Some(units_max),
@@ -254,22 +311,51 @@ fn fills(spec: &Spec) -> bool {
 }
 
 #[inline]
-fn write_value(spec: &Spec, value: &[u8], place: &mut [u8]) {
+pub(crate) fn write_value(spec: &Spec, value: &[u8], place: &mut [u8]) {
     match spec.wire {
         Wire::Plain if value.len() == place.len() => copy_short(value, place),
-        Wire::Plain => {
-            let blanks = place.len().saturating_sub(value.len());
-            let (blank, text) = if spec.fill_left {
-                place.split_at_mut(blanks)
-            } else {
-                let (text, blank) = place.split_at_mut(value.len().min(place.len()));
-                (blank, text)
-            };
-            blank.fill(b' ');
-            copy_short(value, text);
+        Wire::Plain => copy_short(value, blanks_beside(spec, value, place, b' ')),
+        Wire::BcdPadRight => {
+            write_bcd(value, false, place);
+            if let (true, [.., last]) = (spec.counts_bytes && value.len() % 2 == 1, place) {
+                *last |= 0x0F;
+            }
         }
-        Wire::BcdPadRight => write_bcd(value, false, place),
-        Wire::BcdPadLeft => write_bcd(value, true, place),
+        Wire::BcdPadLeft => {
+            write_bcd(value, true, place);
+            if let (true, [first, ..]) = (spec.counts_bytes && value.len() % 2 == 1, place) {
+                *first |= 0xF0;
+            }
+        }
+        Wire::BcdSigned => {
+            if let (Some((sign, digits)), Some((place, bcd))) = (value.split_first(), place.split_first_mut()) {
+                *place = *sign;
+                write_bcd(digits, true, bcd);
+            }
+        }
         Wire::Hex => write_hex(value, place),
+        Wire::Ebcdic(page) => {
+            let text = blanks_beside(spec, value, place, page.of_ascii(b' '));
+            for (to, from) in text.iter_mut().zip(value) {
+                *to = page.of_ascii(*from);
+            }
+        }
+        Wire::EbcdicHex => {
+            write_hex(value, place);
+            place.iter_mut().for_each(|c| *c = Page::Cp037.of_ascii(*c));
+        }
     }
+}
+
+/// Fills with blanks what a short text leaves of its place, and gives the rest.
+fn blanks_beside<'p>(spec: &Spec, value: &[u8], place: &'p mut [u8], blank: u8) -> &'p mut [u8] {
+    let blanks = place.len().saturating_sub(value.len());
+    let (text, blank_place) = if spec.fill_left {
+        let (blank_place, text) = place.split_at_mut(blanks);
+        (text, blank_place)
+    } else {
+        place.split_at_mut(place.len() - blanks)
+    };
+    blank_place.fill(blank);
+    text
 }

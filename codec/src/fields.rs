@@ -4,6 +4,7 @@
 //! journal stores. Values may be card data: the bytes are wiped on drop and on growth, and Debug names only
 //! the fields. A value of this type is always well formed; bytes from outside go through `from_bytes`.
 
+use crate::mask::FIELD_MAX;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 use zeroize::Zeroize;
@@ -23,7 +24,7 @@ pub enum FieldSetError {
         /// Where the record begins.
         offset: usize,
     },
-    /// Numbers must be 2 to 128 and ascend.
+    /// Numbers must be 2 to 192 and ascend.
     #[error("field set: field {field} at byte {offset} is out of order or out of range")]
     Order {
         /// Where the record begins.
@@ -47,7 +48,7 @@ impl FieldSet {
     /// Inserts or replaces field `n`.
     ///
     /// # Panics
-    /// If `n` is not 2 to 128 or the value is longer than 65,535 bytes: field numbers and values come out of a
+    /// If `n` is not 2 to 192 or the value is longer than 65,535 bytes: field numbers and values come out of a
     /// decoded message or our own code, both of which stay below.
     pub fn set(&mut self, n: u8, value: &[u8]) {
         self.set_with(n, value.len(), |place| place.copy_from_slice(value));
@@ -142,14 +143,14 @@ impl FieldSet {
     /// The set these bytes describe.
     ///
     /// # Errors
-    /// If a record is cut off, or the numbers are not ascending in 2..=128; the bytes are wiped.
+    /// If a record is cut off, or the numbers are not ascending in 2..=192; the bytes are wiped.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<FieldSet, FieldSetError> {
         let set = FieldSet(bytes);
         let (mut offset, mut last) = (0, 1);
         while offset < set.0.len() {
             let value_bytes = record_len(&set.0[offset..]).ok_or(FieldSetError::Truncated { offset })?;
             let field = set.0[offset];
-            if field <= last || field > 128 {
+            if field <= last || field > FIELD_MAX {
                 return Err(FieldSetError::Order { offset, field });
             }
             last = field;
@@ -236,7 +237,7 @@ fn record_len(bytes: &[u8]) -> Option<usize> {
 /// Field number and length in front of each value.
 #[inline]
 fn head(n: u8, len: usize) -> [u8; HEAD_BYTES] {
-    assert!((2..=128).contains(&n), "field numbers are 2 to 128");
+    assert!((2..=FIELD_MAX).contains(&n), "field numbers are 2 to 192");
     let [low, high] = u16::try_from(len).expect("a field value is shorter than 64 KiB").to_le_bytes();
     [n, low, high]
 }
@@ -320,12 +321,12 @@ mod tests {
         assert_eq!(truncated(b"\x04\x03\x0010"), FieldSetError::Truncated { offset: 0 });
         assert_eq!(truncated(b"\x04\x00\x00\x04\x00\x00"), FieldSetError::Order { offset: 3, field: 4 });
         assert_eq!(truncated(b"\x01\x00\x00"), FieldSetError::Order { offset: 0, field: 1 });
-        assert_eq!(truncated(b"\x81\x00\x00"), FieldSetError::Order { offset: 0, field: 129 });
+        assert_eq!(truncated(b"\xC1\x00\x00"), FieldSetError::Order { offset: 0, field: 193 });
     }
 
     proptest! {
         #[test]
-        fn behaves_like_a_map(steps in prop::collection::vec((2..=128u8, prop::option::of(
+        fn behaves_like_a_map(steps in prop::collection::vec((2..=FIELD_MAX, prop::option::of(
             prop::collection::vec(any::<u8>(), 0..20))), 0..40)) {
             let mut set = FieldSet::new();
             let mut map = BTreeMap::new();
@@ -339,7 +340,7 @@ mod tests {
                 }
             }
             prop_assert!(set.iter().eq(map.iter().map(|(&n, value)| (n, &value[..]))));
-            for n in 2..=128 {
+            for n in 2..=FIELD_MAX {
                 prop_assert_eq!(set.get(n), map.get(&n).map(|value| &value[..]));
             }
             prop_assert_eq!(FieldSet::from_bytes(set.as_bytes().to_vec()), Ok(set));

@@ -4,35 +4,50 @@
 //! error at once, before a byte of the body is awaited. Wrong lengths are diagnosed by what they look like.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// How the length is written in front of each message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum LengthPrefix {
-    /// Two bytes, big-endian: the usual form between terminals, gateways and hosts.
-    #[default]
-    Binary2,
-    /// Four bytes, big-endian.
-    Binary4,
-    /// Four ASCII digits.
-    Ascii4,
+    /// So many bytes, big-endian, 2 to 4; two are the usual form between terminals, gateways and hosts.
+    Binary(u8),
+    /// So many ASCII digits, 1 to 8.
+    Ascii(u8),
+    /// So many bytes of two digits each, 1 to 4.
+    Bcd(u8),
+    /// So many hex characters, 1 to 8; written in upper case, read in either.
+    Hex(u8),
 }
 
-/// A length prefix, and whether the length counts the prefix itself.
+impl Default for LengthPrefix {
+    fn default() -> LengthPrefix {
+        LengthPrefix::Binary(2)
+    }
+}
+
+/// A length prefix, what the length counts, and what else stands between messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Framing {
     /// How the length is written.
     pub prefix: LengthPrefix,
     /// True if the length includes the bytes of the prefix.
     pub inclusive: bool,
+    /// A byte that ends each message; the length counts it.
+    pub trailer: Option<u8>,
+    /// True if a length that leaves no payload is a sign of life and not a fault; a frame of that kind has an empty
+    /// span, and no trailer.
+    pub keep_alive: bool,
 }
 
-/// One whole message in a buffer: payload at `start..end`; all bytes up to `end` are consumed.
+/// One whole message in a buffer: payload at `start..end`; all bytes up to `next` are consumed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameSpan {
     /// First byte of the payload.
     pub start: usize,
-    /// One past its last byte.
+    /// One past its last byte; `start` for a sign of life.
     pub end: usize,
+    /// Where the next frame begins.
+    pub next: usize,
 }
 
 /// Why the stream cannot be cut into messages. The connection is lost: nothing says where the next one begins.
@@ -58,12 +73,31 @@ pub enum FrameError {
         /// Bytes of the prefix, which an inclusive length counts.
         prefix_bytes: usize,
     },
-    /// An ASCII length holds something that is no digit.
-    #[error("frame length is not four ASCII digits{looks_like}; check the framing of both ends")]
+    /// The length holds something that is no digit.
+    #[error("frame length is not {}{looks_like}; check the framing of both ends", digits_of(*.prefix))]
     NotDigits {
+        /// What was expected.
+        prefix: LengthPrefix,
         /// What the prefix looks like, if that explains it.
         looks_like: LooksLike,
     },
+    /// The message does not end with the byte that ends each.
+    #[error("frame ends with byte {found:#04x} where {expected:#04x} ends each message; check the framing of both ends")]
+    Trailer {
+        /// The byte that ends each message.
+        expected: u8,
+        /// The byte found in its place.
+        found: u8,
+    },
+}
+
+fn digits_of(prefix: LengthPrefix) -> String {
+    match prefix {
+        LengthPrefix::Binary(bytes) => format!("{bytes} bytes"),
+        LengthPrefix::Ascii(digits) => format!("{digits} ASCII digits"),
+        LengthPrefix::Bcd(bytes) => format!("{bytes} bytes of two digits"),
+        LengthPrefix::Hex(chars) => format!("{chars} hex characters"),
+    }
 }
 
 /// The classics of wrong framing, recognised by the bytes where a length was expected.
@@ -99,39 +133,107 @@ impl LengthPrefix {
     /// Bytes of the prefix.
     pub const fn bytes(self) -> usize {
         match self {
-            LengthPrefix::Binary2 => 2,
-            LengthPrefix::Binary4 | LengthPrefix::Ascii4 => 4,
+            LengthPrefix::Binary(n) | LengthPrefix::Ascii(n) | LengthPrefix::Bcd(n) | LengthPrefix::Hex(n) => {
+                n as usize
+            }
         }
     }
 
-    const fn value_max(self) -> usize {
+    /// The base of the number, and how many digits of it the prefix has.
+    const fn scale(self) -> (usize, u32) {
         match self {
-            LengthPrefix::Binary2 => u16::MAX as usize,
-            LengthPrefix::Binary4 => u32::MAX as usize,
-            LengthPrefix::Ascii4 => 9999,
+            LengthPrefix::Binary(bytes) => (256, bytes as u32),
+            LengthPrefix::Ascii(digits) => (10, digits as u32),
+            LengthPrefix::Bcd(bytes) => (100, bytes as u32),
+            LengthPrefix::Hex(chars) => (16, chars as u32),
+        }
+    }
+
+    /// The longest length it can express.
+    const fn value_max(self) -> usize {
+        let (base, digits) = self.scale();
+        match base.checked_pow(digits) {
+            Some(end) => end - 1,
+            None => usize::MAX,
+        }
+    }
+
+    /// The length in these bytes, which are the prefix; `None` if one of them is no digit.
+    #[inline]
+    fn read(self, prefix: &[u8]) -> Option<usize> {
+        let (base, _) = self.scale();
+        prefix.iter().try_fold(0usize, |sum, &byte| {
+            let digit = match self {
+                LengthPrefix::Binary(_) => usize::from(byte),
+                LengthPrefix::Ascii(_) => usize::from(byte.checked_sub(b'0').filter(|digit| *digit <= 9)?),
+                LengthPrefix::Bcd(_) => {
+                    let (high, low) = (byte >> 4, byte & 0xF);
+                    (high <= 9 && low <= 9).then(|| usize::from(high) * 10 + usize::from(low))?
+                }
+                LengthPrefix::Hex(_) => char::from(byte).to_digit(16)? as usize,
+            };
+            Some(sum * base + digit)
+        })
+    }
+
+    fn write(self, mut length: usize, prefix: &mut [u8]) {
+        let (base, _) = self.scale();
+        for place in prefix.iter_mut().rev() {
+            let digit = (length % base) as u8;
+            *place = match self {
+                LengthPrefix::Binary(_) => digit,
+                LengthPrefix::Ascii(_) => b'0' + digit,
+                LengthPrefix::Bcd(_) => ((digit / 10) << 4) | (digit % 10),
+                LengthPrefix::Hex(_) => b"0123456789ABCDEF"[usize::from(digit & 0xF)],
+            };
+            length /= base;
         }
     }
 }
 
-const NAMES: [(&str, LengthPrefix, bool); 6] = [
-    ("binary2", LengthPrefix::Binary2, false),
-    ("binary2-inclusive", LengthPrefix::Binary2, true),
-    ("binary4", LengthPrefix::Binary4, false),
-    ("binary4-inclusive", LengthPrefix::Binary4, true),
-    ("ascii4", LengthPrefix::Ascii4, false),
-    ("ascii4-inclusive", LengthPrefix::Ascii4, true),
+type LengthRow = (&'static str, RangeInclusive<u8>, fn(u8) -> LengthPrefix);
+
+/// The lengths by name, and how many digits or bytes each may have.
+const LENGTHS: [LengthRow; 4] = [
+    ("binary", 2..=4, LengthPrefix::Binary),
+    ("ascii", 1..=8, LengthPrefix::Ascii),
+    ("bcd", 1..=4, LengthPrefix::Bcd),
+    ("hex", 1..=8, LengthPrefix::Hex),
 ];
 
 impl Framing {
-    /// The framing of this name: one of [`Framing::names`].
+    /// What [`Framing::parse`] takes, for error messages.
+    pub const FORMS: &str = "binary2 to binary4 (bytes), ascii1 to ascii8 (digits), bcd1 to bcd4 (bytes) or hex1 to hex8 \
+        (characters); then, as wanted, -inclusive, -trailer03 (a byte after each message, in hex), -keepalive";
+
+    /// The framing of this name, in one of [`Framing::FORMS`].
     pub fn parse(name: &str) -> Option<Framing> {
-        let &(_, prefix, inclusive) = NAMES.iter().find(|row| row.0 == name)?;
-        Some(Framing { prefix, inclusive })
+        let mut words = name.split('-');
+        let length = words.next()?;
+        let (form, size) = length.split_at(length.find(|c: char| c.is_ascii_digit())?);
+        let (_, sizes, make) = LENGTHS.iter().find(|row| row.0 == form)?;
+        // One digit: a name has one spelling.
+        let size = size.parse().ok().filter(|_| size.len() == 1).filter(|size| sizes.contains(size))?;
+        let mut framing = Framing { prefix: make(size), ..Framing::default() };
+        for word in words {
+            match word {
+                "inclusive" => framing.inclusive = true,
+                "keepalive" => framing.keep_alive = true,
+                _ => {
+                    let byte = word.strip_prefix("trailer").filter(|hex| hex.len() == 2)?;
+                    framing.trailer = Some(u8::from_str_radix(byte, 16).ok()?);
+                }
+            }
+        }
+        // The order of the words, and each at most once, are part of the spelling too.
+        (framing.to_string().eq_ignore_ascii_case(name)).then_some(framing)
     }
 
-    /// All names that [`Framing::parse`] knows.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        NAMES.iter().map(|row| row.0)
+    /// Every length by name, with and without the prefix in it; the other words of [`Framing::FORMS`] may follow each.
+    pub fn names() -> impl Iterator<Item = String> {
+        LENGTHS.iter().flat_map(|(form, sizes, _)| {
+            sizes.clone().flat_map(move |size| [format!("{form}{size}"), format!("{form}{size}-inclusive")])
+        })
     }
 
     /// The next whole message at the front of `buf`, or `None` while bytes are missing.
@@ -144,29 +246,45 @@ impl Framing {
         let Some(prefix) = buf.get(..start) else {
             return Ok(None);
         };
-        let length = self.read(prefix)?;
-        let payload = if self.inclusive { length.saturating_sub(start) } else { length };
-        if payload == 0 {
+        let Some(length) = self.prefix.read(prefix) else {
+            return Err(FrameError::NotDigits { prefix: self.prefix, looks_like: looks_like(self.prefix, prefix) });
+        };
+        let counted = if self.inclusive { length.saturating_sub(start) } else { length };
+        let trailer_bytes = usize::from(self.trailer.is_some());
+        if counted <= trailer_bytes {
+            let sign_of_life = length == if self.inclusive { start } else { 0 };
+            if self.keep_alive && sign_of_life {
+                return Ok(Some(FrameSpan { start, end: start, next: start }));
+            }
             return Err(FrameError::Empty { length, prefix_bytes: start });
         }
+        let payload = counted - trailer_bytes;
         if payload > frame_bytes_max {
-            let looks_like = looks_like(prefix);
+            let looks_like = looks_like(self.prefix, prefix);
             return Err(FrameError::TooLong { length: payload, limit: frame_bytes_max, looks_like });
         }
         // `frame_bytes_max` may be anything, so the sum is checked; a frame that long never completes.
-        let end = start.checked_add(payload).filter(|&end| end <= buf.len());
-        Ok(end.map(|end| FrameSpan { start, end }))
+        let Some(next) = start.checked_add(counted).filter(|&next| next <= buf.len()) else {
+            return Ok(None);
+        };
+        let end = next - trailer_bytes;
+        if let (Some(expected), Some(&found)) = (self.trailer, buf.get(end))
+            && expected != found
+        {
+            return Err(FrameError::Trailer { expected, found });
+        }
+        Ok(Some(FrameSpan { start, end, next }))
     }
 
     /// Reserves room for the prefix at the end of `out` and returns the mark to pass to [`Framing::finish`].
     #[inline]
     pub fn begin(&self, out: &mut Vec<u8>) -> usize {
         let mark = out.len();
-        out.extend_from_slice(&[0; 4][..self.prefix.bytes()]);
+        out.extend_from_slice(&[0; 8][..self.prefix.bytes()]);
         mark
     }
 
-    /// Writes the length of all that followed `mark` into the prefix reserved there.
+    /// Writes the length of all that followed `mark` into the prefix reserved there, and ends the frame.
     ///
     /// # Errors
     /// If nothing followed, or more than the prefix can express; `out` is then cut back to `mark`.
@@ -179,7 +297,8 @@ impl Framing {
         let body = mark + prefix_bytes;
         assert!(body <= out.len(), "finish() takes the mark that begin() returned");
         let payload = out.len() - body;
-        let length = if self.inclusive { payload + prefix_bytes } else { payload };
+        let counted = payload + usize::from(self.trailer.is_some());
+        let length = if self.inclusive { counted + prefix_bytes } else { counted };
         let limit = self.prefix.value_max();
         if payload == 0 || length > limit {
             out.truncate(mark);
@@ -189,39 +308,40 @@ impl Framing {
                 FrameError::TooLong { length, limit, looks_like: LooksLike::Unknown }
             });
         }
-        self.write(&mut out[mark..body], length);
+        self.prefix.write(length, &mut out[mark..body]);
+        out.extend(self.trailer);
         Ok(())
     }
+}
 
-    fn read(&self, prefix: &[u8]) -> Result<usize, FrameError> {
-        if self.prefix == LengthPrefix::Ascii4 {
-            if !prefix.iter().all(u8::is_ascii_digit) {
-                return Err(FrameError::NotDigits { looks_like: looks_like(prefix) });
-            }
-            return Ok(prefix.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')));
+/// The name, in the spelling that [`Framing::parse`] reads.
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (form, size) = match self.prefix {
+            LengthPrefix::Binary(size) => ("binary", size),
+            LengthPrefix::Ascii(size) => ("ascii", size),
+            LengthPrefix::Bcd(size) => ("bcd", size),
+            LengthPrefix::Hex(size) => ("hex", size),
+        };
+        write!(f, "{form}{size}{}", if self.inclusive { "-inclusive" } else { "" })?;
+        if let Some(byte) = self.trailer {
+            write!(f, "-trailer{byte:02x}")?;
         }
-        Ok(prefix.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte)))
-    }
-
-    fn write(&self, prefix: &mut [u8], mut length: usize) {
-        let (base, zero) = if self.prefix == LengthPrefix::Ascii4 { (10, b'0') } else { (256, 0) };
-        for place in prefix.iter_mut().rev() {
-            *place = zero + (length % base) as u8;
-            length /= base;
-        }
+        f.write_str(if self.keep_alive { "-keepalive" } else { "" })
     }
 }
 
 #[cold]
-fn looks_like(prefix: &[u8]) -> LooksLike {
+fn looks_like(expected: LengthPrefix, prefix: &[u8]) -> LooksLike {
     const HTTP: [&[u8]; 4] = [b"GET ", b"POST", b"HEAD", b"PUT "];
-    if prefix.iter().all(u8::is_ascii_digit) {
+    let binary = matches!(expected, LengthPrefix::Binary(_) | LengthPrefix::Bcd(_));
+    if binary && prefix.iter().all(u8::is_ascii_digit) {
         LooksLike::AsciiDigits
     } else if prefix.starts_with(&[0x16, 0x03]) {
         LooksLike::Tls
     } else if HTTP.iter().any(|verb| verb.starts_with(prefix)) {
         LooksLike::Http
-    } else if prefix.len() == 4 && prefix.first().is_some_and(|&byte| byte < 0x20) {
+    } else if !binary && prefix.first().is_some_and(|&byte| byte < 0x20) {
         LooksLike::BinaryLength
     } else {
         LooksLike::Unknown
@@ -233,7 +353,11 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Framing> {
-        Framing::names().map(|name| Framing::parse(name).unwrap())
+        let ends = ["", "-trailer03", "-keepalive", "-trailerff-keepalive"];
+        Framing::names()
+            .flat_map(move |name| ends.map(|end| Framing::parse(&format!("{name}{end}")).unwrap()))
+            // One digit or character holds no length worth testing at every split.
+            .filter(|framing| framing.prefix.value_max() >= 99)
     }
 
     #[test]
@@ -245,29 +369,84 @@ mod tests {
                 out.extend_from_slice(body);
                 framing.finish(&mut out, mark).unwrap();
             }
-            let first = FrameSpan { start: framing.prefix.bytes(), end: framing.prefix.bytes() + 5 };
-            for cut in 0..first.end {
-                assert_eq!(framing.next(&out[..cut], 100), Ok(None), "{framing:?} cut at {cut}");
+            let start = framing.prefix.bytes();
+            let next = start + 5 + usize::from(framing.trailer.is_some());
+            let first = FrameSpan { start, end: start + 5, next };
+            for cut in 0..first.next {
+                assert_eq!(framing.next(&out[..cut], 100), Ok(None), "{framing} cut at {cut}");
             }
             assert_eq!(framing.next(&out, 100), Ok(Some(first)));
-            let rest = &out[first.end..];
+            let rest = &out[first.next..];
             let second = framing.next(rest, 100).unwrap().unwrap();
             assert_eq!(&rest[second.start..second.end], b"2");
-            assert_eq!(second.end, rest.len());
+            assert_eq!(second.next, rest.len());
         }
     }
 
     #[test]
     fn golden_prefixes() {
-        let written = all().map(|framing| {
+        let expected: [(&str, &[u8]); 13] = [
+            ("binary2", &[1, 44]),
+            ("binary2-inclusive", &[1, 46]),
+            ("binary3", &[0, 1, 44]),
+            ("binary4", &[0, 0, 1, 44]),
+            ("binary4-inclusive", &[0, 0, 1, 48]),
+            ("ascii3", b"300"),
+            ("ascii4", b"0300"),
+            ("ascii4-inclusive", b"0304"),
+            ("ascii8", b"00000300"),
+            ("bcd2", &[0x03, 0x00]),
+            ("bcd3-inclusive", &[0x00, 0x03, 0x03]),
+            ("hex4", b"012C"),
+            ("binary2-trailer03", &[1, 45]),
+        ];
+        for (name, prefix) in expected {
+            let framing = Framing::parse(name).unwrap();
             let mut out = Vec::new();
             let mark = framing.begin(&mut out);
             out.resize(mark + framing.prefix.bytes() + 300, 0);
             framing.finish(&mut out, mark).unwrap();
-            out[..framing.prefix.bytes()].to_vec()
-        });
-        let expected: [&[u8]; 6] = [&[1, 44], &[1, 46], &[0, 0, 1, 44], &[0, 0, 1, 48], b"0300", b"0304"];
-        assert!(written.eq(expected.iter().map(|bytes| bytes.to_vec())));
+            assert_eq!(&out[..framing.prefix.bytes()], prefix, "{name}");
+            assert_eq!(out.last().copied(), Some(framing.trailer.unwrap_or(0)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        for framing in all() {
+            assert_eq!(Framing::parse(&framing.to_string()), Some(framing));
+        }
+        for wrong in [
+            "", "binary", "binary1", "binary5", "binary02", "ascii0", "ascii9", "bcd5", "hex9", "binary2-", "binary2-big",
+            "binary2-keepalive-inclusive", "binary2-inclusive-inclusive", "binary2-trailer3", "binary2-trailer+3",
+        ] {
+            assert_eq!(Framing::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_sign_of_life_is_a_frame_without_payload_where_it_is_agreed() {
+        for (name, bytes) in [
+            ("binary2-keepalive", &[0, 0, 9][..]),
+            ("binary2-inclusive-keepalive", &[0, 2, 9]),
+            ("ascii4-keepalive", b"00009"),
+            ("binary2-trailer03-keepalive", &[0, 0, 9]),
+        ] {
+            let framing = Framing::parse(name).unwrap();
+            let at = framing.prefix.bytes();
+            assert_eq!(framing.next(bytes, 9), Ok(Some(FrameSpan { start: at, end: at, next: at })), "{name}");
+        }
+        let trailed = Framing::parse("binary2-trailer03-keepalive").unwrap();
+        assert!(matches!(trailed.next(&[0, 1, 3], 9), Err(FrameError::Empty { .. })));
+    }
+
+    #[test]
+    fn another_byte_where_each_message_ends_is_refused() {
+        let framing = Framing::parse("binary2-trailer03").unwrap();
+        assert_eq!(framing.next(&[0, 2, 7, 3], 9), Ok(Some(FrameSpan { start: 2, end: 3, next: 4 })));
+        let error = framing.next(&[0, 2, 7, 4], 9).unwrap_err();
+        assert_eq!(error, FrameError::Trailer { expected: 3, found: 4 });
+        assert!(error.to_string().contains("ends with byte 0x04 where 0x03"), "{error}");
     }
 
     #[test]
@@ -289,7 +468,9 @@ mod tests {
         assert!(text(&binary2, &[0x16, 0x03, 0x01]).contains("TLS"));
         assert!(text(&binary2, b"GET / HTTP/1.1").contains("HTTP"));
         assert!(text(&ascii4, &[0, 120, b'0', b'2']).contains("binary length"));
-        assert!(text(&ascii4, b"12x4").contains("not four ASCII digits"));
+        assert!(text(&ascii4, b"12x4").contains("not 4 ASCII digits"));
+        let bcd2 = Framing::parse("bcd2").unwrap();
+        assert!(text(&bcd2, &[0x1A, 0]).contains("not 2 bytes of two digits"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod build;
 mod doc;
 mod read;
+mod structures;
 #[cfg(test)]
 mod tests;
 
@@ -126,5 +127,13 @@ fn rows_of(
         };
         rows_of(base.value, &base_text, resolve, left, errors)
     });
-    Some(read::read(&top, base.unwrap_or_default(), errors))
+    let base = base.unwrap_or_else(|| shipped_structures(errors));
+    Some(read::read(&top, base, errors))
+}
+
+/// The structures that every dialect knows.
+fn shipped_structures(errors: &mut Vec<DialectError>) -> read::Rows {
+    const EMV: &str = include_str!("../../configs/structures/emv.toml");
+    let doc = doc::Doc::parse("configs/structures/emv.toml", EMV, errors);
+    doc.map_or_else(read::Rows::default, |doc| read::read(&doc.top(), read::Rows::default(), errors))
 }

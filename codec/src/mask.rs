@@ -1,28 +1,30 @@
-//! A set of field numbers in two words, in the order of the bits on the wire: field 1 is the topmost bit of the
+//! A set of field numbers in three words, in the order of the bits on the wire: field 1 is the topmost bit of the
 //! first. So a bitmap of ISO 8583 is read and written without turning bits around.
 
 use std::fmt;
 
-/// A set of field numbers 1 to 128.
+/// The highest field number: that of the last bit of a third bitmap.
+pub(crate) const FIELD_MAX: u8 = 192;
+
+/// A set of field numbers 1 to 192.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct FieldMask {
-    primary: u64,
-    secondary: u64,
+    words: [u64; 3],
 }
 
 impl FieldMask {
     /// No field.
-    pub const EMPTY: FieldMask = FieldMask { primary: 0, secondary: 0 };
+    pub const EMPTY: FieldMask = FieldMask { words: [0; 3] };
 
     /// The set of these numbers.
     ///
     /// # Panics
-    /// If a number is not in 1..=128; in a `const` that is a compile error.
+    /// If a number is not in 1..=192; in a `const` that is a compile error.
     pub const fn of(numbers: &[u8]) -> FieldMask {
         let mut mask = FieldMask::EMPTY;
         let mut i = 0;
         while i < numbers.len() {
-            assert!(numbers[i] >= 1 && numbers[i] <= 128, "field numbers are 1 to 128");
+            assert!(numbers[i] >= 1 && numbers[i] <= FIELD_MAX, "field numbers are 1 to 192");
             mask = mask.with(numbers[i]);
             i += 1;
         }
@@ -32,11 +34,11 @@ impl FieldMask {
     /// True if `n` is in the set.
     #[inline]
     pub const fn has(self, n: u8) -> bool {
-        let word = if n > 64 { self.secondary } else { self.primary };
-        n.wrapping_sub(1) < 128 && word << (n.wrapping_sub(1) & 63) >> 63 != 0
+        let bit = n.wrapping_sub(1);
+        bit < FIELD_MAX && self.words[bit as usize / 64] << (bit & 63) >> 63 != 0
     }
 
-    /// The set and `n`; a number outside 1..=128 changes nothing.
+    /// The set and `n`; a number outside 1..=192 changes nothing.
     #[inline]
     #[must_use]
     pub const fn with(self, n: u8) -> FieldMask {
@@ -54,82 +56,86 @@ impl FieldMask {
     #[inline]
     #[must_use]
     pub const fn and(self, other: FieldMask) -> FieldMask {
-        FieldMask { primary: self.primary & other.primary, secondary: self.secondary & other.secondary }
+        let ([a, b, c], [x, y, z]) = (self.words, other.words);
+        FieldMask { words: [a & x, b & y, c & z] }
     }
 
     /// What is in either set.
     #[inline]
     #[must_use]
     pub const fn or(self, other: FieldMask) -> FieldMask {
-        FieldMask { primary: self.primary | other.primary, secondary: self.secondary | other.secondary }
+        let ([a, b, c], [x, y, z]) = (self.words, other.words);
+        FieldMask { words: [a | x, b | y, c | z] }
     }
 
     /// What is in this set and not in the other.
     #[inline]
     #[must_use]
     pub const fn minus(self, other: FieldMask) -> FieldMask {
-        FieldMask { primary: self.primary & !other.primary, secondary: self.secondary & !other.secondary }
+        let ([a, b, c], [x, y, z]) = (self.words, other.words);
+        FieldMask { words: [a & !x, b & !y, c & !z] }
     }
 
     /// True if the set is empty.
     #[inline]
     pub const fn is_empty(self) -> bool {
-        self.primary | self.secondary == 0
+        let [a, b, c] = self.words;
+        a | b | c == 0
     }
 
     /// How many fields the set holds.
     pub const fn len(self) -> usize {
-        (self.primary.count_ones() + self.secondary.count_ones()) as usize
+        let [a, b, c] = self.words;
+        (a.count_ones() + b.count_ones() + c.count_ones()) as usize
     }
 
     /// The smallest number of the set.
     #[inline]
     pub const fn first(self) -> Option<u8> {
-        if self.primary != 0 {
-            Some(1 + self.primary.leading_zeros() as u8)
-        } else if self.secondary != 0 {
-            Some(65 + self.secondary.leading_zeros() as u8)
-        } else {
-            None
+        match self.words {
+            [0, 0, 0] => None,
+            [0, 0, c] => Some(129 + c.leading_zeros() as u8),
+            [0, b, _] => Some(65 + b.leading_zeros() as u8),
+            [a, _, _] => Some(1 + a.leading_zeros() as u8),
         }
     }
 
     /// The largest number of the set.
     #[inline]
     pub const fn last(self) -> Option<u8> {
-        if self.secondary != 0 {
-            Some(128 - self.secondary.trailing_zeros() as u8)
-        } else if self.primary != 0 {
-            Some(64 - self.primary.trailing_zeros() as u8)
-        } else {
-            None
+        match self.words {
+            [0, 0, 0] => None,
+            [a, 0, 0] => Some(64 - a.trailing_zeros() as u8),
+            [_, b, 0] => Some(128 - b.trailing_zeros() as u8),
+            [_, _, c] => Some(192 - c.trailing_zeros() as u8),
         }
     }
 
     /// The numbers, ascending.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = u8> {
-        let (mut left, mut next, mut first) = (self.primary, self.secondary, 1);
+        let ([mut left, mut next, mut last], mut first) = (self.words, 1);
         std::iter::from_fn(move || {
-            if left == 0 {
-                (left, next, first) = (next, 0, 65);
+            while left == 0 {
+                if next | last == 0 {
+                    return None;
+                }
+                (left, next, last, first) = (next, last, 0, first + 64);
             }
             let lead = left.leading_zeros();
-            left &= !(1u64 << 63).checked_shr(lead)?;
+            left &= !(1 << 63 >> lead);
             Some(first + lead as u8)
         })
     }
 
-    pub(crate) const fn from_halves(primary: u64, secondary: u64) -> FieldMask {
-        FieldMask { primary, secondary }
+    /// The set whose bits are those of a primary, a secondary and a third bitmap.
+    pub(crate) const fn from_words(words: [u64; 3]) -> FieldMask {
+        FieldMask { words }
     }
 
-    pub(crate) const fn primary(self) -> u64 {
-        self.primary
-    }
-
-    pub(crate) const fn secondary(self) -> u64 {
-        self.secondary
+    /// The bits of the three bitmaps, without those that say that another bitmap follows.
+    pub(crate) const fn words(self) -> [u64; 3] {
+        self.words
     }
 }
 
@@ -138,8 +144,9 @@ impl FieldMask {
 const fn one(n: u8) -> FieldMask {
     let bit = (1 << 63) >> (n.wrapping_sub(1) & 63);
     match n {
-        1..=64 => FieldMask { primary: bit, secondary: 0 },
-        65..=128 => FieldMask { primary: 0, secondary: bit },
+        1..=64 => FieldMask { words: [bit, 0, 0] },
+        65..=128 => FieldMask { words: [0, bit, 0] },
+        129..=FIELD_MAX => FieldMask { words: [0, 0, bit] },
         _ => FieldMask::EMPTY,
     }
 }
@@ -156,14 +163,17 @@ mod tests {
 
     #[test]
     fn numbers_are_kept_in_wire_order() {
-        let mask = FieldMask::of(&[128, 2, 64, 65]);
-        assert_eq!(mask.iter().collect::<Vec<_>>(), [2, 64, 65, 128]);
-        assert_eq!((mask.primary(), mask.secondary()), (1 << 62 | 1, 1 << 63 | 1));
-        assert_eq!(FieldMask::from_halves(mask.primary(), mask.secondary()), mask);
-        assert!(mask.has(65) && !mask.has(66) && !mask.has(0) && !mask.has(255));
+        let mask = FieldMask::of(&[192, 129, 128, 2, 64, 65]);
+        assert_eq!(mask.iter().collect::<Vec<_>>(), [2, 64, 65, 128, 129, 192]);
+        assert_eq!(mask.words(), [1 << 62 | 1, 1 << 63 | 1, 1 << 63 | 1]);
+        assert_eq!(FieldMask::from_words(mask.words()), mask);
+        assert!(mask.has(65) && !mask.has(66) && !mask.has(0) && !mask.has(255) && mask.has(192));
         assert_eq!(mask.without(2).first(), Some(64));
-        assert_eq!(FieldMask::EMPTY.with(0).with(129), FieldMask::EMPTY);
-        assert_eq!(mask.minus(FieldMask::of(&[2, 128])), FieldMask::of(&[64, 65]));
-        assert_eq!((mask.len(), mask.is_empty()), (4, false));
+        assert_eq!((mask.last(), mask.without(192).without(129).last()), (Some(192), Some(128)));
+        assert_eq!(FieldMask::EMPTY.with(0).with(193), FieldMask::EMPTY);
+        assert_eq!(mask.minus(FieldMask::of(&[2, 128, 129, 192])), FieldMask::of(&[64, 65]));
+        assert_eq!(FieldMask::of(&[130]).first(), Some(130));
+        assert_eq!(FieldMask::of(&[130]).iter().collect::<Vec<_>>(), [130]);
+        assert_eq!((mask.len(), mask.is_empty()), (6, false));
     }
 }

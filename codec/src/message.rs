@@ -6,6 +6,7 @@
 
 use crate::decode::Layout;
 use crate::dialect::Dialect;
+use crate::ebcdic::Page;
 use crate::fields::FieldSet;
 use crate::mask::FieldMask;
 use crate::mti::Mti;
@@ -183,9 +184,25 @@ impl<'a> Message<'a> {
     /// The first field that the dialect demands for this message type and that is absent.
     pub fn missing(&self) -> Option<u8> {
         let mti = self.mti().without_repeat();
-        let rows = self.dialect.required.iter().filter(|row| row.0 == mti);
-        let demanded = rows.fold(FieldMask::EMPTY, |sum, row| sum.or(row.1));
+        let rows = self.dialect.demands.iter().filter(|row| row.mti == mti);
+        let demanded = rows.fold(FieldMask::EMPTY, |sum, row| sum.or(row.mandatory));
         demanded.minus(self.layout.present).first()
+    }
+
+    /// The first field that the dialect does not allow in this message type and that is there.
+    pub fn forbidden(&self) -> Option<u8> {
+        let mti = self.mti().without_repeat();
+        let rows = self.dialect.demands.iter().filter(|row| row.mti == mti);
+        let forbidden = rows.fold(FieldMask::EMPTY, |sum, row| sum.or(row.forbidden));
+        forbidden.and(self.layout.present).first()
+    }
+
+    /// The reject code in the header, where the dialect has one and it is not all zeros: the network gives the message
+    /// back and did not process it.
+    pub fn reject_code(&self) -> Option<&'a [u8]> {
+        let [at, len] = self.dialect.header.reject?;
+        let code = self.header().get(at..at + len)?;
+        code.iter().any(|c| *c != b'0').then_some(code)
     }
 
     /// What the MAC is made over: the wire bytes from the message type up to the value of the MAC field.
@@ -296,6 +313,11 @@ impl Value<'_> {
         }
         let nibble = match self.spec.wire {
             Wire::Plain | Wire::Hex => return self.wire.get(at).copied(),
+            Wire::EbcdicHex => return Some(Page::Cp037.to_ascii(*self.wire.get(at)?)),
+            Wire::Ebcdic(page) => return Some(page.to_ascii(*self.wire.get(at)?)),
+            // The sign has a byte of its own.
+            Wire::BcdSigned if at == 0 => return self.wire.first().copied(),
+            Wire::BcdSigned => at + 1 + (self.units + 1) % 2,
             Wire::BcdPadRight => at,
             Wire::BcdPadLeft => at + (self.units & 1),
         };

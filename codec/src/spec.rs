@@ -4,6 +4,7 @@
 //! written as hex, bytes of raw binary. All lengths here are in units; [`Spec::wire_bytes`] turns them to bytes.
 
 use crate::check::Check;
+use crate::ebcdic::Page;
 
 /// Why a field's value must not be shown, and how much of it may be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -56,11 +57,31 @@ pub(crate) enum Wire {
     BcdPadRight,
     /// Two digits per byte; an odd number of digits is padded in the first nibble.
     BcdPadLeft,
+    /// The sign as a letter, then two digits per byte, padded in the first nibble.
+    BcdSigned,
     /// Binary as two hex characters per byte.
     Hex,
+    /// One EBCDIC character per unit.
+    Ebcdic(Page),
+    /// Binary as two hex characters per byte, in EBCDIC; these are the same in all pages.
+    EbcdicHex,
 }
 
-/// How the length stands on the wire.
+/// How a number is written in a length prefix.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Numeral {
+    Ascii,
+    Bcd,
+    /// Big-endian.
+    Binary,
+    /// Hex characters in ASCII.
+    Hex,
+    /// Digits in EBCDIC, the same in all pages.
+    Ebcdic,
+}
+
+/// How the length stands on the wire. The usual forms have a name of their own, because decode meets them in every
+/// message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Prefix {
     /// The field has a fixed length.
@@ -71,11 +92,26 @@ pub(crate) enum Prefix {
     Ascii3,
     /// Two digits in one byte.
     Bcd1,
-    /// Four digits in two bytes.
+    /// Three digits, padded to four, in two bytes.
     Bcd2,
+    /// Any other: numeral, bytes, and decimal digits that the length may have.
+    Other(Numeral, u8, u8),
 }
 
 impl Prefix {
+    /// The prefix for a length of so many decimal digits, 1 to 6.
+    pub(crate) const fn new(numeral: Numeral, digits: u8) -> Prefix {
+        match (numeral, digits) {
+            (Numeral::Ascii, 2) => Prefix::Ascii2,
+            (Numeral::Ascii, 3) => Prefix::Ascii3,
+            (Numeral::Bcd, 2) => Prefix::Bcd1,
+            (Numeral::Bcd, 3) => Prefix::Bcd2,
+            // In binary and BCD, as many bytes as hold the digits.
+            (Numeral::Bcd | Numeral::Binary, _) => Prefix::Other(numeral, digits.div_ceil(2), digits),
+            (Numeral::Ascii | Numeral::Ebcdic | Numeral::Hex, _) => Prefix::Other(numeral, digits, digits),
+        }
+    }
+
     #[inline]
     pub(crate) const fn bytes(self) -> usize {
         match self {
@@ -83,39 +119,43 @@ impl Prefix {
             Prefix::Bcd1 => 1,
             Prefix::Ascii2 | Prefix::Bcd2 => 2,
             Prefix::Ascii3 => 3,
+            Prefix::Other(_, bytes, _) => bytes as usize,
         }
     }
 
-    /// The longest length it can express; a fixed length is bounded by its own field.
+    /// The longest length it can express; a fixed length is bounded by its own field, and all by what a layout can hold.
     pub(crate) const fn units_max(self) -> u16 {
-        match self {
-            Prefix::Fixed => u16::MAX,
-            Prefix::Ascii2 | Prefix::Bcd1 => 99,
-            Prefix::Ascii3 | Prefix::Bcd2 => 999,
-        }
+        let (base, digits): (u64, u8) = match self {
+            Prefix::Fixed => return u16::MAX,
+            Prefix::Ascii2 | Prefix::Bcd1 => return 99,
+            Prefix::Ascii3 | Prefix::Bcd2 => return 999,
+            Prefix::Other(Numeral::Binary, bytes, _) => (256, bytes),
+            Prefix::Other(Numeral::Hex, chars, _) => (16, chars),
+            Prefix::Other(_, _, digits) => (10, digits),
+        };
+        let end = base.pow(digits as u32);
+        if end > u16::MAX as u64 { u16::MAX } else { (end - 1) as u16 }
     }
 
     /// The length at the front of these bytes; `None` if it is cut off or holds anything but digits.
     #[inline]
     pub(crate) fn read(self, bytes: &[u8]) -> Option<usize> {
-        let ascii = |c: u8| c.checked_sub(b'0').filter(|digit| *digit <= 9).map(usize::from);
-        let pair =
-            |b: u8| (b >> 4 <= 9 && b & 0xF <= 9).then(|| usize::from(b >> 4) * 10 + usize::from(b & 0xF));
         match (self, bytes) {
-            (Prefix::Ascii2, &[tens, ones, ..]) => Some(ascii(tens)? * 10 + ascii(ones)?),
+            (Prefix::Ascii2, &[tens, ones, ..]) => Some(ascii_digit(tens)? * 10 + ascii_digit(ones)?),
             (Prefix::Ascii3, &[hundreds, tens, ones, ..]) => {
-                Some(ascii(hundreds)? * 100 + ascii(tens)? * 10 + ascii(ones)?)
+                Some(ascii_digit(hundreds)? * 100 + ascii_digit(tens)? * 10 + ascii_digit(ones)?)
             }
-            (Prefix::Bcd1, &[low, ..]) => pair(low),
-            (Prefix::Bcd2, &[high, low, ..]) => Some(pair(high)? * 100 + pair(low)?),
+            (Prefix::Bcd1, &[low, ..]) => bcd_pair(low),
+            (Prefix::Bcd2, &[high, low, ..]) => Some(bcd_pair(high)? * 100 + bcd_pair(low)?),
+            (Prefix::Other(numeral, len, _), _) => read_other(numeral, bytes.get(..usize::from(len))?),
             _ => None,
         }
     }
 
-    /// Writes a length below [`Prefix::units_max`] over `place`, which has [`Prefix::bytes`].
+    /// Writes a length up to [`Prefix::units_max`] over `place`, which has [`Prefix::bytes`].
     #[inline]
     pub(crate) fn write(self, units: usize, place: &mut [u8]) {
-        // Lengths have at most three digits; 32 bits make the divisions cheap.
+        // Lengths have at most five digits; 32 bits make the divisions cheap.
         let units = units as u32;
         let ascii = |value: u32| b'0' + (value % 10) as u8;
         let pair = |value: u32| (((value / 10 % 10) << 4) | (value % 10)) as u8;
@@ -126,8 +166,56 @@ impl Prefix {
             }
             (Prefix::Bcd1, [low]) => *low = pair(units),
             (Prefix::Bcd2, [high, low]) => (*high, *low) = (pair(units / 100), pair(units)),
+            (Prefix::Other(numeral, ..), place) => write_other(numeral, units, place),
             _ => {}
         }
+    }
+}
+
+#[inline]
+fn ascii_digit(c: u8) -> Option<usize> {
+    c.checked_sub(b'0').filter(|digit| *digit <= 9).map(usize::from)
+}
+
+#[inline]
+fn bcd_pair(byte: u8) -> Option<usize> {
+    let (high, low) = (byte >> 4, byte & 0xF);
+    (high <= 9 && low <= 9).then(|| usize::from(high) * 10 + usize::from(low))
+}
+
+impl Numeral {
+    const fn base(self) -> u32 {
+        match self {
+            Numeral::Ascii | Numeral::Ebcdic => 10,
+            Numeral::Bcd => 100,
+            Numeral::Hex => 16,
+            Numeral::Binary => 256,
+        }
+    }
+}
+
+fn read_other(numeral: Numeral, bytes: &[u8]) -> Option<usize> {
+    let digit = |&byte: &u8| match numeral {
+        Numeral::Ascii => ascii_digit(byte),
+        Numeral::Ebcdic => byte.checked_sub(0xF0).filter(|digit| *digit <= 9).map(usize::from),
+        Numeral::Bcd => bcd_pair(byte),
+        Numeral::Hex => char::from(byte).to_digit(16).map(|digit| digit as usize),
+        Numeral::Binary => Some(usize::from(byte)),
+    };
+    bytes.iter().try_fold(0, |sum, byte| Some(sum * numeral.base() as usize + digit(byte)?))
+}
+
+fn write_other(numeral: Numeral, mut units: u32, place: &mut [u8]) {
+    for byte in place.iter_mut().rev() {
+        let digit = (units % numeral.base()) as u8;
+        units /= numeral.base();
+        *byte = match numeral {
+            Numeral::Ascii => b'0' + digit,
+            Numeral::Ebcdic => 0xF0 + digit,
+            Numeral::Bcd => ((digit / 10) << 4) | (digit % 10),
+            Numeral::Hex => b"0123456789ABCDEF"[usize::from(digit & 0xF)],
+            Numeral::Binary => digit,
+        };
     }
 }
 
@@ -143,35 +231,75 @@ pub(crate) struct Spec {
     pub(crate) units_max: u16,
     /// A short value of fixed text is filled with blanks on this side.
     pub(crate) fill_left: bool,
+    /// True if the prefix counts bytes on the wire where a byte has two units. An odd digit is then padded with a
+    /// nibble of F, which tells it from a digit.
+    pub(crate) counts_bytes: bool,
     pub(crate) sensitivity: Sensitivity,
 }
 
 impl Spec {
+    /// Two units to a byte on the wire.
+    const fn is_packed(&self) -> bool {
+        matches!(self.wire, Wire::BcdPadRight | Wire::BcdPadLeft)
+    }
+
     /// Bytes on the wire of a value of `units`.
     #[inline]
     pub(crate) fn wire_bytes(&self, units: usize) -> usize {
-        let packed = usize::from(matches!(self.wire, Wire::BcdPadRight | Wire::BcdPadLeft));
+        if self.wire == Wire::BcdSigned {
+            // The sign has a byte of its own.
+            return 1 + units / 2;
+        }
+        let packed = usize::from(self.is_packed());
         (units + packed) >> packed
     }
 
     /// Bytes of the canonical value of `units`.
     #[inline]
     pub(crate) fn canonical_bytes(&self, units: usize) -> usize {
-        units >> usize::from(self.wire == Wire::Hex)
+        units >> usize::from(self.is_hex())
     }
 
     /// Units of a canonical value of so many bytes.
     #[inline]
     pub(crate) fn units(&self, canonical_bytes: usize) -> usize {
-        canonical_bytes << usize::from(self.wire == Wire::Hex)
+        canonical_bytes << usize::from(self.is_hex())
+    }
+
+    const fn is_hex(&self) -> bool {
+        matches!(self.wire, Wire::Hex | Wire::EbcdicHex)
+    }
+
+    /// What the prefix says of a value of `units`.
+    #[inline]
+    pub(crate) fn counted(&self, units: usize) -> usize {
+        if !self.counts_bytes {
+            units
+        } else if self.is_hex() {
+            units / 2
+        } else {
+            self.wire_bytes(units)
+        }
+    }
+
+    /// Units of the value at the front of `rest`, of which the prefix says `counted`; `None` where the value is cut off.
+    #[inline]
+    pub(crate) fn units_counted(&self, counted: usize, rest: &[u8]) -> Option<usize> {
+        if !self.counts_bytes {
+            return Some(counted);
+        }
+        let units = counted * 2;
+        let padded = match self.wire {
+            Wire::BcdPadRight => rest.get(..counted)?.last().is_some_and(|byte| byte & 0xF == 0xF),
+            Wire::BcdPadLeft => rest.get(..counted)?.first().is_some_and(|byte| byte >> 4 == 0xF),
+            _ => false,
+        };
+        Some(units - usize::from(padded))
     }
 
     /// Units of two bytes on the wire.
     pub(crate) const fn units_of_two_bytes(&self) -> usize {
-        match self.wire {
-            Wire::Plain | Wire::Hex => 2,
-            Wire::BcdPadRight | Wire::BcdPadLeft => 4,
-        }
+        if self.is_packed() { 4 } else { 2 }
     }
 
     /// Writes the canonical value of these wire bytes, which decode has checked, into `place`, whose length is
@@ -184,7 +312,26 @@ impl Spec {
             Wire::Plain => convert::copy_short(wire, place),
             Wire::BcdPadRight => convert::digits_of_bcd(wire, 0, place),
             Wire::BcdPadLeft => convert::digits_of_bcd(wire, place.len() & 1, place),
+            Wire::BcdSigned => {
+                if let (Some((sign, digits)), Some((from, bcd))) = (place.split_first_mut(), wire.split_first()) {
+                    *sign = *from;
+                    convert::digits_of_bcd(bcd, digits.len() & 1, digits);
+                }
+            }
             Wire::Hex => convert::bytes_of_hex(wire, place),
+            Wire::Ebcdic(page) => {
+                let track = self.content == Content::Track;
+                for (to, &from) in place.iter_mut().zip(wire) {
+                    let c = page.to_ascii(from);
+                    *to = if track && c == b'D' { b'=' } else { c };
+                }
+            }
+            Wire::EbcdicHex => {
+                for (byte, pair) in place.iter_mut().zip(wire.chunks_exact(2)) {
+                    let [high, low] = [pair[0], pair[1]].map(|c| convert::nibble(Page::Cp037.to_ascii(c)));
+                    *byte = high << 4 | low;
+                }
+            }
         }
     }
 }

@@ -10,6 +10,12 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
 }
 
+/// Bytes as upper-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789ABCDEF"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect()
+}
+
 /// Fills `place` with the decimal digits of `number`, zeros in front; digits that do not fit are cut off there.
 #[inline]
 pub fn write_digits(mut number: u64, place: &mut [u8]) {
@@ -34,6 +40,7 @@ mod tests {
     #[test]
     fn hexadecimal_is_read_in_pairs() {
         assert_eq!(unhex("00fFa1"), Some(vec![0x00, 0xFF, 0xA1]));
+        assert_eq!(hex(&[0x00, 0xFF, 0xA1]), "00FFA1");
         assert_eq!(unhex(""), Some(Vec::new()));
         for wrong in ["0", "0g", "+1", "é0"] {
             assert_eq!(unhex(wrong), None, "{wrong}");

@@ -243,7 +243,7 @@ fn errors_say_what_was_expected_and_what_was_there() {
     );
     assert_eq!(
         text(&pos, b"\x68\0\0\0\0\0\0\0\0\0\0"),
-        "pos-bcd: header at byte 0: expected the TPDU id of this dialect, found byte 0x68"
+        "pos-bcd: header at byte 0: expected the first byte of this dialect's header, found byte 0x68"
     );
     let mut wire = POS_PURCHASE.wire();
     wire[13] |= 0x80;

@@ -72,9 +72,12 @@ impl Crew {
             let Some(frame) = self.framing.next(rest, FRAME_BYTES_MAX).map_err(|_| BadFraming)? else {
                 break;
             };
-            each(&rest[frame.start..frame.end]);
-            self.terminals.handle_message(connection, &rest[frame.start..frame.end], ns(now));
-            taken += frame.end;
+            let payload = &rest[frame.start..frame.end];
+            if !payload.is_empty() {
+                each(payload);
+                self.terminals.handle_message(connection, payload, ns(now));
+            }
+            taken += frame.next;
         }
         inbox.drain(..taken);
         Ok(())

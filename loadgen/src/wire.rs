@@ -76,7 +76,7 @@ impl Wire {
             None => found.framing(),
             Some(name) => Framing::parse(name).ok_or_else(|| WireError::Framing {
                 name: name.to_owned(),
-                known: list(&mut Framing::names()),
+                known: Framing::FORMS.to_owned(),
             })?,
         };
         Ok(Wire { dialect: found, framing, mac })

@@ -83,7 +83,7 @@ impl Wire {
         let mut found = Vec::new();
         while let Some(span) = dialect.framing().next(bytes, 65_535).unwrap() {
             let payload = bytes[span.start..span.end].to_vec();
-            bytes.drain(..span.end);
+            bytes.drain(..span.next);
             let mut layout = Layout::default();
             dialect.decode(&payload, &mut layout).unwrap();
             let message = dialect.message(&payload, &layout);

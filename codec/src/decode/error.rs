@@ -5,8 +5,9 @@
 
 use super::Walk;
 use crate::check::{self, Check};
-use crate::dialect::{BitmapWire, MtiWire};
-use crate::spec::{Prefix, Sensitivity, Spec};
+use crate::dialect::BitmapWire;
+use crate::ebcdic::Page;
+use crate::spec::{Content, Prefix, Sensitivity, Spec};
 use std::fmt;
 use std::sync::Arc;
 
@@ -97,6 +98,16 @@ pub enum DecodeError {
         /// The longest that is allowed, in the same units.
         max: usize,
     },
+    /// The header counts another number of bytes than there are.
+    #[error("{at}: its length says {}, the message with its header has {found} bytes", Said(*.said))]
+    Total {
+        /// Where.
+        at: At,
+        /// What the header says; `None` if that is no number.
+        said: Option<usize>,
+        /// Bytes of the payload.
+        found: usize,
+    },
     /// Bytes that may not stand there.
     #[error("{at}: expected {expected}{}", Shown(*.found))]
     Content {
@@ -115,6 +126,17 @@ pub enum DecodeError {
     },
 }
 
+struct Said(Option<usize>);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("no number"),
+        }
+    }
+}
+
 struct Shown(Option<u8>);
 
 impl fmt::Display for Shown {
@@ -131,6 +153,7 @@ impl DecodeError {
             | DecodeError::Trailing { at, .. }
             | DecodeError::TooLong { at, .. }
             | DecodeError::Length { at, .. }
+            | DecodeError::Total { at, .. }
             | DecodeError::Content { at, .. }
             | DecodeError::UnknownField { at } => at,
         }
@@ -142,15 +165,21 @@ impl Walk<'_> {
     #[cold]
     pub(super) fn why_not_header(&self) -> DecodeError {
         let ours = self.dialect.default_header();
-        self.short(Part::Header, ours.len()).unwrap_or_else(|| {
-            self.content(Part::Header, "the TPDU id of this dialect", self.rest().first().copied())
-        })
+        if let Some(short) = self.short(Part::Header, ours.len()) {
+            return short;
+        }
+        let header = self.rest();
+        if self.dialect.header.has_mark() && header.first() != ours.first() {
+            return self.content(Part::Header, "the first byte of this dialect's header", header.first().copied());
+        }
+        let said = self.dialect.header.total_at.and_then(|at| super::header_total(header, at));
+        DecodeError::Total { at: self.at(Part::Header), said, found: self.payload.len() }
     }
 
     /// Why the message type cannot be taken.
     #[cold]
     pub(super) fn why_not_mti(&self) -> DecodeError {
-        let bytes = if self.dialect.mti == MtiWire::Ascii { 4 } else { 2 };
+        let bytes = self.dialect.mti.bytes();
         self.short(Part::Mti, bytes)
             .unwrap_or_else(|| self.content(Part::Mti, "four digits", self.rest().first().copied()))
     }
@@ -158,8 +187,12 @@ impl Walk<'_> {
     /// Why a bitmap cannot be taken.
     #[cold]
     pub(super) fn why_not_bitmap(&self) -> DecodeError {
-        let bytes = if self.dialect.bitmap == BitmapWire::Hex { 16 } else { 8 };
-        let wrong = self.rest().iter().copied().find(|c| !c.is_ascii_hexdigit());
+        let bytes = self.dialect.bitmap.bytes();
+        let is_hex = |c: &u8| match self.dialect.bitmap {
+            BitmapWire::EbcdicHex => Page::Cp037.to_ascii(*c).is_ascii_hexdigit(),
+            BitmapWire::Hex | BitmapWire::Binary => c.is_ascii_hexdigit(),
+        };
+        let wrong = self.rest().iter().copied().find(|c| !is_hex(c));
         self.short(Part::Bitmap, bytes).unwrap_or_else(|| self.content(Part::Bitmap, "hex characters", wrong))
     }
 
@@ -169,25 +202,34 @@ impl Walk<'_> {
         let Some(spec) = self.dialect.spec(n) else {
             return self.unknown_field(n);
         };
-        let mut units = usize::from(spec.units_max);
+        let units_max = usize::from(spec.units_max);
+        let mut units = units_max;
         if spec.prefix != Prefix::Fixed {
             let (part, bytes) = (Part::Length(n), spec.prefix.bytes());
             if let Some(short) = self.short(part, bytes) {
                 return short;
             }
-            match spec.prefix.read(self.rest()) {
-                None => return self.content(part, "digits", self.rest().first().copied()),
-                Some(found) if found > units => {
-                    return DecodeError::Length { at: self.at(part), found, max: units };
-                }
-                Some(found) => units = found,
+            let Some(found) = spec.prefix.read(self.rest()) else {
+                return self.content(part, "digits", self.rest().first().copied());
+            };
+            let max = spec.counted(units_max);
+            if found > max {
+                return DecodeError::Length { at: self.at(part), found, max };
             }
             self.offset += bytes;
+            let longest = spec.wire_bytes(if spec.counts_bytes { found * 2 } else { found });
+            if let Some(short) = self.short(Part::Field(n), longest) {
+                return short;
+            }
+            units = spec.units_counted(found, self.rest()).unwrap_or(units_max);
+            if units > units_max {
+                return DecodeError::Length { at: self.at(part), found, max };
+            }
         }
         let bytes = spec.wire_bytes(units);
         self.short(Part::Field(n), bytes).unwrap_or_else(|| {
             let value = self.rest().get(..bytes).unwrap_or_default();
-            self.content(Part::Field(n), expected(spec.check), first_wrong(spec, value))
+            self.content(Part::Field(n), check::expected(spec.check), first_wrong(spec, value))
         })
     }
 
@@ -220,27 +262,17 @@ impl Walk<'_> {
     }
 }
 
-/// The first byte that may not stand in the field by itself, unless the field is sensitive.
+/// The first byte that may not stand in the field by itself, unless the field is sensitive. Of a sign and of digits, the
+/// first that is neither.
 fn first_wrong(spec: &Spec, value: &[u8]) -> Option<u8> {
-    if spec.sensitivity != Sensitivity::None {
+    if spec.sensitivity != Sensitivity::None || spec.check == Check::BcdSigned {
         return None;
     }
+    let check = match spec.check {
+        Check::Signed => Check::Alnum,
+        Check::Ebcdic(page, Content::Signed) => Check::Ebcdic(page, Content::Alnum),
+        check => check,
+    };
     // Two bytes alike are a whole number of hex pairs and of BCD bytes.
-    value.iter().copied().find(|byte| !check::wire(spec.check, &[*byte; 2], spec.units_of_two_bytes()))
-}
-
-fn expected(check: Check) -> &'static str {
-    match check {
-        Check::Hex => "pairs of hex characters",
-        Check::Bcd { track: true, .. } => "track digits in BCD",
-        Check::Bcd { track: false, .. } => "digits in BCD",
-        Check::Digits => "digits",
-        Check::Signed => "C or D and digits",
-        Check::Track => "track digits",
-        Check::Letters => "letters",
-        Check::Alnum => "letters and digits",
-        Check::Printable => "printable characters",
-        Check::Text => "text without control characters",
-        Check::Any => "bytes",
-    }
+    value.iter().copied().find(|byte| !check::wire(check, &[*byte; 2], spec.units_of_two_bytes()))
 }

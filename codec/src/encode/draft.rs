@@ -3,9 +3,9 @@
 //! Lives on the stack and is cheap to make: values stand in the order they were set, with an index by field.
 //! What no dialect can encode is kept here until encode can report it.
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, SPECS};
 use crate::fields::FieldSet;
-use crate::mask::FieldMask;
+use crate::mask::{FIELD_MAX, FieldMask};
 use crate::message::Message;
 use crate::mti::Mti;
 
@@ -23,7 +23,7 @@ pub struct Draft<'a> {
     pub(super) splice_dialect: Option<&'a Dialect>,
     pub(super) wrong: Option<Wrong>,
     /// By field number: which of the values is its own.
-    index: [u8; 129],
+    index: [u8; SPECS],
     /// How many values there are.
     count: u8,
     inline: [&'a [u8]; INLINE],
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
             spliced: FieldMask::EMPTY,
             splice_dialect: None,
             wrong: None,
-            index: [NO_VALUE; 129],
+            index: [NO_VALUE; SPECS],
             count: 0,
             inline: [&[]; INLINE],
             spilled: Vec::new(),
@@ -68,7 +68,7 @@ impl<'a> Draft<'a> {
     /// Sets or replaces the canonical value of field `n`. A field number that no dialect has makes encode fail.
     #[inline]
     pub fn set(&mut self, n: u8, value: &'a [u8]) {
-        if !(2..=128).contains(&n) {
+        if !(2..=FIELD_MAX).contains(&n) {
             self.wrong.get_or_insert(Wrong::Number(n));
             return;
         }

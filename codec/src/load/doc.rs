@@ -100,6 +100,12 @@ impl<T> At<'_, T> {
 }
 
 impl<'t> At<'t, &str> {
+    /// An error at this word, and which of `names` it may have been meant to be.
+    pub(super) fn unlike(&self, rule: &str, names: &[String]) -> DialectError {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        DialectError { did_you_mean: nearest(self.value, &names), ..self.error(rule) }
+    }
+
     /// What the word stands for in `words`, or an error that lists them.
     pub(super) fn one_of<U: Copy>(&self, words: &[(&'static str, U)], errors: &mut Errors) -> Option<U> {
         let found = words.iter().find(|row| row.0 == self.value).map(|row| row.1);
@@ -220,7 +226,7 @@ fn small_number(value: &DeValue<'_>, range: &Range<u16>) -> Option<u16> {
 }
 
 /// The candidate most like `word`, if one is like it at all.
-fn nearest(word: &str, candidates: &[&str]) -> Option<String> {
+pub(super) fn nearest(word: &str, candidates: &[&str]) -> Option<String> {
     let likeness = |candidate: &&str| strsim::jaro_winkler(word, candidate);
     let best = candidates.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     // Below 0.7 two words share little more than a letter or two.

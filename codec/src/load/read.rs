@@ -6,11 +6,14 @@
 use super::DialectError;
 use super::doc::{At, Place, Table};
 use crate::codes::{Code, Codes};
-use crate::dialect::{BitmapWire, MtiWire, ReversalStyle};
+use super::structures::{self, StructureRow};
+use crate::dialect::{BitmapWire, MtiWire, ReversalStyle, ThirdBitmap};
+use crate::ebcdic::Page;
 use crate::framing::Framing;
 use crate::kind::{Kind, KindRow};
+use crate::mask::FIELD_MAX;
 use crate::mti::Mti;
-use crate::spec::Sensitivity;
+use crate::spec::{Numeral, Sensitivity};
 use std::collections::BTreeMap;
 
 type Errors = Vec<DialectError>;
@@ -24,34 +27,60 @@ pub(super) struct Rows {
     pub(super) mac_field: Option<(u8, Option<Place>)>,
     pub(super) tpdu: Option<bool>,
     pub(super) header: Option<(Vec<u8>, Option<Place>)>,
+    pub(super) addresses: Option<([usize; 3], Place)>,
+    pub(super) total_at: Option<(usize, Place)>,
+    pub(super) reject: Option<([usize; 2], Place)>,
     pub(super) mti: Option<MtiWire>,
     pub(super) bitmap: Option<BitmapWire>,
-    pub(super) lengths: Option<Digits>,
-    pub(super) digits: Option<Encoding>,
-    pub(super) binary: Option<Encoding>,
+    pub(super) third: Option<(ThirdBitmap, Place)>,
+    pub(super) wire: Defaults,
     pub(super) answer_match: Option<(Vec<u8>, Option<Place>)>,
     pub(super) f7_offset_minutes: Option<i16>,
     pub(super) reversal: Option<ReversalStyle>,
     pub(super) fields: BTreeMap<u8, FieldRow>,
     pub(super) codes: BTreeMap<&'static str, Code>,
     pub(super) kinds: Vec<KindRow>,
-    pub(super) required: Vec<(Mti, Vec<u8>, Place)>,
+    pub(super) demands: Vec<DemandRow>,
+    pub(super) structures: BTreeMap<String, StructureRow>,
     /// Where to point for what is missing altogether.
     pub(super) top: Option<Place>,
 }
 
-/// One field as written.
+/// How values stand on the wire unless their own row says otherwise.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Defaults {
+    pub(super) lengths: Option<Numeral>,
+    pub(super) digits: Option<Encoding>,
+    pub(super) text: Option<Encoding>,
+    pub(super) binary: Option<Encoding>,
+}
+
+/// What a message type demands, as written.
+#[derive(Clone)]
+pub(super) struct DemandRow {
+    pub(super) mti: Mti,
+    pub(super) mandatory: Vec<u8>,
+    pub(super) forbidden: Vec<u8>,
+    pub(super) place: Place,
+}
+
+/// One field, or part of a structure, as written.
+#[derive(Clone)]
 pub(super) struct FieldRow {
     pub(super) place: Place,
     pub(super) name: String,
     pub(super) kind: FieldKind,
     pub(super) length: Option<u16>,
     pub(super) max: Option<u16>,
-    pub(super) prefix: Option<PrefixDigits>,
-    pub(super) prefix_encoding: Option<Digits>,
+    /// Decimal digits of the length.
+    pub(super) prefix: Option<u8>,
+    pub(super) prefix_encoding: Option<Numeral>,
+    pub(super) counts_bytes: bool,
     pub(super) encoding: Option<Encoding>,
     pub(super) pad: Option<Side>,
     pub(super) sensitivity: Sensitivity,
+    /// How its inside looks, by name.
+    pub(super) structure: Option<(String, Place)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,18 +101,8 @@ pub(super) enum Encoding {
     Binary,
     Hex,
     Gbk,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Digits {
-    Ascii,
-    Bcd,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum PrefixDigits {
-    Two,
-    Three,
+    Ebcdic(Page),
+    EbcdicHex,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,7 +111,7 @@ pub(super) enum Side {
     Right,
 }
 
-const TOP_KEYS: [&str; 14] = [
+const TOP_KEYS: [&str; 15] = [
     "name",
     "extends",
     "framing",
@@ -104,6 +123,7 @@ const TOP_KEYS: [&str; 14] = [
     "header",
     "wire",
     "fields",
+    "structure",
     "codes",
     "kind",
     "require",
@@ -117,13 +137,18 @@ const FIELD_KINDS: [(&str, FieldKind); 7] = [
     ("ans", FieldKind::Ans),
     ("b", FieldKind::B),
 ];
-const ENCODINGS: [(&str, Encoding); 5] = [
+const ENCODINGS: [(&str, Encoding); 8] = [
     ("ascii", Encoding::Ascii),
     ("bcd", Encoding::Bcd),
+    ("ebcdic-037", Encoding::Ebcdic(Page::Cp037)),
+    ("ebcdic-1047", Encoding::Ebcdic(Page::Cp1047)),
+    ("gbk", Encoding::Gbk),
     ("binary", Encoding::Binary),
     ("hex", Encoding::Hex),
-    ("gbk", Encoding::Gbk),
+    ("ebcdic-hex", Encoding::EbcdicHex),
 ];
+const DIGIT_ENCODINGS: &[(&str, Encoding)] = ENCODINGS.split_at(4).0;
+const BINARY_ENCODINGS: &[(&str, Encoding)] = ENCODINGS.split_at(5).1;
 const SENSITIVITIES: [(&str, Sensitivity); 7] = [
     ("none", Sensitivity::None),
     ("pan", Sensitivity::Pan),
@@ -133,10 +158,17 @@ const SENSITIVITIES: [(&str, Sensitivity); 7] = [
     ("cvv", Sensitivity::Cvv),
     ("secret", Sensitivity::Secret),
 ];
-const DIGITS: [(&str, Digits); 2] = [("ascii", Digits::Ascii), ("bcd", Digits::Bcd)];
-/// One past the highest field number, and one past the longest field.
-const FIELDS_END: u16 = 129;
-const LENGTHS_END: u16 = 1000;
+pub(super) const NUMERALS: [(&str, Numeral); 5] = [
+    ("ascii", Numeral::Ascii),
+    ("bcd", Numeral::Bcd),
+    ("binary", Numeral::Binary),
+    ("hex", Numeral::Hex),
+    ("ebcdic", Numeral::Ebcdic),
+];
+pub(super) const PREFIXES: [(&str, u8); 6] = [("l", 1), ("ll", 2), ("lll", 3), ("llll", 4), ("lllll", 5), ("llllll", 6)];
+/// One past the highest field number, and one past the longest field, which is as long as a message.
+const FIELDS_END: u16 = FIELD_MAX as u16 + 1;
+const LENGTHS_END: u16 = u16::MAX;
 
 /// The rows of `top` over `rows`.
 pub(super) fn read(top: &Table<'_, '_>, mut rows: Rows, errors: &mut Errors) -> Rows {
@@ -144,11 +176,7 @@ pub(super) fn read(top: &Table<'_, '_>, mut rows: Rows, errors: &mut Errors) -> 
     rows.top = Some(top.place());
     read_habits(top, &mut rows, errors);
     if let Some(header) = top.table("header", errors) {
-        header.only(&["tpdu", "default"], errors);
-        replace(&mut rows.tpdu, header.flag("tpdu", errors).map(|flag| flag.value));
-        if let Some(text) = header.text("default", errors) {
-            replace(&mut rows.header, bytes_of(&text, errors).map(|bytes| (bytes, Some(text.place()))));
-        }
+        read_header(&header, &mut rows, errors);
     }
     if let Some(wire) = top.table("wire", errors) {
         read_wire(&wire, &mut rows, errors);
@@ -171,21 +199,51 @@ pub(super) fn read(top: &Table<'_, '_>, mut rows: Rows, errors: &mut Errors) -> 
         rows.kinds = kinds.iter().filter_map(|row| read_kind(row, errors)).collect();
     }
     if let Some(required) = top.tables("require", errors) {
-        rows.required = required.iter().filter_map(|row| read_required(row, errors)).collect();
+        rows.demands = required.iter().filter_map(|row| read_demand(row, errors)).collect();
+    }
+    if let Some(table) = top.table("structure", errors) {
+        structures::read(&table, &mut rows.structures, errors);
     }
     rows
+}
+
+fn read_header(header: &Table<'_, '_>, rows: &mut Rows, errors: &mut Errors) {
+    header.only(&["tpdu", "default", "addresses", "total_at", "reject"], errors);
+    replace(&mut rows.tpdu, header.flag("tpdu", errors).map(|flag| flag.value));
+    if let Some(text) = header.text("default", errors) {
+        replace(&mut rows.header, bytes_of(&text, errors).map(|bytes| (bytes, Some(text.place()))));
+    }
+    if let Some(list) = header.numbers("addresses", 0..256, errors) {
+        match *list.value {
+            [to, from, len] => rows.addresses = Some(([to, from, len].map(usize::from), list.place())),
+            _ => errors.push(list.error("expected [first, second, bytes of each]")),
+        }
+    }
+    if let Some(list) = header.numbers("reject", 0..256, errors) {
+        match *list.value {
+            [at, len] => rows.reject = Some(([at, len].map(usize::from), list.place())),
+            _ => errors.push(list.error("expected [first, bytes]")),
+        }
+    }
+    if let Some(number) = header.number("total_at", 0..256, errors) {
+        rows.total_at = Some((usize::from(number.value), number.place()));
+    }
 }
 
 fn read_habits(top: &Table<'_, '_>, rows: &mut Rows, errors: &mut Errors) {
     replace(&mut rows.name, top.text("name", errors).map(|name| name.value.to_owned()));
     if let Some(name) = top.text("framing", errors) {
-        let names: Vec<_> = Framing::names().filter_map(|name| Some((name, Framing::parse(name)?))).collect();
-        replace(&mut rows.framing, name.one_of(&names, errors));
+        let framing = Framing::parse(name.value);
+        if framing.is_none() {
+            let names: Vec<String> = Framing::names().collect();
+            errors.push(name.unlike(&format!("expected {}", Framing::FORMS), &names));
+        }
+        replace(&mut rows.framing, framing);
     }
     if let Some(number) = top.number("field_max", 64..FIELDS_END, errors) {
         match number.value {
-            64 | 128 => rows.field_max = Some(number.value as u8),
-            _ => errors.push(number.error("a message has 64 or 128 fields")),
+            64 | 128 | 192 => rows.field_max = Some(number.value as u8),
+            _ => errors.push(number.error("a message has 64, 128 or 192 fields")),
         }
     }
     if let Some(number) = top.number("mac_field", 64..FIELDS_END, errors) {
@@ -207,37 +265,65 @@ fn read_habits(top: &Table<'_, '_>, rows: &mut Rows, errors: &mut Errors) {
 }
 
 fn read_wire(wire: &Table<'_, '_>, rows: &mut Rows, errors: &mut Errors) {
-    wire.only(&["mti", "bitmap", "lengths", "digits", "binary"], errors);
+    wire.only(&["mti", "bitmap", "third_bitmap", "lengths", "digits", "text", "binary"], errors);
     let mut word = |key| wire.text(key, errors);
-    let (mti, bitmap, lengths) = (word("mti"), word("bitmap"), word("lengths"));
-    let (digits, binary) = (word("digits"), word("binary"));
-    let mti_words = [("ascii", MtiWire::Ascii), ("bcd", MtiWire::Bcd)];
-    let bitmap_words = [("hex", BitmapWire::Hex), ("binary", BitmapWire::Binary)];
-    let binary_words = [("hex", Encoding::Hex), ("binary", Encoding::Binary)];
+    let (mti, bitmap, third) = (word("mti"), word("bitmap"), word("third_bitmap"));
+    let mti_words = [("ascii", MtiWire::Ascii), ("bcd", MtiWire::Bcd), ("ebcdic", MtiWire::Ebcdic)];
+    let bitmap_words = [
+        ("hex", BitmapWire::Hex),
+        ("binary", BitmapWire::Binary),
+        ("ebcdic-hex", BitmapWire::EbcdicHex),
+    ];
+    let third_words = [("contiguous", ThirdBitmap::Contiguous), ("field-65", ThirdBitmap::Field65)];
     replace(&mut rows.mti, mti.and_then(|text| text.one_of(&mti_words, errors)));
     replace(&mut rows.bitmap, bitmap.and_then(|text| text.one_of(&bitmap_words, errors)));
-    replace(&mut rows.lengths, lengths.and_then(|text| text.one_of(&DIGITS, errors)));
-    replace(&mut rows.digits, digits.and_then(|text| text.one_of(&ENCODINGS[..2], errors)));
-    replace(&mut rows.binary, binary.and_then(|text| text.one_of(&binary_words, errors)));
+    if let Some(text) = third {
+        replace(&mut rows.third, text.one_of(&third_words, errors).map(|third| (third, text.place())));
+    }
+    read_defaults(wire, &mut rows.wire, errors);
 }
+
+/// How values stand on the wire, in `[wire]` and in a structure.
+pub(super) fn read_defaults(table: &Table<'_, '_>, rows: &mut Defaults, errors: &mut Errors) {
+    let mut word = |key| table.text(key, errors);
+    let (lengths, digits, text, binary) = (word("lengths"), word("digits"), word("text"), word("binary"));
+    replace(&mut rows.lengths, lengths.and_then(|text| text.one_of(&NUMERALS, errors)));
+    replace(&mut rows.digits, digits.and_then(|text| text.one_of(DIGIT_ENCODINGS, errors)));
+    replace(&mut rows.text, text.and_then(|text| text.one_of(&TEXT_ENCODINGS, errors)));
+    replace(&mut rows.binary, binary.and_then(|text| text.one_of(BINARY_ENCODINGS, errors)));
+}
+
+const TEXT_ENCODINGS: [(&str, Encoding); 3] = [ENCODINGS[0], ENCODINGS[2], ENCODINGS[3]];
 
 fn read_fields(fields: &Table<'_, '_>, rows: &mut Rows, errors: &mut Errors) {
     for key in fields.keys() {
         match key.value.parse::<u8>() {
-            Ok(n @ 2..=128) => {
+            Ok(n @ 2..=FIELD_MAX) => {
                 if let Some(table) = fields.table(key.value, errors) {
+                    table.only(&FIELD_KEYS, errors);
                     rows.fields.extend(read_field(&table, errors).map(|row| (n, row)));
                 }
             }
-            _ => errors.push(key.error("fields are numbered 2 to 128; 1 is the second bitmap")),
+            _ => errors.push(key.error("fields are numbered 2 to 192; 1 is the second bitmap")),
         }
     }
 }
 
-fn read_field(table: &Table<'_, '_>, errors: &mut Errors) -> Option<FieldRow> {
-    const KEYS: [&str; 9] =
-        ["name", "kind", "length", "max", "prefix", "prefix_encoding", "encoding", "pad", "sensitivity"];
-    table.only(&KEYS, errors);
+pub(super) const FIELD_KEYS: [&str; 11] = [
+    "name",
+    "kind",
+    "length",
+    "max",
+    "prefix",
+    "prefix_encoding",
+    "counts",
+    "encoding",
+    "pad",
+    "sensitivity",
+    "structure",
+];
+
+pub(super) fn read_field(table: &Table<'_, '_>, errors: &mut Errors) -> Option<FieldRow> {
     let Some(kind) = table.text("kind", errors) else {
         errors.push(table.place().error("the field needs a kind"));
         return None;
@@ -245,19 +331,22 @@ fn read_field(table: &Table<'_, '_>, errors: &mut Errors) -> Option<FieldRow> {
     let mut word = |key| table.text(key, errors);
     let (prefix, prefix_encoding, encoding) = (word("prefix"), word("prefix_encoding"), word("encoding"));
     let (pad, sensitivity, name) = (word("pad"), word("sensitivity"), word("name"));
+    let (counts, structure) = (word("counts"), word("structure"));
     let sides = [("left", Side::Left), ("right", Side::Right)];
+    let counts = counts.and_then(|text| text.one_of(&[("digits", false), ("bytes", true)], errors));
     Some(FieldRow {
         place: table.place(),
         name: name.map_or_else(String::new, |name| name.value.to_owned()),
         kind: kind.one_of(&FIELD_KINDS, errors)?,
         length: table.number("length", 1..LENGTHS_END, errors).map(|at| at.value),
         max: table.number("max", 1..LENGTHS_END, errors).map(|at| at.value),
-        prefix: prefix
-            .and_then(|text| text.one_of(&[("ll", PrefixDigits::Two), ("lll", PrefixDigits::Three)], errors)),
-        prefix_encoding: prefix_encoding.and_then(|text| text.one_of(&DIGITS, errors)),
+        prefix: prefix.and_then(|text| text.one_of(&PREFIXES, errors)),
+        prefix_encoding: prefix_encoding.and_then(|text| text.one_of(&NUMERALS, errors)),
+        counts_bytes: counts.unwrap_or(false),
         encoding: encoding.and_then(|text| text.one_of(&ENCODINGS, errors)),
         pad: pad.and_then(|text| text.one_of(&sides, errors)),
         sensitivity: sensitivity.and_then(|text| text.one_of(&SENSITIVITIES, errors)).unwrap_or_default(),
+        structure: structure.map(|text| (text.value.to_owned(), text.place())),
     })
 }
 
@@ -277,11 +366,17 @@ fn read_kind(row: &Table<'_, '_>, errors: &mut Errors) -> Option<KindRow> {
     kind.map(|_| found)
 }
 
-fn read_required(row: &Table<'_, '_>, errors: &mut Errors) -> Option<(Mti, Vec<u8>, Place)> {
-    row.only(&["mti", "fields"], errors);
+fn read_demand(row: &Table<'_, '_>, errors: &mut Errors) -> Option<DemandRow> {
+    row.only(&["mti", "fields", "forbidden"], errors);
     let mti = read_mti(row, errors);
-    let fields = row.numbers("fields", 2..FIELDS_END, errors)?;
-    Some((mti?, narrow(&fields.value), fields.place()))
+    let fields = row.numbers("fields", 2..FIELDS_END, errors);
+    let forbidden = row.numbers("forbidden", 2..FIELDS_END, errors);
+    if fields.is_none() && forbidden.is_none() {
+        errors.push(row.place().error("the row needs fields, or forbidden ones"));
+    }
+    let numbers = |list: Option<At<'_, Vec<u16>>>| list.map_or_else(Vec::new, |list| narrow(&list.value));
+    let place = row.place();
+    Some(DemandRow { mti: mti?, mandatory: numbers(fields), forbidden: numbers(forbidden), place })
 }
 
 fn read_mti(row: &Table<'_, '_>, errors: &mut Errors) -> Option<Mti> {
@@ -335,7 +430,7 @@ fn zone_minutes(text: &str) -> Option<i16> {
     }
 }
 
-/// Field numbers, which `Table::numbers` has kept below 129.
+/// Field numbers, which `Table::numbers` has kept below 193.
 fn narrow(numbers: &[u16]) -> Vec<u8> {
     numbers.iter().map(|number| *number as u8).collect()
 }

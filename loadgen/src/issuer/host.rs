@@ -189,8 +189,11 @@ impl Host {
             let rest = &inbox[taken..];
             match self.config.wire.framing.next(rest, FRAME_BYTES_MAX) {
                 Ok(Some(frame)) => {
-                    self.take_frame(peer, &rest[frame.start..frame.end], &mut outbox);
-                    taken += frame.end;
+                    let payload = &rest[frame.start..frame.end];
+                    if !payload.is_empty() {
+                        self.take_frame(peer, payload, &mut outbox);
+                    }
+                    taken += frame.next;
                 }
                 Ok(None) => break,
                 Err(_) => {

@@ -212,8 +212,11 @@ impl Rim {
             let rest = &inbox[taken..];
             match framing.next(rest, FRAME_BYTES_MAX) {
                 Ok(Some(frame)) => {
-                    terminals.handle_message(line, &rest[frame.start..frame.end], now_ns);
-                    taken += frame.end;
+                    let payload = &rest[frame.start..frame.end];
+                    if !payload.is_empty() {
+                        terminals.handle_message(line, payload, now_ns);
+                    }
+                    taken += frame.next;
                 }
                 Ok(None) => break,
                 Err(error) => {

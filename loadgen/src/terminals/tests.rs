@@ -81,7 +81,7 @@ impl Bench {
         self.terminals.poll_dirty()?;
         let bytes = std::mem::take(self.terminals.outbox(0));
         let frame = self.wire.framing.next(&bytes, 9999).unwrap()?;
-        assert_eq!(frame.end, bytes.len(), "one message at a time");
+        assert_eq!(frame.next, bytes.len(), "one message at a time");
         let mut layout = Layout::default();
         let payload = &bytes[frame.start..frame.end];
         self.wire.dialect.decode(payload, &mut layout).unwrap();

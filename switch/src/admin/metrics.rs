@@ -166,6 +166,7 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_invalid_answers_total", &[("field", "39")], core.invalid_code),
         ("yika_invalid_answers_total", &[("field", "mac")], counts.lines.bad_mac),
         ("yika_invalid_answers_total", &[("field", "any")], counts.lines.undecodable),
+        ("yika_invalid_answers_total", &[("field", "reject")], counts.lines.rejected),
         ("yika_line_connects_total", &[("result", "tried")], counts.lines.connects),
         ("yika_line_connects_total", &[("result", "failed")], counts.lines.connect_failures),
         ("yika_lines_unkeyed_total", &[], counts.lines.unkeyed),

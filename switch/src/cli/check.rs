@@ -7,7 +7,6 @@ use crate::core::settings::StandIn;
 use crate::driver::rim::check_pin_key;
 use std::io::Write;
 use std::time::Duration;
-use yika_codec::Framing;
 use yika_keystore::Keystore;
 
 /// `keys` is the opened keystore, when the master key was at hand.
@@ -141,7 +140,7 @@ fn link(page: &mut Page, link: &LinkConfig) {
     let range = |first, last| format!("{} to {}", show_duration(first), show_duration(last));
     page.lines(&[
         ("dialect", link.dialect.name().to_owned()),
-        ("framing", framing(link.framing)),
+        ("framing", link.framing.to_string()),
         ("connect", addresses.join(", then ")),
         ("lines", format!("{} to each address", link.lines)),
         ("sharing", sharing.into()),
@@ -186,7 +185,7 @@ fn listener(page: &mut Page, listener: &ListenerConfig) {
     page.lines(&[
         ("participant", listener.participant.clone()),
         ("dialect", listener.dialect.name().to_owned()),
-        ("framing", framing(listener.framing)),
+        ("framing", listener.framing.to_string()),
         ("currency", format!("{:03} where F49 is absent", listener.currency)),
         ("currencies", if currencies.is_empty() { "all".into() } else { currencies.join(", ") }),
         ("deadline", show_duration(listener.deadline)),
@@ -195,9 +194,6 @@ fn listener(page: &mut Page, listener: &ListenerConfig) {
     ]);
 }
 
-fn framing(framing: Framing) -> String {
-    Framing::names().find(|name| Framing::parse(name) == Some(framing)).unwrap_or("another").to_owned()
-}
 
 fn keys(config: &Config, opened: Option<&Keystore>) -> String {
     let master = match opened {

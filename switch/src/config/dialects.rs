@@ -36,6 +36,7 @@ impl<'b> Dialects<'b> {
         } else {
             builtin(table, &place, name)
         };
+        let found = found.filter(|dialect| routes(table, &place, dialect));
         let found = found.filter(|dialect| self.is_only_one(table, &place, &path, dialect));
         self.read.borrow_mut().insert(key, found.clone());
         found
@@ -59,10 +60,22 @@ impl<'b> Dialects<'b> {
     }
 }
 
+fn routes(table: &Table<'_>, place: &Place, dialect: &Dialect) -> bool {
+    if !dialect.routes() {
+        let rule = format!(
+            "dialect \"{}\" says how messages look and not how to route them: it has no [codes] and no [[kind]] rows",
+            dialect.name()
+        );
+        table.fault(place, rule);
+    }
+    dialect.routes()
+}
+
 fn builtin(table: &Table<'_>, place: &Place, name: &str) -> Option<Arc<Dialect>> {
     let found = Dialect::builtin(name);
     if found.is_none() {
-        let known: Vec<&str> = Dialect::builtin_names().collect();
+        let routes = |name: &&str| Dialect::builtin(name).is_some_and(|dialect| dialect.routes());
+        let known: Vec<&str> = Dialect::builtin_names().filter(routes).collect();
         let rule = format!(
             "no dialect is named \"{name}\"; there are {}, or a path that ends with .toml",
             known.join(", ")

@@ -59,8 +59,7 @@ pub(super) fn address(table: &Table<'_>, key: &'static str) -> Option<SocketAddr
 }
 
 fn framing(table: &Table<'_>, dialect: &Dialect) -> Framing {
-    let names: Vec<&str> = Framing::names().collect();
-    let rule = format!("a framing: {}", names.join(", "));
+    let rule = format!("a framing: {}", Framing::FORMS);
     table.parsed("framing", &rule, Framing::parse).unwrap_or(dialect.framing())
 }
 

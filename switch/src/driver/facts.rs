@@ -39,6 +39,9 @@ pub fn facts(
     if message.missing().is_some() {
         return Err(format("a mandatory field is missing"));
     }
+    if message.forbidden().is_some() {
+        return Err(format("a field is there that its message type forbids"));
+    }
     let stan = small(message.number(11)).ok_or_else(|| format("F11 is missing or no number"))?;
     let terminal = message.digits::<8>(41);
     let network = message.mti().class() == 0x08;

@@ -71,6 +71,8 @@ pub enum LineNeeds {
 pub struct LineCounts {
     pub frames: u64,
     pub undecodable: u64,
+    /// Our own messages that the network gave back with a reject code: no answer, so their time runs out.
+    pub rejected: u64,
     pub bad_mac: u64,
     /// Lines that became unkeyed.
     pub unkeyed: u64,
@@ -225,7 +227,11 @@ impl Line {
             match rim.link.framing.next(&joined[used..], around.rim.bounds.frame_bytes_max) {
                 Ok(Some(span)) => {
                     let payload = &joined[used + span.start..used + span.end];
-                    used += span.end;
+                    used += span.next;
+                    // A length without a payload is a sign of life, where the framing has one.
+                    if payload.is_empty() {
+                        continue;
+                    }
                     if let Err(why) = self.handle_frame(payload, &mut layout, rim, around, &mut heard) {
                         break Err(why);
                     }
@@ -257,6 +263,10 @@ impl Line {
             return Ok(());
         }
         let message = dialect.message(payload, layout);
+        if message.reject_code().is_some() {
+            around.counts.rejected += 1;
+            return Ok(());
+        }
         let keyed = around.keys.of(rim.participant).and_then(|keys| keys.mac.as_ref());
         let network = message.mti().class() == 0x08;
         let (proof, epoch) = match keyed {

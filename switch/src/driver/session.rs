@@ -154,7 +154,11 @@ impl Session {
             match listener.framing.next(&joined[used..], around.rim.bounds.frame_bytes_max) {
                 Ok(Some(span)) => {
                     let payload = &joined[used + span.start..used + span.end];
-                    used += span.end;
+                    used += span.next;
+                    // A length without a payload is a sign of life, where the framing has one.
+                    if payload.is_empty() {
+                        continue;
+                    }
                     if let Err(closed) = self.handle_frame(payload, listener, around, &mut event) {
                         break Err(closed);
                     }
@@ -216,7 +220,7 @@ impl Session {
         around: &mut Around<'_>,
     ) -> Result<Authentic<Request>, Option<Code>> {
         let Some(message) = around.messages.view(msg) else { return Err(None) };
-        if !message.mti().is_request() {
+        if !message.mti().is_request() || message.reject_code().is_some() {
             around.counts.unfit += 1;
             return Err(None);
         }

@@ -87,7 +87,7 @@ impl World {
                 let at = start + self.random.random_range(frame.start..frame.end);
                 bytes[at] ^= self.random.random_range(1..=255u8);
             }
-            start += frame.end;
+            start += frame.next;
         }
     }
 
@@ -104,13 +104,13 @@ impl World {
         let listener = &self.setting.config.listeners[self.terminals[at].crew];
         let (mut passes, mut rest) = (Vec::new(), bytes);
         while let Ok(Some(frame)) = listener.framing.next(rest, 65_535) {
-            let whole = &rest[..frame.end];
+            let whole = &rest[..frame.next];
             if is_reversal(&listener.dialect, &rest[frame.start..frame.end]) {
                 passes.extend_from_slice(whole);
             } else {
                 self.terminals[at].held.push(whole.to_vec());
             }
-            rest = &rest[frame.end..];
+            rest = &rest[frame.next..];
         }
         passes
     }
@@ -229,7 +229,7 @@ impl World {
                     said.push((delay, out));
                 }
             }
-            pipe.inbox.drain(..frame.end);
+            pipe.inbox.drain(..frame.next);
         }
         for (delay, out) in said {
             self.schedule(delay.as_micros() as u64, Event::Says(line, epoch, out));
@@ -268,7 +268,7 @@ impl World {
                 trace.message(self.now.mono_us, &format!("{} -> switch", bank.name), &bank.dialect, payload);
             }
             self.seen.by_bank(bank.name, &bank.dialect, self.setting.mac.as_ref(), payload);
-            pipe.outbox.drain(..frame.end);
+            pipe.outbox.drain(..frame.next);
         }
     }
 
@@ -313,7 +313,7 @@ fn frames(bytes: &[u8], framing: Framing) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let frame = framing.next(rest, 65_535).ok().flatten()?;
         let payload = &rest[frame.start..frame.end];
-        rest = &rest[frame.end..];
+        rest = &rest[frame.next..];
         Some(payload)
     })
 }
