@@ -62,7 +62,8 @@ pub(crate) fn wire(check: Check, bytes: &[u8], units: usize) -> bool {
         Check::Hex => units & 1 == 0 && hex(bytes),
         Check::Bcd { pad_left, track } => bcd(bytes, units, pad_left, track),
         Check::BcdSigned => {
-            bytes.first().is_some_and(|sign| is_sign(*sign)) && bcd(rest(bytes), units.wrapping_sub(1), true, false)
+            bytes.first().is_some_and(|sign| is_sign(*sign))
+                && bcd(rest(bytes), units.wrapping_sub(1), true, false)
         }
         Check::Ebcdic(page, content) => ebcdic(page, content, bytes),
         Check::EbcdicHex => units & 1 == 0 && Page::Cp037.all(bytes, |c| c.is_ascii_hexdigit()),
@@ -118,9 +119,7 @@ const fn is_sign(c: u8) -> bool {
 pub(crate) fn canonical(content: Content, value: &[u8]) -> bool {
     match content {
         Content::Digits => digits(value),
-        Content::Signed => {
-            value.first().is_none_or(|sign| is_sign(*sign)) && digits(rest(value))
-        }
+        Content::Signed => value.first().is_none_or(|sign| is_sign(*sign)) && digits(rest(value)),
         Content::Track => track(value, b'='),
         Content::Letters => all(value, |c| c.is_ascii_alphabetic() || c == b' '),
         Content::Alnum => alnum(value),

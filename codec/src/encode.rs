@@ -131,7 +131,9 @@ impl Dialect {
             return Err(EncodeError::TooLong { dialect: self.shared_name(), bytes, max });
         }
         // The dialect was not built if its default header, which has the length of all, had no room there.
-        if let Some(place) = self.header.total_at.and_then(|at| out.get_mut(begin + at..begin + at + TOTAL_DIGITS)) {
+        if let Some(place) =
+            self.header.total_at.and_then(|at| out.get_mut(begin + at..begin + at + TOTAL_DIGITS))
+        {
             write_digits(bytes as u64, place);
         }
         // The MAC is fixed in length and the last field, so its value is the end of the message.
@@ -231,7 +233,12 @@ impl Dialect {
     }
 
     #[inline]
-    fn write_fields(&self, fields: FieldMask, draft: &Draft<'_>, pen: &mut Pen<'_>) -> Result<(), EncodeError> {
+    fn write_fields(
+        &self,
+        fields: FieldMask,
+        draft: &Draft<'_>,
+        pen: &mut Pen<'_>,
+    ) -> Result<(), EncodeError> {
         fields.iter().try_for_each(|n| self.write_field(n, draft.sent_as(n), pen))
     }
 
@@ -328,7 +335,8 @@ pub(crate) fn write_value(spec: &Spec, value: &[u8], place: &mut [u8]) {
             }
         }
         Wire::BcdSigned => {
-            if let (Some((sign, digits)), Some((place, bcd))) = (value.split_first(), place.split_first_mut()) {
+            if let (Some((sign, digits)), Some((place, bcd))) = (value.split_first(), place.split_first_mut())
+            {
                 *place = *sign;
                 write_bcd(digits, true, bcd);
             }

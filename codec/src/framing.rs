@@ -82,7 +82,9 @@ pub enum FrameError {
         looks_like: LooksLike,
     },
     /// The message does not end with the byte that ends each.
-    #[error("frame ends with byte {found:#04x} where {expected:#04x} ends each message; check the framing of both ends")]
+    #[error(
+        "frame ends with byte {found:#04x} where {expected:#04x} ends each message; check the framing of both ends"
+    )]
     Trailer {
         /// The byte that ends each message.
         expected: u8,
@@ -133,9 +135,10 @@ impl LengthPrefix {
     /// Bytes of the prefix.
     pub const fn bytes(self) -> usize {
         match self {
-            LengthPrefix::Binary(n) | LengthPrefix::Ascii(n) | LengthPrefix::Bcd(n) | LengthPrefix::Hex(n) => {
-                n as usize
-            }
+            LengthPrefix::Binary(n)
+            | LengthPrefix::Ascii(n)
+            | LengthPrefix::Bcd(n)
+            | LengthPrefix::Hex(n) => n as usize,
         }
     }
 
@@ -247,7 +250,10 @@ impl Framing {
             return Ok(None);
         };
         let Some(length) = self.prefix.read(prefix) else {
-            return Err(FrameError::NotDigits { prefix: self.prefix, looks_like: looks_like(self.prefix, prefix) });
+            return Err(FrameError::NotDigits {
+                prefix: self.prefix,
+                looks_like: looks_like(self.prefix, prefix),
+            });
         };
         let counted = if self.inclusive { length.saturating_sub(start) } else { length };
         let trailer_bytes = usize::from(self.trailer.is_some());
@@ -417,8 +423,21 @@ mod tests {
             assert_eq!(Framing::parse(&framing.to_string()), Some(framing));
         }
         for wrong in [
-            "", "binary", "binary1", "binary5", "binary02", "ascii0", "ascii9", "bcd5", "hex9", "binary2-", "binary2-big",
-            "binary2-keepalive-inclusive", "binary2-inclusive-inclusive", "binary2-trailer3", "binary2-trailer+3",
+            "",
+            "binary",
+            "binary1",
+            "binary5",
+            "binary02",
+            "ascii0",
+            "ascii9",
+            "bcd5",
+            "hex9",
+            "binary2-",
+            "binary2-big",
+            "binary2-keepalive-inclusive",
+            "binary2-inclusive-inclusive",
+            "binary2-trailer3",
+            "binary2-trailer+3",
         ] {
             assert_eq!(Framing::parse(wrong), None, "{wrong}");
         }
@@ -434,7 +453,11 @@ mod tests {
         ] {
             let framing = Framing::parse(name).unwrap();
             let at = framing.prefix.bytes();
-            assert_eq!(framing.next(bytes, 9), Ok(Some(FrameSpan { start: at, end: at, next: at })), "{name}");
+            assert_eq!(
+                framing.next(bytes, 9),
+                Ok(Some(FrameSpan { start: at, end: at, next: at })),
+                "{name}"
+            );
         }
         let trailed = Framing::parse("binary2-trailer03-keepalive").unwrap();
         assert!(matches!(trailed.next(&[0, 1, 3], 9), Err(FrameError::Empty { .. })));

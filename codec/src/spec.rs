@@ -313,7 +313,9 @@ impl Spec {
             Wire::BcdPadRight => convert::digits_of_bcd(wire, 0, place),
             Wire::BcdPadLeft => convert::digits_of_bcd(wire, place.len() & 1, place),
             Wire::BcdSigned => {
-                if let (Some((sign, digits)), Some((from, bcd))) = (place.split_first_mut(), wire.split_first()) {
+                if let (Some((sign, digits)), Some((from, bcd))) =
+                    (place.split_first_mut(), wire.split_first())
+                {
                     *sign = *from;
                     convert::digits_of_bcd(bcd, digits.len() & 1, digits);
                 }

@@ -170,7 +170,11 @@ impl Walk<'_> {
         }
         let header = self.rest();
         if self.dialect.header.has_mark() && header.first() != ours.first() {
-            return self.content(Part::Header, "the first byte of this dialect's header", header.first().copied());
+            return self.content(
+                Part::Header,
+                "the first byte of this dialect's header",
+                header.first().copied(),
+            );
         }
         let said = self.dialect.header.total_at.and_then(|at| super::header_total(header, at));
         DecodeError::Total { at: self.at(Part::Header), said, found: self.payload.len() }

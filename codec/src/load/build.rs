@@ -157,7 +157,9 @@ fn build_header(rows: &Rows, top: &Place, errors: &mut Errors) -> Header {
     }
     let inside = |place: &Place, end: usize, errors: &mut Errors| {
         if end > default.len() && !blamed(errors, "header.default") {
-            errors.push(place.error(format!("lies outside the header, whose default has {} bytes", default.len())));
+            errors.push(
+                place.error(format!("lies outside the header, whose default has {} bytes", default.len())),
+            );
         }
     };
     if let Some(([to, from, len], place)) = &rows.addresses {
@@ -206,8 +208,7 @@ fn build_mac(
         && specs.first().map(wire_of) == specs.last().map(wire_of);
     let blamed = blamed(errors, "fields.64") || blamed(errors, "fields.128");
     if (mac_field > field_max? || !all_alike) && !blamed {
-        let rule =
-            "fields 64 and, in a dialect of more than 64 fields, 128 must be there, both fixed, binary, 8 bytes";
+        let rule = "fields 64 and, in a dialect of more than 64 fields, 128 must be there, both fixed, binary, 8 bytes";
         errors.push(place.error(rule));
     }
     Some(mac_field)
@@ -288,7 +289,8 @@ pub(super) fn compile_part(
     };
     let spec = compiled(row, value, length, errors)?;
     // Where the end is told in bytes, an odd digit shows by its pad alone.
-    let counts_bytes = spec.counts_bytes || open_ended && matches!(spec.wire, Wire::BcdPadLeft | Wire::BcdPadRight);
+    let counts_bytes =
+        spec.counts_bytes || open_ended && matches!(spec.wire, Wire::BcdPadLeft | Wire::BcdPadRight);
     Some((Spec { counts_bytes, ..spec }, open_ended))
 }
 
@@ -301,7 +303,8 @@ fn compiled(
     let hex = matches!(wire, Wire::Hex | Wire::EbcdicHex);
     let packed = matches!(wire, Wire::BcdPadLeft | Wire::BcdPadRight);
     let Some(units_max) = length.checked_mul(if hex { 2 } else { 1 }) else {
-        errors.push(row.place.error("a field is at most 32767 bytes long where two characters stand for one"));
+        errors
+            .push(row.place.error("a field is at most 32767 bytes long where two characters stand for one"));
         return None;
     };
     if row.counts_bytes && (prefix == Prefix::Fixed || !hex && !packed) {

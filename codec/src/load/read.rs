@@ -5,8 +5,8 @@
 
 use super::DialectError;
 use super::doc::{At, Place, Table};
-use crate::codes::{Code, Codes};
 use super::structures::{self, StructureRow};
+use crate::codes::{Code, Codes};
 use crate::dialect::{BitmapWire, MtiWire, ReversalStyle, ThirdBitmap};
 use crate::ebcdic::Page;
 use crate::framing::Framing;
@@ -165,7 +165,8 @@ pub(super) const NUMERALS: [(&str, Numeral); 5] = [
     ("hex", Numeral::Hex),
     ("ebcdic", Numeral::Ebcdic),
 ];
-pub(super) const PREFIXES: [(&str, u8); 6] = [("l", 1), ("ll", 2), ("lll", 3), ("llll", 4), ("lllll", 5), ("llllll", 6)];
+pub(super) const PREFIXES: [(&str, u8); 6] =
+    [("l", 1), ("ll", 2), ("lll", 3), ("llll", 4), ("lllll", 5), ("llllll", 6)];
 /// One past the highest field number, and one past the longest field, which is as long as a message.
 const FIELDS_END: u16 = FIELD_MAX as u16 + 1;
 const LENGTHS_END: u16 = u16::MAX;
@@ -269,11 +270,8 @@ fn read_wire(wire: &Table<'_, '_>, rows: &mut Rows, errors: &mut Errors) {
     let mut word = |key| wire.text(key, errors);
     let (mti, bitmap, third) = (word("mti"), word("bitmap"), word("third_bitmap"));
     let mti_words = [("ascii", MtiWire::Ascii), ("bcd", MtiWire::Bcd), ("ebcdic", MtiWire::Ebcdic)];
-    let bitmap_words = [
-        ("hex", BitmapWire::Hex),
-        ("binary", BitmapWire::Binary),
-        ("ebcdic-hex", BitmapWire::EbcdicHex),
-    ];
+    let bitmap_words =
+        [("hex", BitmapWire::Hex), ("binary", BitmapWire::Binary), ("ebcdic-hex", BitmapWire::EbcdicHex)];
     let third_words = [("contiguous", ThirdBitmap::Contiguous), ("field-65", ThirdBitmap::Field65)];
     replace(&mut rows.mti, mti.and_then(|text| text.one_of(&mti_words, errors)));
     replace(&mut rows.bitmap, bitmap.and_then(|text| text.one_of(&bitmap_words, errors)));

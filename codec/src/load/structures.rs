@@ -41,8 +41,18 @@ enum Word {
 
 fn read_one(table: &Table<'_, '_>, errors: &mut Errors) -> Option<StructureRow> {
     const KEYS: [&str; 12] = [
-        "shape", "tag", "tag_bytes", "length", "length_encoding", "order", "length_covers_tag", "lengths", "digits",
-        "text", "binary", "parts",
+        "shape",
+        "tag",
+        "tag_bytes",
+        "length",
+        "length_encoding",
+        "order",
+        "length_covers_tag",
+        "lengths",
+        "digits",
+        "text",
+        "binary",
+        "parts",
     ];
     table.only(&KEYS, errors);
     let Some(word) = table.text("shape", errors) else {
@@ -71,12 +81,14 @@ fn read_one(table: &Table<'_, '_>, errors: &mut Errors) -> Option<StructureRow> 
     };
     read::read_defaults(table, &mut defaults, errors);
     let parts = table.tables("parts", errors).unwrap_or_default();
-    let parts = parts.iter().enumerate().filter_map(|(at, part)| read_part(part, at, shape, errors)).collect();
+    let parts =
+        parts.iter().enumerate().filter_map(|(at, part)| read_part(part, at, shape, errors)).collect();
     Some(StructureRow { place: table.place(), shape, defaults, parts })
 }
 
 fn read_tag(table: &Table<'_, '_>, errors: &mut Errors) -> Option<Tag> {
-    let is_text = table.text("tag", errors).map(|text| text.one_of(&[("text", true), ("binary", false)], errors));
+    let is_text =
+        table.text("tag", errors).map(|text| text.one_of(&[("text", true), ("binary", false)], errors));
     let bytes = table.number("tag_bytes", 1..9, errors);
     if bytes.is_none() {
         errors.push(table.place().error("the structure needs tag_bytes, the size of its tags"));
@@ -88,7 +100,9 @@ fn read_tagged(table: &Table<'_, '_>, errors: &mut Errors) -> Option<Shape> {
     let tag = read_tag(table, errors);
     let digits = table.text("length", errors).and_then(|text| text.one_of(&read::PREFIXES, errors));
     if digits.is_none() {
-        errors.push(table.place().error("the structure needs length, the digits of its lengths, such as \"lll\""));
+        errors.push(
+            table.place().error("the structure needs length, the digits of its lengths, such as \"lll\""),
+        );
     }
     let numeral = table.text("length_encoding", errors).map(|text| text.one_of(&read::NUMERALS, errors));
     let orders = [("tag-length", false), ("length-tag", true)];
@@ -132,11 +146,7 @@ pub(super) fn build(
     (Structures { list, of_field: Vec::new() }, numbers)
 }
 
-fn build_one(
-    row: &StructureRow,
-    numbers: &BTreeMap<String, StructureNo>,
-    errors: &mut Errors,
-) -> Structure {
+fn build_one(row: &StructureRow, numbers: &BTreeMap<String, StructureNo>, errors: &mut Errors) -> Structure {
     let mut parts: Vec<PartSpec> = Vec::new();
     for (id, place, part) in &row.parts {
         if let Some(rule) = misspelt(row.shape, id) {
@@ -150,7 +160,11 @@ fn build_one(
         let inside = number(part, numbers, errors);
         let last = matches!(row.shape, Shape::Positional) && parts.last().is_some_and(|part| part.open_ended);
         if last {
-            errors.push(place.error("a part in front of it takes all that follows: give that one a length or a prefix"));
+            errors.push(
+                place.error(
+                    "a part in front of it takes all that follows: give that one a length or a prefix",
+                ),
+            );
         }
         parts.push(PartSpec { id: id.clone(), name: part.name.clone(), spec, open_ended, inside });
     }
@@ -186,7 +200,9 @@ fn misspelt(shape: Shape, id: &str) -> Option<&'static str> {
     match shape {
         Shape::Positional => id.is_empty().then_some("the id is empty"),
         Shape::Ber => (!hex(1..=4)).then_some("expected a tag in upper-case hexadecimal, such as \"9F26\""),
-        Shape::DataSets => (!hex(1..=1)).then_some("expected an identifier of one byte in hexadecimal, such as \"71\""),
+        Shape::DataSets => {
+            (!hex(1..=1)).then_some("expected an identifier of one byte in hexadecimal, such as \"71\"")
+        }
         Shape::Tagged { tag, .. } | Shape::Usage { tag } => {
             let good = tag.parse(id).is_some() && (tag.is_text || hex(1..=8));
             (!good).then_some("the id has another size than tag_bytes says, or is no such tag")

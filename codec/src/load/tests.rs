@@ -234,7 +234,8 @@ fn what_is_missing_is_named_too() {
     missing("", &["name", "field_max", "wire.mti", "wire.bitmap"]);
     let start = ISO.find("[codes]").unwrap();
     let routing = format!("{}\n", &ISO[start..ISO.find("[[require]]").unwrap()]);
-    let keys = ["name", "field_max", "mac_field", "wire.mti", "wire.bitmap", "f7_zone", "reversal", "answer_match"];
+    let keys =
+        ["name", "field_max", "mac_field", "wire.mti", "wire.bitmap", "f7_zone", "reversal", "answer_match"];
     missing(&routing, &keys);
 }
 

@@ -166,7 +166,11 @@ fn write_part(
     let Some(units) = units else {
         let exactly = spec.prefix == Prefix::Fixed && !part.open_ended;
         let allowed = format!("{} {}", if exactly { "exactly" } else { "at most" }, spec.units_max);
-        return Err(StructureError::Length { path: path.to_owned(), found: spec.units(canonical.len()), allowed });
+        return Err(StructureError::Length {
+            path: path.to_owned(),
+            found: spec.units(canonical.len()),
+            allowed,
+        });
     };
     let prefix_bytes = if with_prefix { spec.prefix.bytes() } else { 0 };
     let mut out = Zeroizing::new(vec![0; prefix_bytes + spec.wire_bytes(units)]);

@@ -133,7 +133,8 @@ impl Opening<'_> {
                 nodes.push(filler());
                 continue;
             }
-            let tag = ber::tag(reader.rest()).ok_or_else(|| reader.content("a whole tag of up to four bytes"))?;
+            let tag =
+                ber::tag(reader.rest()).ok_or_else(|| reader.content("a whole tag of up to four bytes"))?;
             reader.at += tag.len();
             let id = crate::text::hex(tag);
             let path = format!("{}.{id}", reader.path);

@@ -167,7 +167,11 @@ fn packed_digits_show_an_odd_one_by_its_pad() {
 
 #[test]
 fn data_sets_hold_tags_or_bytes() {
-    opens(104, &unhex("0100049F360100 71 0002 0102".replace(' ', "").as_str()).unwrap(), "01[9F36=00] 71=0102");
+    opens(
+        104,
+        &unhex("0100049F360100 71 0002 0102".replace(' ', "").as_str()).unwrap(),
+        "01[9F36=00] 71=0102",
+    );
 }
 
 #[test]

@@ -194,7 +194,6 @@ fn listener(page: &mut Page, listener: &ListenerConfig) {
     ]);
 }
 
-
 fn keys(config: &Config, opened: Option<&Keystore>) -> String {
     let master = match opened {
         Some(keys) if keys.is_test() => "under the TEST master key".to_owned(),
