@@ -10,6 +10,7 @@ mod check;
 mod codes;
 mod convert;
 mod decode;
+mod describe;
 mod dialect;
 mod ebcdic;
 mod encode;
@@ -30,6 +31,7 @@ mod tlv;
 
 pub use codes::{Code, Codes};
 pub use decode::{At, DecodeError, Layout, Part};
+pub use describe::{PartForm, ValueForm};
 pub use dialect::{Dialect, ReversalStyle};
 pub use encode::{Draft, EncodeError, Encoded};
 pub use fields::{FieldSet, FieldSetError};

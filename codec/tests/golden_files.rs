@@ -112,7 +112,7 @@ fn the_inside_of_fields_is_what_the_published_layouts_say() {
     assert_eq!(opened(&ascii93, 56), "1=1200 2=123456 3=260615123045 4=123456");
     assert_eq!(opened(&of2003, 4), "1=156 2=2 3=000000010000");
     assert_eq!(opened(&of2003, 104), "72=ABCD");
-    assert_eq!(opened(&of2003, 21), "1=1 2=000006000010000 3=01 4=0000");
+    assert_eq!(opened(&of2003, 21), "1=1 2=000000060000010 3=01 4=0000");
     assert_eq!(opened(&cups, 48), "ON=1234567890");
     assert_eq!(opened(&cups, 57), "AB=XYZ ZZ=6F6B");
     assert_eq!(opened(&cups, 60), "1=0000 2=0 3=5 4=0 5=0 6=03 7=0 8=0 9=01 10=0 11=000");
