@@ -26,6 +26,8 @@ pub struct PartForm {
     pub name: String,
     /// Kind, length and encoding in words.
     pub form: String,
+    /// What its canonical value is.
+    pub value: ValueForm,
     /// Its own parts.
     pub parts: Vec<PartForm>,
 }
@@ -38,11 +40,7 @@ impl Dialect {
 
     /// What the canonical value of field `n` is; `None` if the dialect has no such field.
     pub fn value_form(&self, n: u8) -> Option<ValueForm> {
-        self.spec(n).map(|spec| match spec.content {
-            Content::Binary => ValueForm::Binary,
-            Content::Text => ValueForm::Gbk,
-            _ => ValueForm::Ascii,
-        })
+        self.spec(n).map(value_form)
     }
 
     /// Kind, length and encoding of field `n` in words, such as `n ..19, length ll in BCD, BCD`.
@@ -72,9 +70,18 @@ impl Dialect {
             id: part.id.clone(),
             name: part.name.clone(),
             form: form(&part.spec, part.open_ended),
+            value: value_form(&part.spec),
             parts: part.inside.map_or_else(Vec::new, |no| self.part_forms(no, depth + 1)),
         };
         structure.map_or_else(Vec::new, |structure| structure.parts.iter().map(one).collect())
+    }
+}
+
+fn value_form(spec: &Spec) -> ValueForm {
+    match spec.content {
+        Content::Binary => ValueForm::Binary,
+        Content::Text => ValueForm::Gbk,
+        _ => ValueForm::Ascii,
     }
 }
 

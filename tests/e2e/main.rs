@@ -14,6 +14,7 @@ mod health;
 mod keys;
 mod kill;
 mod leaks;
+mod messages;
 mod operator;
 mod peer;
 mod running;

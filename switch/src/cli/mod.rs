@@ -2,6 +2,7 @@
 //! script can judge by.
 
 mod check;
+mod dialect;
 mod journal;
 mod key_file;
 mod keys;
@@ -33,7 +34,7 @@ use tracing_subscriber::EnvFilter;
     name = "yika",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, also when the reader of stdout closed the pipe; 1 the demo's ledgers do not balance; 2 usage; \
+    after_help = "Exit codes: 0 done, also when the reader of stdout closed the pipe; 1 the demo's ledgers do not balance, or two messages differ; 2 usage; 65 bytes that are no message; \
                   70 a fault of yika itself; 74 disk or network; 78 configuration.\nLogs go to stderr; YIKA_LOG sets their level (info, debug, ...), YIKA_LOG_JSON=1 their form."
 )]
 struct Cli {
@@ -118,6 +119,9 @@ enum Command {
     /// Make, fill and list a key file
     #[command(subcommand)]
     Keys(key_file::Keys),
+    /// Dialects, and messages in them: list, show, check, decode, encode, diff, doctor
+    #[command(subcommand)]
+    Dialect(dialect::DialectCommand),
     /// Open the next business date now
     CutOver {
         #[command(flatten)]
@@ -241,6 +245,9 @@ pub(crate) enum CliError {
     Usage(String),
     #[error("{0}")]
     Control(String),
+    /// A dialect or a message that cannot be read. Values of messages are never repeated.
+    #[error("{0}")]
+    Dialect(String),
     #[error("cannot write to standard output: {0}")]
     Out(#[from] std::io::Error),
 }
@@ -259,6 +266,7 @@ impl CliError {
                 | ServeError::DataDir(DataDirError::OpenToOthers { .. }),
             ) => 78,
             CliError::Demo(DemoError::Tmpfs { .. }) | CliError::Usage(_) => 2,
+            CliError::Dialect(_) => dialect::DATA_ERROR,
             // 128 and the number of SIGINT, as shells say it.
             CliError::Demo(DemoError::Interrupted) => 130,
             CliError::Demo(DemoError::Config(_)) => panics::INTERNAL,
@@ -342,6 +350,12 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             let whom =
                 terminal.zip(acquirer).map(|(terminal, acquirer)| Terminal { acquirer, terminal, merchant });
             print(|out| saf::sign_off(out, &place, whom))
+        }
+        Command::Dialect(command) => {
+            let mut out = Out::new();
+            let done = dialect::carry_out(&mut out, command);
+            let finished = out.finish();
+            done.and_then(|code| finished.map(|()| code))
         }
         Command::Keys(command) => print(|out| key_file::carry_out(out, command)),
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),

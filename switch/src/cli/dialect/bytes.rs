@@ -1,0 +1,69 @@
+//! Where bytes come from: hex on the command line, a file of bytes or of hex, a capture, or stdin.
+
+use super::{CliError, pcap};
+use std::io::Read as _;
+use yika_codec::unhex;
+
+/// What was given.
+pub(super) enum Given {
+    /// One message, or a stream of frames.
+    Bytes(Vec<u8>),
+    /// What each side of each connection of a capture said.
+    Capture(Vec<pcap::Stream>),
+}
+
+/// More than any capture that is worth reading by eye.
+const BYTES_MAX: u64 = 256 << 20;
+
+/// Reads the input: hex if it is hex, else a file; nothing or `-` is stdin.
+pub(super) fn read(input: Option<&str>) -> Result<Given, CliError> {
+    let Some(input) = input.filter(|input| *input != "-") else {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().take(BYTES_MAX).read_to_end(&mut bytes)?;
+        return given(bytes, "stdin");
+    };
+    if let Some(bytes) = hex(input.as_bytes()) {
+        return Ok(Given::Bytes(bytes));
+    }
+    let fault = |error: std::io::Error| {
+        let what = "what was given is neither hex (pairs of 0-9 and A-F) nor a file that can be read";
+        CliError::Dialect(format!("{what}: {error}"))
+    };
+    let file = std::fs::File::open(input).map_err(fault)?;
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes).map_err(fault)?;
+    given(bytes, input)
+}
+
+fn given(bytes: Vec<u8>, from: &str) -> Result<Given, CliError> {
+    if bytes.is_empty() {
+        return Err(CliError::Dialect(format!("{from} is empty: there is nothing to read")));
+    }
+    if pcap::is_capture(&bytes) {
+        let streams = pcap::streams(&bytes).map_err(|why| CliError::Dialect(format!("{from}: {why}")))?;
+        return Ok(Given::Capture(streams));
+    }
+    Ok(Given::Bytes(hex(&bytes).unwrap_or(bytes)))
+}
+
+/// The bytes that this text is the hex of; blanks, line ends and colons do not count. None if it is something else.
+fn hex(text: &[u8]) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.iter().copied().filter(|c| !c.is_ascii_whitespace() && *c != b':').collect();
+    if digits.is_empty() {
+        return None;
+    }
+    unhex(std::str::from_utf8(&digits).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_is_told_from_a_file_name() {
+        assert_eq!(hex(b"02 00:30\n20"), Some(vec![0x02, 0x00, 0x30, 0x20]));
+        for other in [&b"message.bin"[..], b"020", b"", b" \n", b"\x02\x00"] {
+            assert_eq!(hex(other), None);
+        }
+    }
+}
