@@ -14,6 +14,7 @@ mod dialect;
 mod encode;
 mod fields;
 mod framing;
+pub mod gate;
 mod kind;
 mod load;
 mod mask;
