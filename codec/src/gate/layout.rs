@@ -299,6 +299,19 @@ pub(super) fn counted<L: Counted>(out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<
     L::patch(mark, out.len() - start, out);
 }
 
+/// The length of a group, when all its fields have one.
+pub(super) const fn sum(mut parts: &[Option<usize>]) -> Option<usize> {
+    let mut bytes = 0;
+    while let [first, rest @ ..] = parts {
+        match first {
+            Some(part) => bytes += *part,
+            None => return None,
+        }
+        parts = rest;
+    }
+    Some(bytes)
+}
+
 /// The highest tag that is a field number of ISO 8583.
 pub(super) const fn is_iso(number: u16) -> bool {
     number >= 2 && number <= TAG_ISO_MAX
@@ -323,7 +336,8 @@ macro_rules! layout {
 
         impl<'a> $crate::gate::layout::Wire<'a> for $name $(<$lt>)? {
             const SHAPE: &'static str = $title;
-            const BYTES: Option<usize> = None;
+            const BYTES: Option<usize> = $crate::gate::layout::sum(
+                &[$( <$type as $crate::gate::layout::Wire<'a>>::BYTES, )*]);
 
             fn read(
                 reader: &mut $crate::gate::layout::Reader<'a>,

@@ -4,8 +4,9 @@ use super::hello::{Credit, Fault, Goodbye, Heartbeat, HeartbeatAnswer, Hello, He
 use super::layout::{Layout, ReadError, Row};
 use super::lists::{ListAck, ListDelta, ListPoll};
 use super::taps::{BatchClosed, BatchOpen, BatchPart, BatchState, BatchVerdicts, Safe, Tap, TapVerdict};
+use super::taps::{Discount, Label, LastUse, Place, Staff, Transfer, Unreadable};
 use super::totals::{Totals, TotalsAnswer};
-use super::transaction::{Transaction, TransactionAnswer};
+use super::transaction::{CostParts, Person, Shares, Transaction, TransactionAnswer};
 
 /// Who sends a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,4 +116,20 @@ pub(super) fn describe<'a, T: Layout<'a>>(number: u8) -> Described {
     let mut rows = Vec::new();
     T::rows("", "", &mut rows);
     Described { number, name: T::NAME, meaning: T::MEANING.trim(), rows }
+}
+
+/// The groups of fields that stand as the value of a tag, as data.
+pub fn groups() -> Vec<Described> {
+    vec![
+        describe::<Unreadable>(0),
+        describe::<Place>(0),
+        describe::<LastUse>(0),
+        describe::<Discount>(0),
+        describe::<Transfer>(0),
+        describe::<Staff>(0),
+        describe::<Label>(0),
+        describe::<CostParts>(0),
+        describe::<Shares>(0),
+        describe::<Person>(0),
+    ]
 }

@@ -30,7 +30,7 @@ pub use hello::{
 };
 pub use layout::{Layout, ReadError, Reader, Row, TAG_MANDATORY, Wire};
 pub use lists::{Entries, ListAck, ListDelta, ListPoll};
-pub use message::{Described, Message, Sender};
+pub use message::{Described, Message, Sender, groups};
 pub use record::{RawRecord, Record, Records};
 pub use taps::{
     BatchClosed, BatchOpen, BatchPart, BatchState, BatchVerdicts, ClosedTap, Discount, Label, LastUse,

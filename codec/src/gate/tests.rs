@@ -4,7 +4,6 @@ use super::*;
 use proptest::prelude::*;
 
 /// Makes values of every field type out of arbitrary bytes; zeros when they are used up.
-#[expect(unreachable_pub, reason = "it stands in the signature of a public trait")]
 pub struct Maker<'a> {
     pool: &'a [u8],
 }

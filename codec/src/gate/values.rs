@@ -117,7 +117,7 @@ impl<'a> Wire<'a> for LocalTime {
     #[cfg(test)]
     fn made(maker: &mut Maker<'a>) -> Self {
         let [month, day, hour, minute] = maker.array();
-        let bcd = |value: u8| value / 10 << 4 | value % 10;
+        let bcd = |value: u8| ((value / 10) << 4) | (value % 10);
         let time = [
             0x20,
             bcd(minute % 100),
