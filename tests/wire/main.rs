@@ -1,7 +1,7 @@
 //! `docs/wire.md` is the gateway protocol: its tables are those of the code, and every byte it shows is true.
 //!
 //! What the page has between its marks is made of the code (`render`), and then read again as a stranger would read it:
-//! from the page alone. To write the marked parts anew after a change: `YIKA_WRITE_PAGE=1`.
+//! from the page alone. `YIKA_WRITE_PAGE=1` with the first test alone writes the marked parts anew after a change.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 

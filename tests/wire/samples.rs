@@ -163,7 +163,7 @@ fn open_tap() -> OpenTap<'static> {
         trace: 5501,
         terminal: *b"BUS00042",
         acceptor: *b"TRANSIT00000001",
-        chip: Block::new(b"\x9F\x26\x08\x01\x02\x03\x04\x05\x06\x07\x08\x9F\x27\x01\x40").unwrap(),
+        chip: Chip::new(b"\x9F\x26\x08\x01\x02\x03\x04\x05\x06\x07\x08\x9F\x27\x01\x40").unwrap(),
         scenario: None,
         district: None,
         carrier: Some(1),
@@ -448,6 +448,7 @@ pub(crate) fn batch_parts() -> [[Message<'static>; 2]; 2] {
                 credits,
                 verdicts,
                 reasons,
+                earlier: None,
             }),
         ]
     };

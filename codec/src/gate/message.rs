@@ -1,10 +1,12 @@
 //! The messages by type: which there are, who sends them, and their reading and writing.
 
+use super::batch::{
+    BatchClosed, BatchOpen, BatchPart, BatchState, BatchVerdicts, Safe, Tap, TapVerdict, Unreadable,
+};
 use super::hello::{Credit, Fault, Goodbye, Heartbeat, HeartbeatAnswer, Hello, HelloAnswer};
 use super::layout::{Layout, ReadError, Row};
 use super::lists::{ListAck, ListDelta, ListPoll};
-use super::taps::{BatchClosed, BatchOpen, BatchPart, BatchState, BatchVerdicts, Safe, Tap, TapVerdict};
-use super::taps::{Discount, Label, LastUse, Place, Staff, Transfer, Unreadable};
+use super::taps::{Discount, Label, LastUse, Place, Staff, Transfer};
 use super::totals::{Totals, TotalsAnswer};
 use super::transaction::{CostParts, Person, Shares, Transaction, TransactionAnswer};
 

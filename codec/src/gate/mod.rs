@@ -5,6 +5,7 @@
 //! costs nobody else. Memory is bounded by the frame limit, decoding allocates nothing, and no bytes from outside can
 //! panic. `docs/wire.md` is the protocol for those who write the other side; its tables are made of these layouts.
 
+mod batch;
 mod codes;
 mod frame;
 mod hello;
@@ -19,6 +20,10 @@ mod totals;
 mod transaction;
 mod values;
 
+pub use batch::{
+    BatchClosed, BatchOpen, BatchPart, BatchState, BatchVerdicts, Earlier, Reasons, Safe, Tap, TapVerdict,
+    Unreadable, Verdicts,
+};
 pub use codes::{Advice, ErrorCode, Reason, Verdict};
 pub use frame::{
     FLAG_NO_MAC, FRAME_BYTES_BEFORE_ANSWER, FRAME_BYTES_MAX, Frame, GateFrameError, HEAD_BYTES, Head,
@@ -32,13 +37,10 @@ pub use layout::{Layout, ReadError, Reader, Row, TAG_MANDATORY, Wire};
 pub use lists::{Entries, ListAck, ListDelta, ListPoll};
 pub use message::{Described, Message, Sender, groups};
 pub use record::{RawRecord, Record, Records};
-pub use taps::{
-    BatchClosed, BatchOpen, BatchPart, BatchState, BatchVerdicts, ClosedTap, Discount, Label, LastUse,
-    OpenTap, Place, QrRide, Reasons, Safe, Staff, Tap, TapHead, TapVerdict, Transfer, Unreadable, Verdicts,
-};
+pub use taps::{ClosedTap, Discount, Label, LastUse, OpenTap, Place, QrRide, Staff, TapHead, Transfer};
 pub use totals::{Totals, TotalsAnswer};
 pub use transaction::{
     CardStatus, CostParts, DisbursementLine, Identity, Medical, Payment, Person, Shares, Transaction,
     TransactionAnswer, TransactionHead,
 };
-pub use values::{Account, Block, Date, Fields, Id, LocalTime, Name, Raw, Secret, Text};
+pub use values::{Account, Block, Chip, Date, Fields, Id, LocalTime, Name, Raw, Secret, Text};

@@ -5,7 +5,7 @@
 
 use super::layout::{Layout, ReadError, Reader, Wire, counted};
 use super::message::{Described, describe};
-use super::taps::{ClosedTap, OpenTap, QrRide};
+use super::taps::{ClosedTap, OpenTap, QrRide, TapHead};
 #[cfg(test)]
 use super::tests::Maker;
 use super::transaction::{CardStatus, DisbursementLine, Identity, Medical, Payment};
@@ -142,12 +142,22 @@ records! {
 }
 
 impl Record<'_> {
+    /// The head of a tap, with its key; `None` for what is none.
+    pub const fn tap_head(&self) -> Option<&TapHead> {
+        match self {
+            Record::ClosedTap(ClosedTap { head, .. })
+            | Record::QrRide(QrRide { head, .. })
+            | Record::OpenTap(OpenTap { head, .. }) => Some(head),
+            _ => None,
+        }
+    }
+
     /// What it adds to the amount of a batch or a total, in fen.
     pub fn amount_fen(&self) -> u64 {
         match self {
-            Record::ClosedTap(tap) => u64::from(tap.head.amount_fen),
-            Record::QrRide(ride) => u64::from(ride.head.amount_fen),
-            Record::OpenTap(tap) => u64::from(tap.head.amount_fen),
+            Record::ClosedTap(ClosedTap { head, .. })
+            | Record::QrRide(QrRide { head, .. })
+            | Record::OpenTap(OpenTap { head, .. }) => u64::from(head.amount_fen),
             Record::DisbursementLine(line) => line.amount_fen,
             Record::Medical(medical) => medical.total_fen,
             Record::Payment(payment) => payment.amount_fen(),

@@ -6,6 +6,7 @@ use super::layout::{ReadError, Reader, TAG_MANDATORY, Wire, counted, is_iso};
 #[cfg(test)]
 use super::tests::Maker;
 use crate::fields::FieldSet;
+use crate::tlv::Tlv;
 use std::fmt;
 
 /// The highest field number of ISO 8583, and so the highest tag that stands for one.
@@ -277,7 +278,10 @@ borrowed! {
     Account: "digits", length u8, 8..=32, |bytes| bytes.iter().all(u8::is_ascii_digit), "8 to 32 digits", length;
     /// Bytes of another format, whole, behind two bytes of length: a QR code, chip data.
     Block: "block", length u16, 1..=2048, |_| true, "1 to 2,048 bytes", length;
-    /// The same as the whole value of a tag.
+    /// Chip data as in field 55, behind two bytes of length. Track 2 (tag 57) must not stand in it.
+    Chip: "block", length u16, 1..=2048, |bytes| Tlv::new(bytes, false).find(0x57).is_none(),
+        "1 to 2,048 bytes of chip data without tag 57", length;
+    /// Bytes of another format as the whole value of a tag.
     Raw: "bytes", 1..=2048, |_| true, "1 to 2,048 bytes", length;
 }
 
@@ -382,20 +386,17 @@ mod tests {
 
     #[test]
     fn a_time_is_a_moment_that_exists() {
-        let time = |text: &str| LocalTime::new(crate::unhex(text).unwrap().try_into().unwrap());
-        assert_eq!(time("20261126080000").unwrap().seconds_utc(), 1_795_651_200);
-        assert_eq!(time("19700101080000").unwrap().seconds_utc(), 0);
-        assert_eq!(time("20240229235959").unwrap().seconds_utc(), 1_709_222_399);
-        for wrong in [
-            "20260229000000",
-            "20261301000000",
-            "20261126240000",
-            "20261126006000",
-            "202611260000A0",
-            "00000000000000",
-        ] {
+        let time =
+            |text: &str| LocalTime::new(crate::unhex(&text.replace(' ', "")).unwrap().try_into().unwrap());
+        assert_eq!(time("20261126 080000").unwrap().seconds_utc(), 1_795_651_200);
+        assert_eq!(time("19700101 080000").unwrap().seconds_utc(), 0);
+        assert_eq!(time("20240229 235959").unwrap().seconds_utc(), 1_709_222_399);
+        for wrong in
+            ["20260229 000000", "20261301 000000", "20261126 240000", "20261126 006000", "20261126 0000A0"]
+        {
             assert_eq!(time(wrong), None, "{wrong}");
         }
+        assert_eq!(LocalTime::new([0; 7]), None);
     }
 
     #[test]
@@ -414,6 +415,13 @@ mod tests {
         let mut bytes = Vec::new();
         Fields::push(2, b"6210000000000001", &mut bytes);
         assert_eq!(format!("{:?}", Fields::new(&bytes).unwrap()), "{2}");
+    }
+
+    #[test]
+    fn chip_data_with_track_2_is_refused() {
+        assert!(Chip::new(b"\x9F\x27\x01\x40").is_some());
+        assert!(Chip::new(b"\x9F\x27\x01\x40\x57\x01\x62").is_none());
+        assert!(Chip::new(b"").is_none());
     }
 
     #[test]
