@@ -103,6 +103,20 @@ fn the_session_of_the_page_replays_byte_for_byte() {
     session::replay(zone, &frames);
 }
 
+#[test]
+fn the_bounds_of_the_page_are_those_of_the_code() {
+    let page = page();
+    let (before, after) = (yika_codec::gate::FRAME_BYTES_BEFORE_ANSWER, yika_codec::gate::FRAME_BYTES_MAX);
+    let bytes_of = |row: &str| {
+        let line = page.lines().find(|line| line.starts_with(row)).unwrap();
+        let digits: String = line.chars().filter(char::is_ascii_digit).collect();
+        digits.parse::<usize>().unwrap()
+    };
+    assert_eq!(bytes_of("| frame before the hello answer |"), before);
+    assert_eq!(bytes_of("| frame after it |"), after);
+    assert!(page.contains(&format!("Version {}.", yika_codec::gate::VERSION)));
+}
+
 /// The page may be written anew; these bytes may not. Who changes them changes the protocol for those who speak it.
 #[test]
 fn every_message_and_record_has_golden_bytes() {

@@ -22,7 +22,7 @@ layout! {
 layout! {
     /// What became of one tap.
     TapVerdict = "tap verdict" {
-        /// one of the verdicts below
+        /// one of the verdicts
         verdict: u8,
         /// level that is reached: 1 stored, 2 safe; 0 for a record that is not stored
         level: u8,

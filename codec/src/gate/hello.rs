@@ -124,7 +124,7 @@ layout! {
 layout! {
     /// The last frame of a side; the connection is closed behind it.
     Goodbye<'a> = "goodbye" {
-        /// one of the reasons below
+        /// one of the reasons of a goodbye
         reason: u8,
         ;
         /// for people
@@ -135,7 +135,7 @@ layout! {
 layout! {
     /// Something is refused: what the correlation names, or the connection.
     Fault<'a> = "error" {
-        /// one of the codes below
+        /// one of the error codes
         code: u16,
         /// 1 if the connection is closed behind this frame, else 0
         fatal: u8,
