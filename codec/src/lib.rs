@@ -16,6 +16,7 @@ mod ebcdic;
 mod encode;
 mod fields;
 mod framing;
+pub mod gate;
 mod kind;
 mod load;
 mod mask;

@@ -27,6 +27,8 @@ pub enum Usage {
     KeyBlockProtection,
     /// `D0`: data encryption.
     Data,
+    /// `B3`: derivation of other keys, by another method than that of X9.24: the zone key of a gateway.
+    Derivation,
 }
 
 /// The cipher a key belongs to (X9.143 "algorithm").
@@ -43,7 +45,7 @@ pub enum Algorithm {
 /// In which direction a key may work (X9.143 "mode of use").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Mode {
-    /// `C` for MAC keys (generate and verify), `B` for others (encrypt and decrypt).
+    /// `C` for MAC keys (generate and verify), `X` for those that derive, `B` for others (encrypt and decrypt).
     Both,
     /// `G`: generate a MAC only.
     Generate,
@@ -105,8 +107,11 @@ impl Attributes {
                 Usage::MacCmac => "CMAC keys are AES",
                 Usage::MacRetail => "retail MAC keys are TDES",
                 Usage::MacUnionPayEcb => "UnionPay ECB MAC keys are DES or TDES",
+                Usage::Derivation => "key derivation keys are AES",
                 _ => "use TDES or AES",
             }
+        } else if usage == Usage::Derivation && !mode.is_free() {
+            "this key derives others (X) or is free (N)"
         } else if usage.is_mac() != matches!(mode, Mode::Generate | Mode::Verify) && !mode.is_free() {
             if usage.is_mac() {
                 "MAC keys generate (G), verify (V), do both (C) or are free (N)"
@@ -138,7 +143,7 @@ impl Attributes {
 }
 
 impl Usage {
-    pub(crate) const ALL: [Usage; 7] = [
+    pub(crate) const ALL: [Usage; 8] = [
         Usage::MacCmac,
         Usage::MacRetail,
         Usage::MacUnionPayEcb,
@@ -146,6 +151,7 @@ impl Usage {
         Usage::Kek,
         Usage::KeyBlockProtection,
         Usage::Data,
+        Usage::Derivation,
     ];
 
     /// The two characters in a key block header.
@@ -159,6 +165,7 @@ impl Usage {
             Usage::Kek => "K0",
             Usage::KeyBlockProtection => "K1",
             Usage::Data => "D0",
+            Usage::Derivation => "B3",
         }
     }
 
@@ -172,7 +179,7 @@ impl Usage {
 
     fn algorithms(self) -> &'static [Algorithm] {
         match self {
-            Usage::MacCmac => &[Algorithm::Aes],
+            Usage::MacCmac | Usage::Derivation => &[Algorithm::Aes],
             Usage::MacRetail => &[Algorithm::Tdes],
             Usage::MacUnionPayEcb => &[Algorithm::Des, Algorithm::Tdes],
             Usage::Pin | Usage::Kek | Usage::KeyBlockProtection | Usage::Data => {
@@ -229,6 +236,7 @@ impl Mode {
     pub fn letter(self, usage: Usage) -> char {
         match self {
             Mode::Both if usage.is_mac() => 'C',
+            Mode::Both if usage == Usage::Derivation => 'X',
             Mode::Both => 'B',
             Mode::Generate => 'G',
             Mode::Verify => 'V',
@@ -278,6 +286,7 @@ impl fmt::Display for Usage {
             Usage::Kek => "key encryption",
             Usage::KeyBlockProtection => "key block protection",
             Usage::Data => "data encryption",
+            Usage::Derivation => "key derivation",
         };
         write!(f, "{name} ({})", self.code())
     }
@@ -296,7 +305,7 @@ impl fmt::Display for Algorithm {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Mode::Both => "both (B/C)",
+            Mode::Both => "both (B/C/X)",
             Mode::Generate => "generate (G)",
             Mode::Verify => "verify (V)",
             Mode::Encrypt => "encrypt (E)",

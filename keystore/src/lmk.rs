@@ -169,11 +169,12 @@ impl Attributes {
         let usage = std::str::from_utf8(&header.usage)
             .ok()
             .and_then(Usage::from_code)
-            .ok_or_else(|| unknown("key usage", 5, "M3, M6, 90, P0, K0, K1 or D0", &header.usage))?;
+            .ok_or_else(|| unknown("key usage", 5, "M3, M6, 90, P0, K0, K1, D0 or B3", &header.usage))?;
         let algorithm = Algorithm::from_letter(char::from(header.algorithm))
             .ok_or_else(|| unknown("algorithm", 7, "A, D or T", &[header.algorithm]))?;
-        let mode = Mode::from_letter(char::from(header.mode), usage)
-            .ok_or_else(|| unknown("mode of use", 8, "C, G, V, N (MAC) or B, E, D, N", &[header.mode]))?;
+        let mode = Mode::from_letter(char::from(header.mode), usage).ok_or_else(|| {
+            unknown("mode of use", 8, "C, G, V, N (MAC), X, N (derivation) or B, E, D, N", &[header.mode])
+        })?;
         let export = Export::from_letter(char::from(header.export))
             .ok_or_else(|| unknown("exportability", 11, "E, N or S", &[header.export]))?;
         let attributes = Attributes { usage, algorithm, mode, export };

@@ -16,6 +16,7 @@ use crate::cipher::{Decipher, Encipher};
 use crate::cmac::Cmac;
 use crate::error::KeyError;
 use crate::lmk::Opened;
+use crate::secret::KeyBytes;
 
 /// A key that makes and checks MACs. Cheap to clone.
 #[derive(Clone)]
@@ -100,6 +101,10 @@ impl MacVerifyKey {
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacVerifyKey, KeyError> {
         Inner::open(name, opened, &[Mode::Verify], "check MACs", "mode V, C or N").map(MacVerifyKey)
     }
+
+    pub(crate) fn of_session(key: &KeyBytes) -> MacVerifyKey {
+        MacVerifyKey(Inner::of_session(key))
+    }
 }
 
 impl MacGenerateKey {
@@ -117,6 +122,10 @@ impl MacGenerateKey {
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacGenerateKey, KeyError> {
         Inner::open(name, opened, &[Mode::Generate], "make MACs", "mode G, C or N").map(MacGenerateKey)
+    }
+
+    pub(crate) fn of_session(key: &KeyBytes) -> MacGenerateKey {
+        MacGenerateKey(Inner::of_session(key))
     }
 }
 
@@ -146,6 +155,13 @@ impl Inner {
             _ => return Err(refuse("a MAC key (use M3, M6 or 90)")),
         };
         Ok(Arc::new(Inner { method, check_value: opened.check_value }))
+    }
+
+    /// An AES-CMAC key that was derived a moment ago and rests nowhere.
+    fn of_session(key: &KeyBytes) -> Arc<Inner> {
+        let cipher = Encipher::new(Algorithm::Aes, key.as_slice()).expect("a derived key has 16 bytes");
+        let check_value = key.check_value(Algorithm::Aes).expect("a derived key has 16 bytes");
+        Arc::new(Inner { method: Method::Cmac(Cmac::new(cipher)), check_value })
     }
 
     fn generate(&self, data: &[u8]) -> [u8; 8] {

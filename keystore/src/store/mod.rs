@@ -19,6 +19,7 @@ pub use exchange::{WrapForm, Wrapped};
 
 use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
 use crate::error::KeyError;
+use crate::gate::GateKey;
 use crate::lmk::{Lmk, LmkBlock, Opened};
 use crate::mac::{MacGenerateKey, MacKey, MacVerifyKey};
 use crate::pin::PinKey;
@@ -182,6 +183,14 @@ impl Keystore {
     pub fn mac_key_from_block(&self, block: &LmkBlock) -> Result<MacKey, KeyError> {
         let opened = self.open_working(block)?;
         MacKey::open(&working_name(&opened), &opened)
+    }
+
+    /// Opens the zone key of a gateway's participant.
+    ///
+    /// # Errors
+    /// `NotFound`, or `NotAllowed` unless it is a key derivation key.
+    pub fn gate_key(&self, name: &str) -> Result<GateKey, KeyError> {
+        GateKey::open(name, &self.open_named(name)?)
     }
 
     /// Opens a PIN key; which direction it may work in is checked again by each translation.

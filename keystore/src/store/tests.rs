@@ -36,7 +36,10 @@ fn a_key_does_only_what_it_is_for() {
             }
         }
     }
-    assert_eq!(cells, 48, "combinations that exist: 4 modes x 12 pairs of use and algorithm");
+    assert_eq!(
+        cells, 50,
+        "combinations that exist: 4 modes x 12 pairs of use and algorithm, 2 modes of derivation"
+    );
 }
 
 fn check_cell(usage: Usage, algorithm: Algorithm, mode: Mode) -> usize {
@@ -52,7 +55,9 @@ fn check_cell(usage: Usage, algorithm: Algorithm, mode: Mode) -> usize {
         && algorithm != Algorithm::Des;
     let one_way_mac = matches!(mode, Mode::Generate | Mode::Verify);
     let one_way_cipher = matches!(mode, Mode::Encrypt | Mode::Decrypt);
-    let exists = (mac && !one_way_cipher) || (other && !one_way_mac);
+    let derives = usage == Usage::Derivation && algorithm == Algorithm::Aes;
+    let exists =
+        (mac && !one_way_cipher) || (other && !one_way_mac) || (derives && !one_way_mac && !one_way_cipher);
     let what = format!("{usage} {algorithm} {mode}");
     assert_eq!(made.is_ok(), exists, "{what}");
     if !exists {
@@ -63,6 +68,7 @@ fn check_cell(usage: Usage, algorithm: Algorithm, mode: Mode) -> usize {
     assert_eq!(store.mac_key("key").is_ok(), mac && both, "{what}: MAC");
     assert_eq!(store.mac_verify_key("key").is_ok(), mac && mode != Mode::Generate, "{what}: verify");
     assert_eq!(store.mac_generate_key("key").is_ok(), mac && mode != Mode::Verify, "{what}: generate");
+    assert_eq!(store.gate_key("key").is_ok(), derives, "{what}: session keys");
     assert_eq!(store.pin_key("key").is_ok(), usage == Usage::Pin, "{what}: PIN");
     if let Ok(key) = store.pin_key("key") {
         check_pin_directions(&key, algorithm, mode, &what);

@@ -29,7 +29,7 @@ pub(super) enum Keys {
         file: PathBuf,
         /// What the configuration calls the key
         name: String,
-        /// mac-cmac, mac-retail, mac-unionpay, pin, kek or key-block
+        /// mac-cmac, mac-retail, mac-unionpay, pin, kek, key-block or derivation
         #[arg(long, value_parser = usage)]
         usage: Usage,
         /// aes, tdes or des

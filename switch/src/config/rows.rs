@@ -269,13 +269,14 @@ pub(super) fn route(table: &Table<'_>, places: &mut Places) -> Option<RouteConfi
 }
 
 /// What operators call the uses of a key.
-pub const USAGES: [(&str, Usage); 6] = [
+pub const USAGES: [(&str, Usage); 7] = [
     ("mac-cmac", Usage::MacCmac),
     ("mac-retail", Usage::MacRetail),
     ("mac-unionpay", Usage::MacUnionPayEcb),
     ("pin", Usage::Pin),
     ("kek", Usage::Kek),
     ("key-block", Usage::KeyBlockProtection),
+    ("derivation", Usage::Derivation),
 ];
 
 /// What operators call the ciphers of a key.
