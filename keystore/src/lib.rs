@@ -25,6 +25,7 @@ mod authentic;
 mod block;
 mod cipher;
 mod cmac;
+mod digest;
 mod error;
 mod gate;
 mod lmk;
@@ -40,6 +41,7 @@ mod token;
 
 pub use attributes::{Algorithm, Export, KeyInfo, Mode, Usage};
 pub use authentic::{Authentic, Waiver, waive};
+pub use digest::Sha256;
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};
 pub use lmk::{Lmk, LmkBlock};

@@ -54,6 +54,7 @@ pub fn participant(name: &str, link: Option<LinkConfig>) -> ParticipantConfig {
         name: name.into(),
         link,
         mac_key: None,
+        gate_keys: Vec::new(),
         pin_key: None,
         kek: None,
         coupon_platform: name == COUPONS,
@@ -72,6 +73,7 @@ fn listener(dialect_name: &str) -> ListenerConfig {
         deadline: Duration::from_secs(20),
         sign_on_required: false,
         terminals: None,
+        gate: None,
     }
 }
 
@@ -96,6 +98,9 @@ pub fn config() -> Config {
         bounds: Bounds {
             open_max: 10_000,
             dedupe_max: 100_000,
+            taps_max: 100_000,
+            tap_window_ms: 3 * 86_400_000,
+            batches_max: 1_000,
             obligations_max: 10_000,
             copies_max: 8,
             fetches_max: 64,

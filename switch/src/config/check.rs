@@ -174,7 +174,9 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
         return;
     }
     for (participant, place) in config.participants.iter().zip(&places.participants) {
-        let wanted = [&participant.mac_key, &participant.pin_key, &participant.kek];
+        let (gate_key, next) =
+            (participant.gate_keys.first().cloned(), participant.gate_keys.get(1).cloned());
+        let wanted = [&participant.mac_key, &participant.pin_key, &participant.kek, &gate_key, &next];
         for (name, place) in wanted.into_iter().zip(&place.keys) {
             let Some(name) = name.as_ref().filter(|name| !names.contains(name.as_str())) else { continue };
             let known: Vec<&str> = names.iter().copied().collect();

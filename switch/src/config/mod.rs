@@ -112,6 +112,8 @@ pub struct ParticipantConfig {
     /// None: an acquirer, which connects to us.
     pub link: Option<LinkConfig>,
     pub mac_key: Option<String>,
+    /// Zone keys of its gateways: the one in use, and the next while both are good.
+    pub gate_keys: Vec<String>,
     pub pin_key: Option<String>,
     /// The key-encryption key under which it sends new working keys.
     pub kek: Option<String>,
@@ -177,6 +179,17 @@ pub struct ListenerConfig {
     pub sign_on_required: bool,
     /// Those that may pay here; None: all.
     pub terminals: Option<Arc<Terminals>>,
+    /// The gateway protocol is spoken here; `dialect` is then what its payments are read by.
+    pub gate: Option<GateConfig>,
+}
+
+/// What a listener offers to gateways.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GateConfig {
+    /// Who has said nothing for so long sends a heartbeat.
+    pub heartbeat: Duration,
+    /// Records that may be under way at once on one connection.
+    pub credits: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -141,6 +141,9 @@ fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds, AdminBo
         late_max: count("late_max", 1..=10_000_000, 200_000),
         currencies_max: count("currencies_max", 1..=999, 32),
         terminals_max: count("terminals_max", 1..=50_000_000, 1_000_000),
+        taps_max: count("taps_max", 1..=500_000_000, 10_000_000),
+        tap_window_ms: ms(duration("tap_window", seconds(3600, 90 * day), Duration::from_secs(3 * day))),
+        batches_max: count("batches_max", 1..=10_000_000, 100_000),
     };
     let rim = RimBounds {
         sessions_max: count("sessions_max", 1..=1_000_000, 20_000),

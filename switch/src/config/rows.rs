@@ -4,7 +4,9 @@
 use super::dialects::Dialects;
 use super::doc::{Place, Table};
 use super::terminals::terminals;
-use super::{LinkConfig, ListenerConfig, ParticipantConfig, RouteConfig, Sharing, SignOn, TestKey};
+use super::{
+    GateConfig, LinkConfig, ListenerConfig, ParticipantConfig, RouteConfig, Sharing, SignOn, TestKey,
+};
 use crate::core::settings::{AnswerMatch, StandIn};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -37,8 +39,8 @@ pub(super) struct ParticipantPlaces {
     pub(super) reconnect_first: Place,
     pub(super) backoff_first: Place,
     pub(super) inflight_max: Place,
-    /// Of `mac_key`, `pin_key` and `kek`.
-    pub(super) keys: [Place; 3],
+    /// Of `mac_key`, `pin_key`, `kek`, `gate_key` and `gate_key_next`.
+    pub(super) keys: [Place; 5],
 }
 
 pub(super) struct ListenerPlaces {
@@ -81,6 +83,7 @@ pub(super) fn participant(
     let part = table.word("role", &words);
     let key = |key| table.text(key).map(str::to_owned);
     let (mac_key, pin_key, kek) = (key("mac_key"), key("pin_key"), key("kek"));
+    let gate_keys: Vec<String> = [key("gate_key"), key("gate_key_next")].into_iter().flatten().collect();
     let link = match part {
         Some(Part::Acquirer) => {
             no_link_keys(table);
@@ -104,12 +107,13 @@ pub(super) fn participant(
         reconnect_first: place("reconnect_first"),
         backoff_first: place("backoff_first"),
         inflight_max: place("inflight_max"),
-        keys: ["mac_key", "pin_key", "kek"].map(place),
+        keys: ["mac_key", "pin_key", "kek", "gate_key", "gate_key_next"].map(place),
     });
     Some(ParticipantConfig {
         name: name.to_owned(),
         link,
         mac_key,
+        gate_keys,
         pin_key,
         kek,
         coupon_platform: part == Some(Part::CouponPlatform),
@@ -226,7 +230,12 @@ pub(super) fn listener(
     table.need("address", "where terminals connect");
     let address = address(table, "address");
     let participant = table.needed_text("participant", "the acquirer whose terminals connect");
-    let dialect = dialects.named(table);
+    let gate = gate(table);
+    let dialect = if gate.is_some() && !table.has("dialect") {
+        Dialect::builtin("iso87-ascii")
+    } else {
+        dialects.named(table)
+    };
     let framing = dialect.as_ref().map(|dialect| framing(table, dialect)).unwrap_or_default();
     let currency = table.number("currency", 1..=999).unwrap_or(156) as u16;
     let currencies = table.numbers("currencies", 1..=999).unwrap_or_default();
@@ -245,6 +254,7 @@ pub(super) fn listener(
         deadline,
         sign_on_required: sign_on,
         terminals,
+        gate,
     };
     places.listeners.push(ListenerPlaces {
         address: table.place_of("address"),
@@ -253,6 +263,13 @@ pub(super) fn listener(
         plain,
     });
     Some(listener)
+}
+
+fn gate(table: &Table<'_>) -> Option<GateConfig> {
+    let is_gate = table.word("protocol", &[("iso8583", false), ("gate", true)]).unwrap_or(false);
+    let heartbeat = table.duration("heartbeat", seconds(1, 3600), Duration::from_secs(30));
+    let credits = table.count("credits", 256..=1_000_000, 4096) as u64;
+    is_gate.then_some(GateConfig { heartbeat, credits })
 }
 
 pub(super) fn route(table: &Table<'_>, places: &mut Places) -> Option<RouteConfig> {

@@ -90,6 +90,9 @@ impl Durable {
                 self.known(participant).ok_or_else(|| misfit("it drains a stranger"))?.drained = on;
             }
             Entry::TerminalsSignedOff => self.signed_on.clear(),
+            Entry::Taps(taken) => self.taps.absorb_taps(&taken),
+            Entry::BatchOpened(opened) => self.taps.absorb_opened(*opened),
+            Entry::BatchEnded(ended) => self.taps.absorb_ended(*ended).map_err(misfit)?,
             Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
                 self.absorb_signed(self.terminal_key(acquirer, &terminal, &merchant), on);
             }
@@ -422,6 +425,7 @@ impl Durable {
         let first = business_date(self.wall_ms.saturating_sub(age_ms), 0);
         let open = &self.dates.open;
         self.books.forget(first, |date| open.contains_key(date));
+        self.taps.forget_sums_before(first);
     }
 
     fn owe(&mut self, owed: Owed) {
@@ -527,6 +531,7 @@ impl Durable {
         while self.originals.oldest_expires_ms().is_some_and(|expires_ms| expires_ms <= self.wall_ms) {
             self.drop_oldest_original();
         }
+        self.taps.expire(self.wall_ms);
         self.lapsed.forget_until(self.wall_ms, |_| {});
         if let Some(until_ms) = self.wall_ms.checked_sub(self.limits.original_window_ms) {
             let counts = &mut self.counts;

@@ -130,6 +130,11 @@ impl Books {
         self.unaccounted
     }
 
+    /// Dates that have a book, each once for each currency.
+    pub fn dates(&self) -> impl Iterator<Item = BusinessDate> {
+        self.books.keys().map(|(date, _)| *date)
+    }
+
     /// Currencies that a date has a book in.
     pub fn currencies(&self, date: BusinessDate) -> impl Iterator<Item = Currency> {
         self.of_date(date).map(|((_, currency), _)| *currency)

@@ -36,6 +36,14 @@ pub struct Counters {
     pub invalid_card: u64,
     pub invalid_code: u64,
     pub advices_dropped: u64,
+    pub taps_stored: u64,
+    pub taps_repeated: u64,
+    /// Kept apart: another record has their key.
+    pub taps_apart: u64,
+    /// Not stored: unreadable, outside the window, or not taken here.
+    pub taps_refused: u64,
+    /// Parts and batches that found no room.
+    pub taps_busy: u64,
 }
 
 /// A bound of the configuration (P9).
@@ -50,6 +58,8 @@ pub enum Bound {
     Late,
     Currencies,
     Terminals,
+    Taps,
+    Batches,
     Inflight,
     /// What is not yet durable, or the spare segments.
     Journal,
@@ -61,7 +71,7 @@ pub enum Bound {
 
 impl Bound {
     /// Each with the key that sets it.
-    pub const ALL: [(Bound, &'static str); 15] = [
+    pub const ALL: [(Bound, &'static str); 17] = [
         (Bound::Open, "open_max"),
         (Bound::Dedupe, "dedupe_max"),
         (Bound::Obligations, "obligations_max"),
@@ -71,6 +81,8 @@ impl Bound {
         (Bound::Late, "late_max"),
         (Bound::Currencies, "currencies_max"),
         (Bound::Terminals, "terminals_max"),
+        (Bound::Taps, "taps_max"),
+        (Bound::Batches, "batches_max"),
         (Bound::Inflight, "inflight_max"),
         (Bound::Journal, "journal"),
         (Bound::Sessions, "sessions_max"),

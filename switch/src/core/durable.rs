@@ -14,6 +14,7 @@ use super::kept::Originals;
 use super::original::Original;
 use super::ring::Ring;
 use super::table::Table;
+use super::taps::Taps;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
@@ -55,6 +56,7 @@ pub struct Durable {
     pub dates: Dates,
     /// Terminals that signed on and not off, by acquirer, F41 and F42.
     pub signed_on: Table<KeyedHash, ()>,
+    pub taps: Taps,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -207,6 +209,7 @@ impl Durable {
             counts: BTreeMap::new(),
             dates: Dates::default(),
             signed_on: Table::new(),
+            taps: Taps::default(),
         }
     }
 

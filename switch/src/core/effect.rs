@@ -7,6 +7,7 @@ use super::ids::{
     BusinessDate, CardToken, Currency, LegRef, LineId, Money, MsgHandle, ObligationId, ParticipantId, Peer,
     Seq,
 };
+use super::taps::{Asked, GateEvent, GateSaid};
 use yika_codec::{Code, FieldSet, Kind, Mti};
 use yika_keystore::Authentic;
 
@@ -56,6 +57,8 @@ pub enum Event {
         whom: Option<TerminalName>,
         ticket: u64,
     },
+    /// A gateway's question, proven by the MAC of its frame.
+    Gate(Authentic<Box<(Asked, GateEvent)>>),
     /// Time passed.
     Tick,
 }
@@ -143,6 +146,8 @@ pub enum Effect {
         participant: ParticipantId,
         halted: bool,
     },
+    /// The answer to a gateway.
+    Gate(Box<(Asked, GateSaid)>),
     /// An operator should look.
     Alarm(Alarm),
     /// An operator's command is done; None means it was.

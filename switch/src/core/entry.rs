@@ -9,6 +9,7 @@ use super::ids::{
     BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, TxId, raw,
     raw_number,
 };
+use super::taps::{BatchEnded, BatchOpened, TapsTaken};
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -102,6 +103,12 @@ pub enum Entry {
     Forgotten {
         id: ObligationId,
     },
+    /// New taps of a gateway, with their bytes.
+    Taps(Box<TapsTaken>),
+    /// A gateway announced a batch.
+    BatchOpened(Box<BatchOpened>),
+    /// All of a batch came, and what it came to.
+    BatchEnded(Box<BatchEnded>),
 }
 
 /// How a participant is reached: as what, in which dialect, and where. What is owed was made for this way.

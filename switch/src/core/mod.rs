@@ -33,6 +33,7 @@ mod saf;
 pub mod settings;
 mod stand_in;
 pub mod table;
+pub mod taps;
 mod volatile;
 mod ways;
 
@@ -123,6 +124,10 @@ impl Core {
             }
             Event::Drain { participant, on, ticket } => self.drain(batch, participant, on, ticket),
             Event::SignOff { whom, ticket } => self.sign_off(batch, whom, ticket),
+            Event::Gate(asked) => {
+                let (asked, event) = *asked.into_inner();
+                self.gate(now, batch, asked, event);
+            }
             Event::Tick => self.tick(now, batch),
         }
     }
@@ -149,6 +154,7 @@ impl Core {
             durable.handle_ring.oldest().map(|oldest| oldest.at_ms),
             durable.lapsed.oldest().map(|(at_ms, _)| at_ms),
             durable.exceptions.oldest().map(|(ms, _)| ms.saturating_add(durable.limits.original_window_ms)),
+            durable.taps.oldest_ms(),
         ];
         if oldest.into_iter().flatten().any(|at_ms| at_ms.saturating_add(1000) <= now.wall_ms) {
             batch.record(&mut self.durable, Entry::TimePassed);

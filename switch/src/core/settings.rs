@@ -52,6 +52,12 @@ pub struct Bounds {
     pub currencies_max: usize,
     /// Terminals that are signed on.
     pub terminals_max: usize,
+    /// Taps of gateways inside their window; about 40 bytes each.
+    pub taps_max: usize,
+    /// How long a tap that comes again is known, and the oldest that is taken.
+    pub tap_window_ms: u64,
+    /// Batches inside the same window, open and complete.
+    pub batches_max: usize,
 }
 
 pub struct ParticipantSettings {

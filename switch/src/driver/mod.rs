@@ -7,6 +7,7 @@ pub mod buffer;
 mod clock;
 mod commands;
 pub mod facts;
+pub mod gate;
 pub mod line;
 mod loans;
 pub mod messages;
@@ -25,6 +26,7 @@ use crate::core::{Bound, Core, Room};
 use crate::journal::{Journal, JournalSize, Released, TURN_BYTES_MAX};
 use clock::WallClock;
 pub use commands::Terminal;
+use gate::{Gate, GateBatches, GateCounts};
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
 use messages::Messages;
 use rim::{Keys, Rim};
@@ -64,6 +66,7 @@ pub struct Driver {
     clock: WallClock,
     keys_refused: Told,
     late_approvals: Told,
+    gate_batches: GateBatches,
     draining: bool,
     pub counts: Counts,
     pub latency: Latency,
@@ -111,6 +114,7 @@ pub struct Counts {
     pub replies_unwritable: u64,
     pub turns: u64,
     pub events: u64,
+    pub gates: GateCounts,
 }
 
 /// From a request's arrival to its answer's release, in fixed buckets.
@@ -180,6 +184,7 @@ impl Driver {
             scratch: Scratch::default(),
             keys_refused: Told::default(),
             late_approvals: Told::default(),
+            gate_batches: GateBatches::default(),
             last_tick_us: now.mono_us,
             last_idle_us: now.mono_us,
             draining: false,
@@ -261,7 +266,9 @@ impl Driver {
             (self.sessions.len() - 1) as u32
         });
         let id = SessionId { slot, generation: self.generations[slot as usize] };
-        self.sessions[slot as usize] = Some(Session::new(id, listener, now));
+        let mut session = Session::new(id, listener, now);
+        session.gate = self.rim.listener(listener).and_then(|rim| rim.gate).map(Gate::new);
+        self.sessions[slot as usize] = Some(session);
         Some(id)
     }
 
@@ -271,6 +278,9 @@ impl Driver {
         let Some(session) = slot.as_mut().filter(|session| session.id == id && !session.closing) else {
             return;
         };
+        if let Some(gate) = session.gate.take() {
+            return self.gate_bytes(id, gate, bytes, now);
+        }
         let mut around = Around {
             rim: &self.rim,
             keys: &self.keys,
@@ -540,6 +550,7 @@ impl Driver {
         if now.mono_us.saturating_sub(self.last_idle_us) >= IDLE_CHECK_US {
             self.last_idle_us = now.mono_us;
             self.close_idle_sessions(now);
+            self.look_at_gates(now);
         }
     }
 
@@ -571,7 +582,7 @@ impl Driver {
                 self.counts.sessions.reached.note(Bound::SessionOut);
             }
             Closed::Idle => self.counts.closed_idle += 1,
-            Closed::ByPeer | Closed::Drained => {}
+            Closed::ByPeer | Closed::Drained | Closed::Gate => {}
         }
         self.outputs.push(Output::CloseSession(id, why));
     }

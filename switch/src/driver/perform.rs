@@ -47,6 +47,7 @@ impl Driver {
             Effect::Halted { participant, halted } => {
                 self.each_line(participant, |line| line.halted = halted);
             }
+            Effect::Gate(said) => self.gate_said(*said, now),
             Effect::Alarm(alarm) => self.tell(alarm, now),
             Effect::Done { ticket, refused } => self.outputs.push(Output::Done { ticket, refused }),
         }
@@ -129,6 +130,9 @@ impl Driver {
             return;
         };
         session.inflight = session.inflight.saturating_sub(1);
+        if session.gate.is_some() {
+            return self.gate_reply(id, reply, now);
+        }
         let Some(listener) = self.rim.listener(session.listener) else { return };
         let epoch = self.messages.proof(reply.msg).and_then(|proof| proof.epoch);
         let to = Towards::listener(listener, &self.rim, &self.keys, now).answering(epoch);
@@ -186,6 +190,7 @@ impl Driver {
             && session.id == id
         {
             session.inflight = session.inflight.saturating_sub(1);
+            session.forget(msg);
             // A paused session may be read again.
             self.outputs.push(Output::SessionOut(id));
         }

@@ -1,7 +1,7 @@
 //! The running configuration as sessions, lines and codec need it, with ids in the place of names, and
 //! the keys in use. Built from a checked `Config` when the journal has given every name its id.
 
-use crate::config::{Config, LinkConfig, ParticipantConfig, RimBounds, Terminals};
+use crate::config::{Config, GateConfig, LinkConfig, ParticipantConfig, RimBounds, Terminals};
 use crate::core::durable::Durable;
 use crate::core::entry::KeyUse;
 use crate::core::ids::{Currency, ListenerNo, Now, ParticipantId};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use yika_codec::{Dialect, Framing};
-use yika_keystore::{Algorithm, KeyError, Keystore, LmkBlock, MacKey, PinKey, Usage};
+use yika_keystore::{Algorithm, GateKey, KeyError, Keystore, LmkBlock, MacKey, PinKey, Usage};
 
 pub struct Rim {
     pub listeners: Vec<ListenerRim>,
@@ -30,6 +30,8 @@ pub struct ListenerRim {
     pub sign_on_required: bool,
     /// Those that may pay here; None: all.
     pub terminals: Option<Arc<Terminals>>,
+    /// The gateway protocol is spoken here.
+    pub gate: Option<GateConfig>,
 }
 
 /// One connection that we hold to a participant; its `LineId` is its place.
@@ -57,6 +59,7 @@ impl Rim {
                 currency: Currency(listener.currency),
                 sign_on_required: listener.sign_on_required,
                 terminals: listener.terminals.clone(),
+                gate: listener.gate,
             })
             .collect();
         let mut lines = Vec::new();
@@ -121,6 +124,8 @@ impl<K> Epochs<K> {
 pub struct ParticipantKeys {
     pub mac: Option<Epochs<MacKey>>,
     pub pin: Option<Epochs<PinKey>>,
+    /// Zone keys of its gateways.
+    pub gates: Vec<GateKey>,
     /// Name of the key under which its new working keys come.
     pub kek: Option<String>,
     /// What its configured keys are; a new one must be the same.
@@ -191,6 +196,9 @@ impl Keys {
                 held.pin = Some(Epochs { current: store.pin_key(name)?, epoch: 0, previous: None });
                 held.pin_as = kind(name);
                 check_pin_key(&store, config, participant, name)?;
+            }
+            for name in &participant.gate_keys {
+                held.gates.push(store.gate_key(name)?);
             }
             keys.held.insert(*id, held);
             let Some(state) = durable.participants.get(id) else { continue };

@@ -5,6 +5,7 @@
 
 use super::buffer::{InBuf, OutBuf};
 use super::facts::facts;
+use super::gate::Gate;
 use super::messages::{Messages, NotHeld, Proof};
 use super::rim::{Epochs, Keys, ListenerRim, Rim};
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
@@ -27,6 +28,8 @@ pub struct Session {
     /// Frames in a row that could not be decoded.
     garbage: u32,
     pub closing: bool,
+    /// Its end of the gateway protocol, where the listener speaks that.
+    pub gate: Option<Box<Gate>>,
 }
 
 /// Undecodable frames in a row before a session is closed: a peer that speaks another dialect will not
@@ -95,6 +98,8 @@ pub enum Closed {
     SlowReader,
     Idle,
     Drained,
+    /// By the rules of the gateway protocol: the last frame says why.
+    Gate,
 }
 
 /// Counts of what sessions refused by themselves.
@@ -132,6 +137,14 @@ impl Session {
             own: Own::default(),
             garbage: 0,
             closing: false,
+            gate: None,
+        }
+    }
+
+    /// A request of it gets no answer.
+    pub fn forget(&mut self, msg: MsgHandle) {
+        if let Some(gate) = &mut self.gate {
+            gate.forget(msg);
         }
     }
 

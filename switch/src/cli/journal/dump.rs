@@ -9,6 +9,7 @@ use crate::core::entry::{
     Discharge, Entry, Intent, Late, LateEffect, LegIntent, Outcome, Owed, OwedKind, ReversalOf, Step, Taken,
 };
 use crate::core::ids::{Money, ObligationId, ParticipantId};
+use crate::core::taps::Gateway;
 use crate::journal::recovery::scan;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -138,6 +139,26 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             told.flag("on", *on)
         }
         Entry::TerminalsSignedOff => group,
+        // What the records say stays sealed: an operator counts them.
+        Entry::Taps(taken) => {
+            let told = gateway(group, &taken.gateway, names);
+            let told = taken.batch.map_or(told.clone(), |batch| told.number("batch", batch));
+            let apart = taken.taps.iter().filter(|tap| tap.apart).count();
+            told.number("date", taken.date.0)
+                .number("taps", taken.taps.len() as u64)
+                .number("apart", apart as u64)
+                .number("amount", taken.taps.iter().map(|tap| tap.amount_fen).sum::<u64>())
+        }
+        Entry::BatchOpened(opened) => gateway(group, &opened.gateway, names)
+            .number("batch", opened.batch)
+            .number("records", opened.announced.records)
+            .number("amount", opened.announced.amount_fen)
+            .number("date", opened.announced.date.0),
+        Entry::BatchEnded(ended) => gateway(group, &ended.gateway, names)
+            .number("batch", ended.batch)
+            .number("records", ended.closed.counts.iter().sum::<u32>())
+            .number("amount", ended.closed.amount_fen)
+            .number("differs", ended.closed.differs),
         Entry::Drained { participant, on } => {
             group.text("participant", names.of(*participant)).flag("on", *on)
         }
@@ -149,6 +170,10 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             .text("digest", format!("{:016x}", way.digest))
             .text("addresses", way.addresses.join(" ")),
     }
+}
+
+fn gateway(group: Group, gateway: &Gateway, names: &Names) -> Group {
+    group.text("participant", names.of(gateway.participant)).text("gateway", &gateway.name)
 }
 
 fn intent(one: &Intent, names: &Names) -> Group {

@@ -5,6 +5,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::fmt::Write;
 
 /// A value of an entry.
+#[derive(Clone)]
 pub(super) enum Told {
     Number(u64),
     Text(String),
@@ -14,7 +15,7 @@ pub(super) enum Told {
 }
 
 /// Names and values, in the order in which they are told.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Group(Vec<(&'static str, Told)>);
 
 impl Group {

@@ -26,6 +26,9 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::Drained { .. } => "drained",
         Entry::TerminalSigned { .. } => "terminal-signed",
         Entry::TerminalsSignedOff => "terminals-signed-off",
+        Entry::Taps(_) => "taps",
+        Entry::BatchOpened(_) => "batch-opened",
+        Entry::BatchEnded(_) => "batch-ended",
     }
 }
 

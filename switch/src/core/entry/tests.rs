@@ -2,9 +2,14 @@
 
 use super::*;
 use crate::core::ids::Currency;
+use crate::core::taps::{Announced, Closed, Gateway, TapTaken};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn gateway() -> Gateway {
+    Gateway { participant: ParticipantId(1), name: "depot-3".into() }
 }
 
 fn identity() -> Identity {
@@ -142,6 +147,45 @@ fn samples() -> Vec<Entry> {
         },
         Entry::SignedOff { participant: ParticipantId(2), off: true },
         Entry::Forgotten { id: ObligationId(3) },
+        Entry::Taps(Box::new(TapsTaken {
+            gateway: gateway(),
+            batch: Some(7),
+            date: BusinessDate(20_261_124),
+            keep_until_ms: 1_795_000_000_000,
+            taps: vec![TapTaken {
+                key: KeyedHash(8),
+                print: 9,
+                hash: [5; 32],
+                kind: 1,
+                amount_fen: 200,
+                apart: false,
+                bytes: 3,
+            }],
+            records: vec![1, 2, 3],
+        })),
+        Entry::BatchOpened(Box::new(BatchOpened {
+            gateway: gateway(),
+            batch: 7,
+            announced: Announced {
+                content: 1,
+                records: 10,
+                amount_fen: 2000,
+                hash: [6; 32],
+                date: BusinessDate(20_261_124),
+            },
+            keep_until_ms: 1_795_000_000_000,
+        })),
+        Entry::BatchEnded(Box::new(BatchEnded {
+            gateway: gateway(),
+            batch: 7,
+            closed: Closed {
+                differs: 2,
+                amount_fen: 1999,
+                hash: [7; 32],
+                counts: [9, 1, 0, 0, 0, 0, 0],
+                date: BusinessDate(20_261_124),
+            },
+        })),
     ]
 }
 

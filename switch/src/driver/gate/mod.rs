@@ -1,0 +1,557 @@
+//! One connection of a gateway, as a pure machine (`docs/wire.md`): hello, keys, sequence, credits, and what each frame
+//! asks. It never decides whether a tap is new or a payment is paid; that is the core's.
+//!
+//! ```text
+//! Greeting --hello--> Proving --first good MAC--> Up --goodbye, fault--> closed
+//! ```
+
+mod answers;
+mod batches;
+mod payment;
+mod taps;
+
+pub use batches::GateBatches;
+
+use super::session::Closed;
+use super::{Driver, Output};
+use crate::config::GateConfig;
+use crate::core::effect::Event;
+use crate::core::ids::{MsgHandle, Now, ParticipantId, SessionId};
+use crate::core::taps::{Announced, Asked, GateEvent, Gateway, Part};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use yika_codec::gate::{
+    BatchOpen, BatchPart, ErrorCode, FRAME_BYTES_BEFORE_ANSWER, Fault, Frame, Goodbye, Heartbeat,
+    HeartbeatAnswer, Hello, HelloAnswer, Message, Reason, Sender, Sequence, Text, VERSION, feature, level,
+    next, write, write_open,
+};
+use yika_keystore::{Authentic, GateSession, GateSide};
+
+/// What one connection knows of itself.
+pub struct Gate {
+    config: GateConfig,
+    state: State,
+    keys: Option<GateSession>,
+    came: Sequence,
+    sent: Sequence,
+    gateway: Arc<Gateway>,
+    /// Chosen by the gateway and kept over reconnects.
+    session: [u8; 16],
+    features: u64,
+    /// Records that came, and records that were answered: the rest is under way.
+    records_came: u64,
+    records_answered: u64,
+    last_said_us: u64,
+    /// By batch id: what was announced on this connection, and under which correlation.
+    announced: BTreeMap<u64, (Announced, u32)>,
+    /// By batch id: the index that the next part may begin at, at most.
+    reach: BTreeMap<u64, u32>,
+    /// By correlation: what the gateway counts, until ours is known.
+    counted: BTreeMap<u32, answers::Counted>,
+    /// Payments under way, and the correlation that each came with.
+    asked: BTreeMap<MsgHandle, u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Greeting,
+    Proving,
+    Up,
+}
+
+/// Counts of what came over all gates.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct GateCounts {
+    pub frames: u64,
+    pub bad_mac: u64,
+    /// Questions refused, and connections ended, with an error frame.
+    pub faults: u64,
+    pub taken_over: u64,
+    /// Batches that came whole and were not what was announced.
+    pub batches_differ: u64,
+}
+
+/// The frame with which a connection ends.
+enum End {
+    Fault(ErrorCode),
+    Goodbye(Reason),
+    Quiet,
+}
+
+/// What is offered here.
+const FEATURES: u64 = feature::TAPS | feature::BATCHES | feature::TRANSACTIONS | feature::TOTALS;
+/// A part of 256 records of the longest kind that is usual.
+const FRAME_BYTES_MAX: usize = 256 << 10;
+const BATCH_RECORDS_MAX: u32 = 10_000;
+const PART_RECORDS_MAX: u16 = 256;
+/// When a refusal for want of room may be tried again.
+const RETRY_MS: u32 = 1_000;
+/// Batches that one connection speaks of: twice as many as a gateway may have open.
+const ANNOUNCED_MAX: usize = 64;
+/// Heartbeats missed before a gateway is given up.
+const SILENCES_MAX: u64 = 3;
+
+impl Gate {
+    pub fn new(config: GateConfig) -> Box<Gate> {
+        Box::new(Gate {
+            config,
+            state: State::Greeting,
+            keys: None,
+            came: Sequence::default(),
+            sent: Sequence::default(),
+            gateway: Arc::new(Gateway { participant: ParticipantId(0), name: String::new() }),
+            session: [0; 16],
+            features: 0,
+            records_came: 0,
+            records_answered: 0,
+            last_said_us: 0,
+            announced: BTreeMap::new(),
+            reach: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            asked: BTreeMap::new(),
+        })
+    }
+
+    pub fn forget(&mut self, msg: MsgHandle) {
+        if self.asked.remove(&msg).is_some() {
+            self.records_answered += 1;
+        }
+    }
+
+    /// Records that may have been sent in all since the hello.
+    fn credits(&self) -> u64 {
+        self.records_answered + self.config.credits
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        if self.state == State::Greeting { FRAME_BYTES_BEFORE_ANSWER } else { FRAME_BYTES_MAX }
+    }
+
+    /// Appends a frame; false when its numbers are used up and the connection must end.
+    fn say(&mut self, out: &mut Vec<u8>, correlation: u32, message: &Message<'_>, now: Now) -> bool {
+        let Some(sequence) = self.sent.give() else { return false };
+        self.last_said_us = now.mono_us;
+        match &self.keys {
+            Some(keys) => write(out, sequence, correlation, message, |signed| keys.make.generate(signed)),
+            None => write_open(out, sequence, correlation, message),
+        }
+        true
+    }
+}
+
+impl Driver {
+    /// What was read on a gateway's connection. The gate is taken out of its session meanwhile.
+    pub(super) fn gate_bytes(&mut self, id: SessionId, mut gate: Box<Gate>, bytes: &[u8], now: Now) {
+        let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) else { return };
+        session.last_heard_us = now.mono_us;
+        let mut input = std::mem::take(&mut session.input);
+        let joined = input.join(bytes);
+        let mut used = 0;
+        let end = loop {
+            match next(&joined[used..], gate.frame_bytes_max()) {
+                Ok(Some(frame)) => {
+                    used += frame.bytes;
+                    self.counts.gates.frames += 1;
+                    if let Err(end) = self.gate_frame(id, &mut gate, &frame, now) {
+                        break Some(end);
+                    }
+                }
+                Ok(None) => break None,
+                Err(_) => break Some(End::Fault(ErrorCode::Frame)),
+            }
+        };
+        if end.is_none() {
+            input.keep(bytes, used);
+        }
+        if let Some(end) = &end {
+            self.gate_end(id, &mut gate, end, now);
+        }
+        if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) {
+            if end.is_none() {
+                session.input = input;
+            }
+            session.gate = Some(gate);
+            let slow = session.out.unread() > self.rim.bounds.out_bytes_max;
+            if slow {
+                self.close_session(id, Closed::SlowReader);
+            }
+        }
+        if end.is_some() {
+            self.close_session(id, Closed::Gate);
+        }
+    }
+
+    fn gate_frame(&mut self, id: SessionId, gate: &mut Gate, frame: &Frame<'_>, now: Now) -> Result<(), End> {
+        if gate.state == State::Greeting {
+            return self.greet(id, gate, frame, now);
+        }
+        let proof = self.prove(gate, frame)?;
+        if gate.state == State::Proving {
+            gate.state = State::Up;
+            self.take_over(id, gate, now);
+        }
+        let correlation = frame.head.correlation;
+        let message = match frame.message() {
+            Ok(message) if message.sender() == Sender::Server => return Err(End::Fault(ErrorCode::Turn)),
+            Ok(message) => message,
+            Err(error) => {
+                self.gate_fault(id, gate, correlation, Fault::unreadable(&error), now);
+                return Ok(());
+            }
+        };
+        let needed = match message {
+            Message::Tap(_) => feature::TAPS,
+            Message::BatchOpen(_) | Message::BatchPart(_) => feature::BATCHES,
+            Message::Transaction(_) => feature::TRANSACTIONS,
+            Message::ListPoll(_) | Message::ListAck(_) => feature::LISTS,
+            Message::Totals(_) => feature::TOTALS,
+            _ => 0,
+        };
+        if needed & !gate.features != 0 {
+            self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::NotAgreed, false), now);
+            return Ok(());
+        }
+        match message {
+            Message::Heartbeat(Heartbeat { time_ms }) => {
+                let answer = HeartbeatAnswer { asked_ms: time_ms, time_ms: now.wall_ms };
+                self.gate_say(id, gate, correlation, &Message::HeartbeatAnswer(answer), now);
+                Ok(())
+            }
+            Message::HeartbeatAnswer(_) => Ok(()),
+            Message::Goodbye(_) => Err(End::Quiet),
+            Message::Fault(fault) => {
+                tracing::debug!(session = id.slot, code = fault.code, "a gateway reports an error");
+                if fault.fatal == 0 { Ok(()) } else { Err(End::Quiet) }
+            }
+            Message::Tap(tap) => {
+                gate.spend(1)?;
+                let taps = vec![self.tap_of(gate, tap.record, now)];
+                let records = tap.record.bytes().to_vec();
+                let part = Part { batch: None, first: 0, taps, records };
+                self.gate_ask(id, gate, correlation, proof, GateEvent::Taps(part));
+                Ok(())
+            }
+            Message::BatchOpen(open) => {
+                self.batch_open(id, gate, correlation, proof, &open, now);
+                Ok(())
+            }
+            Message::BatchPart(part) => self.batch_part(id, gate, correlation, proof, &part, now),
+            Message::Transaction(transaction) => {
+                gate.spend(1)?;
+                self.gate_payment(id, gate, correlation, proof, &transaction, now);
+                Ok(())
+            }
+            Message::Totals(totals) => {
+                let date = crate::core::ids::BusinessDate(totals.date.number());
+                gate.compare(correlation, &totals);
+                self.gate_ask(id, gate, correlation, proof, GateEvent::Totals { date, kind: totals.kind });
+                Ok(())
+            }
+            // A second hello: there is no way back to the beginning.
+            _ => Err(End::Fault(ErrorCode::Turn)),
+        }
+    }
+
+    /// MAC, then sequence: nothing of a frame is believed before.
+    fn prove(&mut self, gate: &mut Gate, frame: &Frame<'_>) -> Result<Authentic<()>, End> {
+        let checked =
+            frame.mac.zip(gate.keys.as_ref()).map(|(mac, keys)| keys.check.verify(frame.signed, mac, ()));
+        let Some(Ok(proof)) = checked else {
+            self.counts.gates.bad_mac += 1;
+            return Err(End::Fault(ErrorCode::Mac));
+        };
+        gate.came.take(frame.head.sequence).map_err(|_| End::Fault(ErrorCode::Sequence))?;
+        Ok(proof)
+    }
+
+    /// The hello: who it is, what both speak, and the keys of this connection.
+    fn greet(&mut self, id: SessionId, gate: &mut Gate, frame: &Frame<'_>, now: Now) -> Result<(), End> {
+        let hello = match frame.message() {
+            Ok(Message::Hello(hello)) if frame.mac.is_none() => hello,
+            Ok(_) => return Err(End::Fault(ErrorCode::Turn)),
+            Err(error) => return Err(End::Fault(error.code())),
+        };
+        gate.came.take(frame.head.sequence).map_err(|_| End::Fault(ErrorCode::Sequence))?;
+        if !(hello.version_min..=hello.version_max).contains(&VERSION) {
+            return Err(End::Fault(ErrorCode::Version));
+        }
+        if hello.features_needed & !FEATURES != 0 {
+            return Err(End::Fault(ErrorCode::Feature));
+        }
+        let listener = self.session(id).map(|session| session.listener);
+        let participant = listener.and_then(|no| self.rim.listener(no)).map(|listener| listener.participant);
+        let named = participant.filter(|id| self.name_of(*id).as_bytes() == hello.participant.bytes());
+        let (Some(participant), Ok(name)) = (named, std::str::from_utf8(hello.gateway.bytes())) else {
+            return Err(End::Fault(ErrorCode::Unknown));
+        };
+        let answer = self.hello_answer(id, gate, &hello, now);
+        let mut body = Vec::new();
+        Message::HelloAnswer(answer).encode(&mut body);
+        let keys = self.keys.of(participant).map_or(&[][..], |keys| &keys.gates[..]);
+        let Some(zone) = keys.iter().find(|key| key.check_value() == hello.key_check) else {
+            return Err(End::Fault(ErrorCode::Key));
+        };
+        gate.keys = Some(zone.session(GateSide::Server, frame.body, &body));
+        gate.gateway = Arc::new(Gateway { participant, name: name.to_owned() });
+        gate.session = hello.session;
+        gate.features = hello.features & FEATURES;
+        gate.state = State::Proving;
+        self.gate_say(id, gate, frame.head.correlation, &Message::HelloAnswer(answer), now);
+        Ok(())
+    }
+
+    /// Open batches are not named here: nothing is proven yet, and a gateway asks for its own.
+    fn hello_answer(&self, id: SessionId, gate: &Gate, hello: &Hello<'_>, now: Now) -> HelloAnswer<'static> {
+        let gates = self.sessions.iter().flatten().filter_map(|session| session.gate.as_ref());
+        let resumed =
+            gates.filter(|other| other.state == State::Up).any(|other| other.session == hello.session);
+        HelloAnswer {
+            version: VERSION,
+            features: hello.features & FEATURES,
+            random: self.fresh(id, now),
+            resumed: u8::from(resumed),
+            frame_bytes_max: FRAME_BYTES_MAX as u32,
+            batch_records_max: BATCH_RECORDS_MAX,
+            part_records_max: PART_RECORDS_MAX,
+            heartbeat_seconds: u16::try_from(gate.config.heartbeat.as_secs()).unwrap_or(u16::MAX),
+            server_time_ms: now.wall_ms,
+            levels: level::STORED,
+            credits: gate.config.credits,
+            batches_open: 0,
+            batches: None,
+            software: None,
+        }
+    }
+
+    /// Sixteen bytes that no other connection has and nobody else can tell: keyed hashes of what makes it the only one.
+    fn fresh(&self, id: SessionId, now: Now) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        for (half, place) in bytes.chunks_exact_mut(8).enumerate() {
+            let parts: [&[u8]; 5] = [
+                &now.wall_ms.to_le_bytes(),
+                &now.mono_us.to_le_bytes(),
+                &id.slot.to_le_bytes(),
+                &id.generation.to_le_bytes(),
+                &self.counts.accepted.to_le_bytes(),
+            ];
+            let hash = self.core.durable.keyed(b'1' + half as u8, ParticipantId(0), &parts);
+            place.copy_from_slice(&hash.0.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// An older connection with the same session id is most likely dead: it is told and closed.
+    fn take_over(&mut self, id: SessionId, gate: &Gate, now: Now) {
+        let same = |other: &Gate| other.session == gate.session && other.gateway == gate.gateway;
+        let older: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .flatten()
+            .filter(|session| session.id != id && !session.closing)
+            .filter(|session| {
+                session.gate.as_ref().is_some_and(|other| other.state == State::Up && same(other))
+            })
+            .map(|session| session.id)
+            .collect();
+        for id in older {
+            self.counts.gates.taken_over += 1;
+            self.gate_leave(id, Reason::TakenOver, now);
+        }
+    }
+
+    /// Says goodbye to a gateway and closes.
+    fn gate_leave(&mut self, id: SessionId, reason: Reason, now: Now) {
+        let Some(mut gate) = self.take_gate(id) else { return };
+        self.gate_end(id, &mut gate, &End::Goodbye(reason), now);
+        self.put_gate(id, gate);
+        self.close_session(id, Closed::Gate);
+    }
+
+    /// Heartbeats where we were silent, and an end where the gateway was, each second.
+    pub(super) fn look_at_gates(&mut self, now: Now) {
+        let mut silent = Vec::new();
+        let mut gone = Vec::new();
+        for session in self.sessions.iter().flatten().filter(|session| !session.closing) {
+            let Some(gate) = session.gate.as_ref() else { continue };
+            let beat_us = u64::try_from(gate.config.heartbeat.as_micros()).unwrap_or(u64::MAX);
+            if now.mono_us.saturating_sub(session.last_heard_us) > beat_us.saturating_mul(SILENCES_MAX) {
+                gone.push(session.id);
+            } else if gate.state == State::Up && now.mono_us.saturating_sub(gate.last_said_us) >= beat_us {
+                silent.push(session.id);
+            }
+        }
+        for id in gone {
+            self.gate_leave(id, Reason::Idle, now);
+        }
+        for id in silent {
+            let Some(mut gate) = self.take_gate(id) else { continue };
+            self.gate_say(id, &mut gate, 0, &Message::Heartbeat(Heartbeat { time_ms: now.wall_ms }), now);
+            self.put_gate(id, gate);
+        }
+    }
+
+    fn take_gate(&mut self, id: SessionId) -> Option<Box<Gate>> {
+        let session = self.sessions.get_mut(id.slot as usize)?.as_mut().filter(|session| session.id == id)?;
+        session.gate.take()
+    }
+
+    fn put_gate(&mut self, id: SessionId, gate: Box<Gate>) {
+        if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize)
+            && session.id == id
+        {
+            session.gate = Some(gate);
+        }
+    }
+
+    fn gate_end(&mut self, id: SessionId, gate: &mut Gate, end: &End, now: Now) {
+        match end {
+            End::Quiet => {}
+            End::Goodbye(reason) => {
+                self.gate_say(id, gate, 0, &Message::Goodbye(Goodbye::of(*reason)), now);
+            }
+            End::Fault(code) => {
+                let said = Text::new(code.meaning().as_bytes());
+                let mut fault = Fault { text: said, ..Fault::of(*code, true) };
+                match code {
+                    ErrorCode::Version => fault.versions = Some([VERSION, VERSION]),
+                    ErrorCode::Feature => fault.features = Some(FEATURES),
+                    _ => {}
+                }
+                self.gate_fault(id, gate, 0, fault, now);
+            }
+        }
+    }
+
+    fn gate_fault(&mut self, id: SessionId, gate: &mut Gate, correlation: u32, fault: Fault<'_>, now: Now) {
+        self.counts.gates.faults += 1;
+        self.gate_say(id, gate, correlation, &Message::Fault(fault), now);
+    }
+
+    fn gate_say(
+        &mut self,
+        id: SessionId,
+        gate: &mut Gate,
+        correlation: u32,
+        message: &Message<'_>,
+        now: Now,
+    ) {
+        let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) else { return };
+        if session.id != id || session.closing {
+            return;
+        }
+        let was_empty = session.out.is_empty();
+        let said = gate.say(session.out.tail(), correlation, message, now);
+        if was_empty {
+            self.outputs.push(Output::SessionOut(id));
+        }
+        if !said {
+            // After four thousand million frames; the gateway connects anew.
+            self.close_session(id, Closed::Gate);
+        }
+    }
+
+    fn gate_ask(
+        &mut self,
+        id: SessionId,
+        gate: &Gate,
+        correlation: u32,
+        proof: Authentic<()>,
+        event: GateEvent,
+    ) {
+        if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) {
+            session.inflight += 1;
+        }
+        let asked = Asked { session: id, correlation, gateway: gate.gateway.clone() };
+        self.requests.push_back(Event::Gate(proof.map(|()| Box::new((asked, event)))));
+    }
+
+    fn batch_open(
+        &mut self,
+        id: SessionId,
+        gate: &mut Gate,
+        correlation: u32,
+        proof: Authentic<()>,
+        open: &BatchOpen<'_>,
+        now: Now,
+    ) {
+        let code = match open.content {
+            batches::CONTENT_TAPS if open.records == 0 || open.records > BATCH_RECORDS_MAX => {
+                ErrorCode::BatchSize
+            }
+            batches::CONTENT_TAPS => {
+                let announced = Announced {
+                    content: open.content,
+                    records: open.records,
+                    amount_fen: open.amount_fen,
+                    hash: open.hash,
+                    date: crate::core::ids::BusinessDate(open.date.number()),
+                };
+                gate.note(open.batch, announced, correlation);
+                let event = GateEvent::Open { batch: open.batch, announced };
+                return self.gate_ask(id, gate, correlation, proof, event);
+            }
+            batches::CONTENT_LINES => ErrorCode::Family,
+            _ => ErrorCode::Value,
+        };
+        self.gate_fault(id, gate, correlation, Fault::of(code, false), now);
+    }
+
+    fn batch_part(
+        &mut self,
+        id: SessionId,
+        gate: &mut Gate,
+        correlation: u32,
+        proof: Authentic<()>,
+        part: &BatchPart<'_>,
+        now: Now,
+    ) -> Result<(), End> {
+        gate.spend(u64::from(part.records.count()))?;
+        let count = u32::from(part.records.count());
+        let records = gate.announced.get(&part.batch).map(|(announced, _)| announced.records);
+        let reach = gate.reach.get(&part.batch).copied();
+        let refused = match (records, reach) {
+            (Some(_), Some(_)) if part.records.count() > PART_RECORDS_MAX => Some(ErrorCode::BatchSize),
+            (Some(_), Some(reach)) if part.first > reach => Some(ErrorCode::BatchIndex),
+            (Some(records), Some(_)) if part.first.saturating_add(count) > records => {
+                Some(ErrorCode::BatchSize)
+            }
+            (Some(_), Some(_)) => None,
+            _ => Some(ErrorCode::BatchUnknown),
+        };
+        if let Some(code) = refused {
+            gate.records_answered += u64::from(count);
+            self.gate_fault(id, gate, correlation, Fault::of(code, false), now);
+            return Ok(());
+        }
+        let taps = part.records.iter().map(|record| self.tap_of(gate, record, now)).collect();
+        let end = part.first + count;
+        gate.reach.entry(part.batch).and_modify(|reach| *reach = (*reach).max(end));
+        let records = part.records.bytes().to_vec();
+        let part = Part { batch: Some(part.batch), first: part.first, taps, records };
+        self.gate_ask(id, gate, correlation, proof, GateEvent::Taps(part));
+        Ok(())
+    }
+}
+
+impl Gate {
+    /// Remembers a batch that is announced here; the lowest id goes when there are too many, and is announced again.
+    fn note(&mut self, batch: u64, announced: Announced, correlation: u32) {
+        self.announced.insert(batch, (announced, correlation));
+        if self.announced.len() > ANNOUNCED_MAX
+            && let Some((lowest, _)) = self.announced.pop_first()
+        {
+            self.reach.remove(&lowest);
+        }
+    }
+
+    fn drop_batch(&mut self, batch: u64) {
+        self.announced.remove(&batch);
+        self.reach.remove(&batch);
+    }
+
+    /// Counts records against what was granted.
+    fn spend(&mut self, records: u64) -> Result<(), End> {
+        self.records_came = self.records_came.saturating_add(records);
+        if self.records_came > self.credits() { Err(End::Fault(ErrorCode::Credit)) } else { Ok(()) }
+    }
+}

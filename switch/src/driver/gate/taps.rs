@@ -1,0 +1,43 @@
+//! Records as they came, judged as far as no state is needed: readable, of a kind that is taken here, inside the window.
+
+use super::{Driver, Gate};
+use crate::core::ids::{KeyedHash, Now};
+use crate::core::taps::Tap;
+use yika_codec::gate::{RawRecord, Record, Verdict};
+use yika_keystore::Sha256;
+
+/// How far a device's clock may be ahead of ours.
+const AHEAD_MAX_MS: u64 = 5 * 60 * 1000;
+
+impl Driver {
+    pub(super) fn tap_of(&self, gate: &Gate, raw: RawRecord<'_>, now: Now) -> Tap {
+        let bytes = raw.bytes().len() as u32;
+        let refused = |verdict| Tap {
+            key: KeyedHash(0),
+            print: 0,
+            hash: [0; 32],
+            kind: raw.kind,
+            amount_fen: 0,
+            bytes,
+            refused: Some(verdict),
+        };
+        let record = match Record::decode(raw) {
+            Ok(record) => record,
+            Err(_) => return refused(Verdict::Unreadable),
+        };
+        let amount_fen = record.amount_fen();
+        let Some(head) = record.tap_head() else {
+            return Tap { amount_fen, ..refused(Verdict::NotAccepted) };
+        };
+        let made_ms = u64::try_from(head.time.seconds_utc()).unwrap_or(0).saturating_mul(1000);
+        let oldest_ms = now.wall_ms.saturating_sub(self.core.settings().bounds.tap_window_ms);
+        if made_ms < oldest_ms || made_ms > now.wall_ms.saturating_add(AHEAD_MAX_MS) {
+            return Tap { amount_fen, ..refused(Verdict::OutsideWindow) };
+        }
+        let hash = Sha256::of(raw.bytes());
+        let (durable, participant) = (&self.core.durable, gate.gateway.participant);
+        let key = durable.keyed(b'P', participant, &[&head.source, &head.sequence.to_be_bytes()]);
+        let print = durable.keyed(b'N', participant, &[&hash]).0;
+        Tap { key, print, hash, kind: raw.kind, amount_fen, bytes, refused: None }
+    }
+}
