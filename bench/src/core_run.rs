@@ -3,9 +3,9 @@
 
 use crate::alloc;
 use crate::city::{Mac, configuration};
+use crate::codec_run::REFERENCE;
 use crate::error::BenchError;
 use crate::measure::Cost;
-use crate::micro::REFERENCE;
 use crate::report::{Budget, Report, Row};
 use std::path::Path;
 use std::sync::Arc;

@@ -5,11 +5,13 @@
 
 mod alloc;
 mod city;
+mod codec_run;
 mod core_run;
 mod driver_run;
 mod e2e;
 mod error;
 mod growth;
+mod instructions;
 mod journal_run;
 mod latency;
 mod machine;
@@ -56,6 +58,8 @@ struct Cli {
 enum Part {
     /// Codec, keystore, core and driver: no disk, no socket
     Micro,
+    /// The codec alone, with instructions counted by valgrind, which takes half a minute more
+    Codec,
     /// Commits by batch size beside fdatasync alone, and recovery
     Journal,
     /// The whole switch beside bare relays
@@ -74,6 +78,16 @@ enum Part {
     },
     /// Where the time of a payment goes, by perf; run as `cargo xtask bench profile`, and not in the table of all
     Profile,
+    /// One operation of the codec, for valgrind to count
+    #[command(hide = true)]
+    Operation {
+        /// As in the table
+        #[arg(long)]
+        name: String,
+        /// How many times
+        #[arg(long)]
+        count: u32,
+    },
     /// A bare relay: what the end-to-end figures are compared with
     #[command(hide = true)]
     Relay {
@@ -104,6 +118,9 @@ fn run(cli: &Cli) -> Result<(), BenchError> {
     if let Some(Part::Relay { upstream, journal, record_bytes }) = &cli.part {
         return relay::run(upstream, journal.as_deref(), *record_bytes);
     }
+    if let Some(Part::Operation { name, count }) = &cli.part {
+        return instructions::repeat(name, *count);
+    }
     let place = Place::make(cli.dir.as_deref())?;
     let mut report = Report::new(machine::describe(&place)?, cli.quick);
     // What was measured before something failed is still worth its minutes.
@@ -118,6 +135,7 @@ fn measure(cli: &Cli, place: &Place, report: &mut Report) -> Result<(), BenchErr
     };
     machine::noise(place, report)?;
     if wanted(&Part::Micro) {
+        codec_run::run(cli.quick, false, report)?;
         micro::run(cli.quick, report)?;
         core_run::memory(cli.quick, report)?;
         core_run::run(cli.quick, report)?;
@@ -130,6 +148,7 @@ fn measure(cli: &Cli, place: &Place, report: &mut Report) -> Result<(), BenchErr
         e2e::run(place, cli.quick, report)?;
     }
     match &cli.part {
+        Some(Part::Codec) => codec_run::run(cli.quick, true, report)?,
         Some(Part::Latency { svg }) => latency::run(place, cli.quick, svg.as_deref(), report)?,
         Some(Part::Growth { svg }) => growth::run(place, cli.quick, svg.as_deref(), report)?,
         Some(Part::Profile) => profile::run(place, cli.quick, report)?,

@@ -23,6 +23,9 @@ pub(crate) struct Row {
     unit: &'static str,
     budget: Option<Budget>,
     missed: bool,
+    /// Of one operation, as callgrind counts them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instructions: Option<f64>,
     beside: String,
 }
 
@@ -81,11 +84,13 @@ impl Report {
             let best = row.best.map(figure).unwrap_or_default();
             let budget = row.budget.map(Budget::text).unwrap_or_default();
             let mark = if row.missed { "MISSED" } else { "" };
+            let counted = row.instructions.map(|count| format!("{} instructions; ", figure(count)));
             let line = format!(
-                "{:<widest$}  {:>11} {best:>11} {:<6} {budget:>11} {mark:<6}  {}",
+                "{:<widest$}  {:>11} {best:>11} {:<6} {budget:>11} {mark:<6}  {}{}",
                 row.what,
                 figure(row.value),
                 row.unit,
+                counted.unwrap_or_default(),
                 row.beside
             );
             let _ = writeln!(text, "{}", line.trim_end());
@@ -97,7 +102,17 @@ impl Report {
 impl Row {
     pub(crate) fn new(group: &'static str, what: impl Into<String>, value: f64, unit: &'static str) -> Row {
         let what = what.into();
-        Row { group, what, value, best: None, unit, budget: None, missed: false, beside: String::new() }
+        Row {
+            group,
+            what,
+            value,
+            best: None,
+            unit,
+            budget: None,
+            missed: false,
+            instructions: None,
+            beside: String::new(),
+        }
     }
 
     pub(crate) fn cost(group: &'static str, what: impl Into<String>, cost: Cost) -> Row {
@@ -107,6 +122,11 @@ impl Row {
     pub(crate) fn budget(mut self, budget: Budget) -> Row {
         self.budget = Some(budget);
         self.missed = !budget.holds(self.value);
+        self
+    }
+
+    pub(crate) fn instructions(mut self, count: f64) -> Row {
+        self.instructions = Some(count);
         self
     }
 

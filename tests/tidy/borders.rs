@@ -14,13 +14,14 @@ struct Crate {
 const RUNTIMES: &[&str] = &["tokio", "mio", "async-std", "smol"];
 const EVERYTHING: &[&str] = &["yika-codec", "yika-keystore", "yika-loadgen", "yika-switch"];
 
-const CRATES: [Crate; 7] = [
+const CRATES: [Crate; 8] = [
     Crate { folder: "codec", may: &[], never: &["tokio", "mio", "async-std", "smol", "socket2", "rand"] },
     Crate { folder: "keystore", may: &[], never: RUNTIMES },
     Crate { folder: "switch", may: &["yika-codec", "yika-keystore", "yika-loadgen"], never: &["rand"] },
     Crate { folder: "loadgen", may: &["yika-codec", "yika-keystore"], never: &[] },
     Crate { folder: "bench", may: EVERYTHING, never: &[] },
     Crate { folder: "tests", may: EVERYTHING, never: &[] },
+    Crate { folder: "tests/fuzz", may: EVERYTHING, never: &[] },
     Crate { folder: "xtask", may: &[], never: RUNTIMES },
 ];
 

@@ -52,10 +52,10 @@ fn check(tree: &Tree, allowed: &[(&str, &str, &str)]) -> Vec<Finding> {
     findings
 }
 
-/// Path, line and digits of each run that may be a card number. Checksums of dependencies in the lock file
+/// Path, line and digits of each run that may be a card number. Checksums of dependencies in a lock file
 /// are hexadecimal and end up with any digits at all.
 fn possible_cards(tree: &Tree) -> impl Iterator<Item = (&str, usize, &str)> {
-    tree.files().filter(|(path, _)| *path != "Cargo.lock").flat_map(|(path, text)| {
+    tree.files().filter(|(path, _)| !path.ends_with("Cargo.lock")).flat_map(|(path, text)| {
         text.lines().enumerate().flat_map(move |(at, line)| {
             let runs = line.split(|letter: char| !letter.is_ascii_digit());
             runs.filter(|run| may_be_card(run)).map(move |run| (path, at + 1, run))

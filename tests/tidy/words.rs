@@ -43,8 +43,8 @@ pub(crate) fn all(tree: &Tree) -> Vec<Finding> {
                 }
             }
         };
-        // The lock file is cargo's and names its registry.
-        if path != "Cargo.lock" {
+        // A lock file is cargo's and names its registry.
+        if !path.ends_with("Cargo.lock") {
             look(text, 0, &ANYWHERE);
         }
         if path.ends_with(".rs") {

@@ -3,6 +3,7 @@
 //! Promises: what passes here passes in CI, because `.ci/run` calls the same `cargo xtask test`. Uses the
 //! standard library alone, so that it is built in seconds on a machine that has nothing else yet.
 
+mod fuzz;
 mod setup;
 mod step;
 mod tally;
@@ -20,12 +21,14 @@ Developer commands of Yika.
   cargo xtask tidy          only the rules of the house: borders, lengths, names, card numbers, words
   cargo xtask bench [ARGS]  the measured costs, in release; ARGS go to the bench program
   cargo xtask sim [ARGS]    simulated worlds by seed: --seeds N --minutes M, or --seed S [--faults A,B] for one with its trace
+  cargo xtask fuzz [ARGS]   hostile bytes, guided by coverage: --minutes N over all targets, --target NAME for one, --replay FILE
   cargo xtask chaos [ARGS]  the real switch under load with kills, pauses, full and slow disks, lost connections: --minutes M
   cargo xtask soak [ARGS]   the real switch under calm load, whose figures have to stay flat: --minutes M --rate R
   cargo xtask help          this page
 
-`test` needs cargo and python3 with venv; as root on Debian it installs the latter by itself. It keeps what
-it installs under the target folder. Exit codes: 0 all passed, 1 something failed, 2 unknown command.";
+`test` needs cargo and python3 with venv; as root on Debian it installs the latter by itself. `fuzz` needs a C++
+compiler and says so. All keep what they install and learn under the target folder. Exit codes: 0 all passed, 1 something
+failed, 2 unknown command.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         ("tidy", []) => Step::cargo("tidy", &test::TIDY).run(),
         ("bench", rest) => bench(rest),
         ("sim", rest) => sim(rest),
+        ("fuzz", rest) => fuzz::run(rest),
         ("chaos", rest) => chaos("chaos", rest),
         ("soak", rest) => chaos("soak", rest),
         ("help" | "--help" | "-h", _) => {

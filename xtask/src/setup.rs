@@ -59,7 +59,7 @@ fn toolchain_components() -> Result<(), Failed> {
 }
 
 /// Where cargo puts what it builds, whatever configuration and environment say.
-fn target_folder() -> Result<PathBuf, Failed> {
+pub(crate) fn target_folder() -> Result<PathBuf, Failed> {
     let told = Command::new("cargo")
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .current_dir(workspace())
