@@ -29,6 +29,7 @@ mod rim;
 mod settlement;
 mod silence;
 mod stand_in;
+mod taps;
 mod ways;
 
 use yika_tests::setup::BANK_A;

@@ -1,7 +1,9 @@
 //! The other side of a key change: keys that a participant shares with the switch, and new ones on their way
 //! under a key-encryption key. Every key follows from its name; none of them ever guarded anything.
 
-use yika_keystore::{Algorithm, Export, Keystore, Lmk, MacKey, Mode, PinKey, Usage, WrapForm, Wrapped};
+use yika_keystore::{
+    Algorithm, Export, GateKey, Keystore, Lmk, MacKey, Mode, PinKey, Usage, WrapForm, Wrapped,
+};
 
 /// What a participant holds.
 pub struct KeyRing(Keystore);
@@ -13,7 +15,7 @@ pub const KEK_DES: &str = "kek-des";
 
 impl KeyRing {
     /// A participant's keys, and a keystore for the switch that holds the key-encryption keys and `shared`.
-    /// Names tell the kind: `mac-..` is AES-CMAC, `retail-..` a retail MAC, `pin-..` TDES.
+    /// Names tell the kind: `mac-..` is AES-CMAC, `retail-..` a retail MAC, `pin-..` TDES, `zone-..` a zone key.
     pub fn agreed(shared: &[&str]) -> (KeyRing, Keystore) {
         let (ring, switch) = (Keystore::in_memory(Lmk::test()), Keystore::in_memory(Lmk::test()));
         for store in [&ring, &switch] {
@@ -27,6 +29,12 @@ impl KeyRing {
     pub fn mac(&self, name: &str) -> MacKey {
         self.has(name);
         self.0.mac_key(name).unwrap()
+    }
+
+    /// A zone key, of a name that begins with `zone`.
+    pub fn gate(&self, name: &str) -> GateKey {
+        self.has(name);
+        self.0.gate_key(name).unwrap()
     }
 
     pub fn pin(&self, name: &str) -> PinKey {
@@ -61,6 +69,7 @@ fn add(store: &Keystore, name: &str) {
         ("mac", _) => (Usage::MacCmac, Algorithm::Aes, 16),
         ("retail", _) => (Usage::MacRetail, Algorithm::Tdes, 16),
         ("pin", _) => (Usage::Pin, Algorithm::Tdes, 16),
+        ("zone", _) => (Usage::Derivation, Algorithm::Aes, 16),
         (_, KEK_DES) => (Usage::Kek, Algorithm::Tdes, 16),
         _ => (Usage::Kek, Algorithm::Aes, 32),
     };

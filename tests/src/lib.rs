@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping it")]
 
 pub mod city;
+pub mod gateway;
 pub mod hostile;
 pub mod keys;
 pub mod process;

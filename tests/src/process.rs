@@ -213,11 +213,17 @@ const COMMAND_WITHIN: Duration = Duration::from_secs(120);
 /// Runs a command of ours to its end: exit code, stdout, stderr.
 #[track_caller]
 pub fn run(name: &str, arguments: &[&str]) -> (i32, String, String) {
+    run_within(name, arguments, COMMAND_WITHIN)
+}
+
+/// The same for a command that may take long.
+#[track_caller]
+pub fn run_within(name: &str, arguments: &[&str], limit: Duration) -> (i32, String, String) {
     // Files take any amount without anybody reading; pipes would not.
     let (out, err) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
     let mut command = Command::new(program(name));
     command.args(arguments).stdin(Stdio::null()).stdout(out.reopen().unwrap()).stderr(err.reopen().unwrap());
-    let status = Held(command.spawn().unwrap()).ends_within(COMMAND_WITHIN);
+    let status = Held(command.spawn().unwrap()).ends_within(limit);
     let text = |file: &Path| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
     (status.code().unwrap_or(-1), text(out.path()), text(err.path()))
 }

@@ -150,6 +150,11 @@ impl World {
         self.at_terminals.get_mut(&to.0)?.pop_front()
     }
 
+    /// All bytes that came to a gateway since it last looked.
+    pub fn bytes_at(&mut self, gateway: Terminal) -> Vec<u8> {
+        self.session_bytes.get_mut(&gateway.0).map(|held| std::mem::take(&mut held.1)).unwrap_or_default()
+    }
+
     /// The next request that reached a bank.
     pub fn at_bank(&mut self, bank: &str) -> Option<BankRequest> {
         let at = self.at_banks.iter().position(|request| request.bank == bank)?;
@@ -404,6 +409,10 @@ impl World {
         self.driver.session_wrote(id, bytes.len());
         let Some((listener, held)) = self.session_bytes.get_mut(&id) else { return };
         held.extend_from_slice(&bytes);
+        // What a gateway gets it reads by itself.
+        if self.config.listeners[usize::from(*listener)].gate.is_some() {
+            return;
+        }
         let dialect = self.config.listeners[usize::from(*listener)].dialect.clone();
         let answers = Wire::take_all(&dialect, held);
         self.at_terminals.entry(id).or_default().extend(answers);

@@ -99,6 +99,9 @@ fn limits(page: &mut Page, config: &Config) {
         ("fetches_max", bounds.fetches_max.to_string()),
         ("late_max", bounds.late_max.to_string()),
         ("currencies_max", bounds.currencies_max.to_string()),
+        ("taps_max", bounds.taps_max.to_string()),
+        ("tap_window", show_duration(Duration::from_millis(bounds.tap_window_ms))),
+        ("batches_max", bounds.batches_max.to_string()),
         ("terminals_max", bounds.terminals_max.to_string()),
         ("sessions_max", rim.sessions_max.to_string()),
         ("session_inflight_max", rim.session_inflight_max.to_string()),
@@ -125,6 +128,10 @@ fn participant(page: &mut Page, participant: &ParticipantConfig) {
     page.line("role", role);
     page.line("mac_key", participant.mac_key.clone().unwrap_or_else(|| "none: messages have no MAC".into()));
     page.line("pin_key", key(&participant.pin_key));
+    page.line(
+        "gate_key, _next",
+        if participant.gate_keys.is_empty() { "none".into() } else { participant.gate_keys.join(", ") },
+    );
     if let Some(link) = &participant.link {
         page.line("kek", key(&participant.kek));
         self::link(page, link);
@@ -192,6 +199,14 @@ fn listener(page: &mut Page, listener: &ListenerConfig) {
         ("sign_on", if listener.sign_on_required { "required" } else { "optional" }.into()),
         ("terminals", terminals),
     ]);
+    match listener.gate {
+        None => page.line("protocol", "iso8583"),
+        Some(gate) => page.lines(&[
+            ("protocol", "gate".to_owned()),
+            ("heartbeat", show_duration(gate.heartbeat)),
+            ("credits", gate.credits.to_string()),
+        ]),
+    }
 }
 
 fn keys(config: &Config, opened: Option<&Keystore>) -> String {
@@ -224,7 +239,7 @@ mod tests {
     use std::path::Path;
 
     /// What stands in headings, is told in other words, or is a key of the row above.
-    const ELSEWHERE: [&str; 15] = [
+    const ELSEWHERE: [&str; 18] = [
         "name",
         "usage",
         "algorithm",
@@ -240,6 +255,10 @@ mod tests {
         "reconnect_max",
         "backoff_first",
         "backoff_max",
+        "gate_key_next",
+        // Told of gateways alone.
+        "heartbeat",
+        "credits",
     ];
 
     #[test]

@@ -17,6 +17,7 @@ pub(super) fn cross_check(top: &Table<'_>, config: &Config, places: &Places) {
     routes(top, config, places);
     keys(top, config, places);
     macs(top, config, places);
+    gates(top, config, places);
     pin_keys(top, config, places);
     trace_numbers(top, config, places);
 }
@@ -195,7 +196,7 @@ fn macs(top: &Table<'_>, config: &Config, places: &Places) {
     for (participant, place) in config.participants.iter().zip(&places.participants) {
         let what = if participant.link.is_some() {
             "would believe answers that anybody may have made"
-        } else if config.listeners.iter().any(|listener| listener.participant == participant.name) {
+        } else if terminals_of(config, &participant.name).next().is_some() {
             "would take payments from anybody who reaches its listener"
         } else {
             continue;
@@ -203,6 +204,26 @@ fn macs(top: &Table<'_>, config: &Config, places: &Places) {
         if participant.mac_key.is_none() {
             let rule = format!("\"{}\" needs a mac_key: without one, production {what}", participant.name);
             top.fault(&place.keys[0], rule);
+        }
+    }
+}
+
+/// Listeners where what comes is proven by the MAC of its message; a gateway's frames are by their own.
+pub(super) fn terminals_of<'c>(config: &'c Config, name: &str) -> impl Iterator<Item = &'c ListenerConfig> {
+    config.listeners.iter().filter(move |listener| listener.participant == name && listener.gate.is_none())
+}
+
+/// A gateway is nobody without a zone key.
+fn gates(top: &Table<'_>, config: &Config, places: &Places) {
+    for (listener, place) in config.listeners.iter().zip(&places.listeners).filter(|row| row.0.gate.is_some())
+    {
+        let named = config.participants.iter().find(|one| one.name == listener.participant);
+        if named.is_some_and(|participant| participant.gate_keys.is_empty()) {
+            let rule = format!(
+                "\"{}\" needs a gate_key: without one, every gateway is refused",
+                listener.participant
+            );
+            top.fault(&place.participant, rule);
         }
     }
 }

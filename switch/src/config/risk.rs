@@ -1,7 +1,7 @@
 //! What a checked configuration still has to say about its keys: which PIN keys fit, and who is believed without
 //! a MAC.
 
-use super::{Config, ParticipantConfig};
+use super::{Config, ListenerConfig, ParticipantConfig};
 use yika_codec::{Dialect, Draft, Mti};
 use yika_keystore::Algorithm;
 
@@ -26,7 +26,9 @@ impl Config {
         let mut said = Vec::new();
         let keyless =
             |name: &str| self.participants.iter().any(|one| one.name == name && one.mac_key.is_none());
-        for listener in self.listeners.iter().filter(|listener| keyless(&listener.participant)) {
+        let believing =
+            |listener: &&ListenerConfig| listener.gate.is_none() && keyless(&listener.participant);
+        for listener in self.listeners.iter().filter(believing) {
             if !listener.address.ip().is_loopback() {
                 let (address, name) = (listener.address, &listener.participant);
                 said.push(format!("{address} takes payments for \"{name}\" from anybody: no mac_key"));

@@ -155,7 +155,13 @@ impl World {
                 self.hang_up(connection);
             }
             FaultKind::SlowDisk => self.slow_disk = false,
-            FaultKind::FullDisk => self.disk.set_faults(Faults::default()),
+            FaultKind::FullDisk => {
+                self.disk.set_faults(Faults::default());
+                // A sign-on that found no room was refused (96), and nobody repeats one on the same connection.
+                if self.setting.config.listeners.iter().any(|listener| listener.sign_on_required) {
+                    (0..self.terminals.len()).for_each(|at| self.hang_up(at));
+                }
+            }
             _ => return,
         }
         self.note(|| format!("over {at}: {:?}", fault.kind));

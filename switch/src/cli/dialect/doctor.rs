@@ -10,13 +10,15 @@ use serde_json::json;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
-use yika_codec::{Dialect, Framing, Layout, unhex};
+use yika_codec::{Dialect, Framing, Layout, Mti, unhex};
 
 /// One way to read the bytes.
 struct Attempt {
     /// What was taken off, and the dialect.
     how: String,
     whole: bool,
+    /// Bytes left out as an unknown header: the more, the more likely by chance.
+    skipped: usize,
     /// Fields that were read.
     fields: usize,
     /// What stood in the way, or what it is.
@@ -83,35 +85,43 @@ fn examine(bytes: &[u8], dialects: &[Arc<Dialect>]) -> Vec<Attempt> {
     }
     for (framing, payload) in &payloads {
         for dialect in dialects {
-            attempts.extend(attempt(framing.clone(), payload, dialect));
+            attempts.extend(attempt(framing.clone(), 0, payload, dialect));
             for skip in 1..=SKIP_MAX.min(payload.len()) {
                 let how = format!("{framing}, {skip} bytes of a header skipped");
                 // The dialect's own header is none of those bytes.
                 let bare = [dialect.default_header(), &payload[skip..]].concat();
-                let read = attempt(how, &bare, dialect);
+                let read = attempt(how, skip, &bare, dialect);
                 attempts.extend(read.filter(|one| one.whole));
             }
         }
     }
-    attempts.sort_by_key(|one| (!one.whole, std::cmp::Reverse(one.fields), one.how.len()));
+    attempts.sort_by_key(|one| (!one.whole, one.skipped, std::cmp::Reverse(one.fields), one.how.len()));
     attempts
 }
 
-fn attempt(framing: String, payload: &[u8], dialect: &Dialect) -> Option<Attempt> {
+fn attempt(framing: String, skipped: usize, payload: &[u8], dialect: &Dialect) -> Option<Attempt> {
     let mut layout = Layout::default();
     let result = dialect.decode(payload, &mut layout);
     let message = dialect.message(payload, &layout);
     let fields = message.present().len();
     let how = format!("{framing}, dialect {}", dialect.name());
     match result {
-        Ok(()) if fields > 0 => {
+        Ok(()) if fields > 0 && is_usual(message.mti()) => {
             let kind = message.kind().map_or(String::new(), |kind| format!(" ({})", kind.as_str()));
             let what = format!("{}{kind}, {fields} fields, nothing left over", message.mti());
-            Some(Attempt { how, whole: true, fields, what })
+            Some(Attempt { how, whole: true, skipped, fields, what })
         }
-        Err(error) if fields > 1 => Some(Attempt { how, whole: false, fields, what: error.to_string() }),
+        Err(error) if fields > 1 => {
+            Some(Attempt { how, whole: false, skipped, fields, what: error.to_string() })
+        }
         _ => None,
     }
+}
+
+/// Version, class, function and origin that ISO 8583 gives a meaning: others are digits that stand there by chance.
+fn is_usual(mti: Mti) -> bool {
+    let [version, class, function, origin] = mti.digits();
+    matches!((version, class), (b'0'..=b'2', b'1'..=b'8')) && function <= b'4' && origin <= b'5'
 }
 
 /// What the first bytes look like.

@@ -101,8 +101,11 @@ const LINK_LINUX_SLL: u32 = 113;
 
 type Ways = (SocketAddr, SocketAddr);
 
+/// From and to, sequence number, payload.
+type Segment<'p> = (Ways, u32, &'p [u8]);
+
 /// The TCP payload of a packet, with the place it has in its stream; None if it carries none.
-fn tcp(packet: &[u8], link: u32) -> Result<Option<(Ways, u32, &[u8])>, String> {
+fn tcp(packet: &[u8], link: u32) -> Result<Option<Segment<'_>>, String> {
     let sliced = match link {
         LINK_ETHERNET => SlicedPacket::from_ethernet(packet),
         LINK_LINUX_SLL => SlicedPacket::from_linux_sll(packet),

@@ -1,0 +1,508 @@
+//! Gateways (`docs/wire.md`): a tap is stored once whatever comes again, a verdict leaves only when it is durable, batches
+//! are closed by what they announced, and a payment of a gateway is a payment.
+
+use crate::balanced;
+use yika_codec::Code;
+use yika_codec::gate::{
+    BatchClosed, BatchOpen, BatchPart, BatchState, ErrorCode, Fields, Heartbeat, Message, Payment, RawRecord,
+    Reason, Record, Records, Tap, Totals, Transaction, TransactionHead, Verdict, feature,
+};
+use yika_keystore::{GateKey, Sha256};
+use yika_switch::config::{Config, GateConfig};
+use yika_switch::core::Bound;
+use yika_tests::gateway::{Gateway, Said, Sums, date, local, tap};
+use yika_tests::setup::{ACQUIRER, BANK_A, config};
+use yika_tests::{KeyRing, Terminal, World};
+
+const ZONE: &str = "zone-1";
+const SESSION: [u8; 16] = *b"a session of one";
+
+/// A gateway and its connection to a world.
+struct Line {
+    end: Terminal,
+    peer: Gateway,
+}
+
+struct Town {
+    world: World,
+    key: GateKey,
+}
+
+impl Town {
+    fn new() -> Town {
+        Town::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Town {
+        let (ring, keys) = KeyRing::agreed(&[ZONE]);
+        let mut settings = config();
+        settings.participants[0].gate_keys = vec![ZONE.into()];
+        settings.listeners[0].gate =
+            Some(GateConfig { heartbeat: std::time::Duration::from_secs(30), credits: 1000 });
+        change(&mut settings);
+        Town { world: World::with_keys(settings, keys), key: ring.gate(ZONE) }
+    }
+
+    fn connects(&mut self) -> Line {
+        let (end, mut peer) = (self.world.terminal(), Gateway::new(SESSION));
+        let bytes = peer.greets(peer.hello(&self.key, ACQUIRER, "depot-3"));
+        self.world.sends_bytes(end, &bytes);
+        let answer = peer.agrees(&self.key, &self.world.bytes_at(end)).unwrap();
+        assert_eq!((answer.levels, answer.credits), (1, 1000));
+        let mut line = Line { end, peer };
+        // The first frame with a good MAC proves it.
+        let beat = self.asks(&mut line, &Message::Heartbeat(Heartbeat { time_ms: 5 }));
+        assert!(matches!(beat[..], [ref one] if matches!(one.message(), Message::HeartbeatAnswer(_))));
+        line
+    }
+
+    fn asks(&mut self, line: &mut Line, message: &Message<'_>) -> Vec<Said> {
+        let (bytes, _) = line.peer.says(message);
+        self.world.sends_bytes(line.end, &bytes);
+        line.peer.hears(&self.world.bytes_at(line.end))
+    }
+
+    /// The verdict on a single tap, and the business date with it.
+    fn taps(&mut self, line: &mut Line, record: &[u8]) -> Option<(Verdict, u32)> {
+        let tap = Message::Tap(Tap { record: RawRecord::new(record).unwrap() });
+        let all = self.asks(line, &tap);
+        let Message::TapVerdict(said) = all.first()?.message() else { panic!("{all:?}") };
+        Some((Verdict::of(said.verdict).unwrap(), said.business_date.number()))
+    }
+
+    /// The code of the error frame that ends the connection.
+    fn ends(&mut self, line: &mut Line, bytes: &[u8]) -> ErrorCode {
+        self.world.sends_bytes(line.end, bytes);
+        let all = line.peer.hears(&self.world.bytes_at(line.end));
+        let Message::Fault(fault) = all.last().unwrap().message() else { panic!("{all:?}") };
+        assert_eq!(fault.fatal, 1);
+        assert!(self.world.was_closed(line.end));
+        ErrorCode::of(fault.code).unwrap()
+    }
+
+    fn now(&self) -> u64 {
+        self.world.now.wall_ms
+    }
+
+    fn totals(&mut self, line: &mut Line, sums: Sums) -> (u8, u64) {
+        let date = date(self.world.driver.core.durable.dates.current.0);
+        let (count, amount_fen, hash) = (sums.count, sums.fen, sums.hash);
+        let all = self.asks(line, &Message::Totals(Totals { date, kind: 1, count, amount_fen, hash }));
+        let Message::TotalsAnswer(said) = all[0].message() else { panic!("{all:?}") };
+        (said.result, said.count)
+    }
+}
+
+/// A batch: its records, and what is announced of it.
+struct Batch {
+    id: u64,
+    records: Vec<Vec<u8>>,
+    open: BatchOpen<'static>,
+    sums: Sums,
+}
+
+impl Batch {
+    fn of(id: u64, source: u8, count: u32, town: &Town) -> Batch {
+        let records: Vec<Vec<u8>> = (1..=count).map(|n| tap(source, n, n, town.now())).collect();
+        let mut sums = Sums::default();
+        records.iter().zip(1..).for_each(|(record, fen)| sums.add(record, fen));
+        let open = BatchOpen {
+            batch: id,
+            content: 1,
+            records: count,
+            amount_fen: sums.fen,
+            hash: Sha256::of(&records.concat()),
+            date: date(20_261_124),
+            payer: None,
+            policy: None,
+            period: None,
+            signature: None,
+        };
+        Batch { id, records, open, sums }
+    }
+
+    fn opens(&self, town: &mut Town, line: &mut Line) -> BatchState {
+        let all = town.asks(line, &Message::BatchOpen(self.open));
+        let Message::BatchState(state) = all[0].message() else { panic!("{all:?}") };
+        state
+    }
+
+    /// The verdicts on a part, and the end of the batch when that came with them.
+    fn sends(
+        &self,
+        town: &mut Town,
+        line: &mut Line,
+        from: usize,
+        to: usize,
+    ) -> (Vec<u8>, Option<BatchClosed>) {
+        let bytes = self.records[from..to].concat();
+        let records = Records::new((to - from) as u16, &bytes).unwrap();
+        let all =
+            town.asks(line, &Message::BatchPart(BatchPart { batch: self.id, first: from as u32, records }));
+        let Message::BatchVerdicts(said) = all[0].message() else { panic!("{all:?}") };
+        assert_eq!((said.batch, said.first), (self.id, from as u32));
+        let closed = all.get(1).map(|one| match one.message() {
+            Message::BatchClosed(closed) => closed,
+            other => panic!("{other:?}"),
+        });
+        (said.verdicts.numbers().to_vec(), closed)
+    }
+}
+
+#[test]
+fn a_tap_is_stored_once_whatever_comes_again() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let (first, other) = (tap(1, 1, 200, town.now()), tap(1, 1, 300, town.now()));
+    assert_eq!(town.taps(&mut line, &first).unwrap().0, Verdict::Stored);
+    assert_eq!(town.taps(&mut line, &first).unwrap().0, Verdict::StoredEarlier);
+    // The same key with other contents is kept apart, once, and counts nowhere.
+    for _ in 0..2 {
+        assert_eq!(town.taps(&mut line, &other).unwrap().0, Verdict::Conflict);
+    }
+    assert_eq!(town.world.driver.core.durable.taps.len(), 2);
+    let mut sums = Sums::default();
+    sums.add(&first, 200);
+    assert_eq!(town.totals(&mut line, sums), (0, 1));
+    sums.add(&other, 300);
+    assert_eq!(town.totals(&mut line, sums), (1, 1), "they differ");
+    balanced(&town.world);
+}
+
+#[test]
+fn p2_no_verdict_leaves_before_its_tap_is_durable_and_none_is_lost_or_doubled_by_a_crash() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let record = tap(1, 1, 200, town.now());
+    town.world.commits = false;
+    assert_eq!(town.taps(&mut line, &record), None);
+    town.world.commits = true;
+    // Nothing was durable: after the crash it is new.
+    town.world.crash();
+    let mut line = town.connects();
+    let told = town.taps(&mut line, &record).unwrap();
+    assert_eq!(told.0, Verdict::Stored);
+    town.world.crash();
+    let mut line = town.connects();
+    assert_eq!(town.taps(&mut line, &record), Some((Verdict::StoredEarlier, told.1)));
+    assert_eq!(town.world.driver.core.durable.taps.len(), 1);
+    balanced(&town.world);
+}
+
+#[test]
+fn what_cannot_be_read_or_lies_outside_the_window_gets_its_own_verdict_and_the_others_theirs() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let day = 86_400_000;
+    let (now, window) = (town.now(), 3 * day);
+    let mut batch = Batch::of(1, 1, 5, &town);
+    batch.records[1] = tap(1, 2, 2, now - window - 60_000);
+    batch.records[2] = tap(1, 3, 3, now + 6 * 60_000);
+    // The last byte of its length says that it goes on: the record cannot be read, but told from the next.
+    batch.records[3] = [&[0, 3, 1, 1], &[9][..]].concat();
+    let line_record = Record::Payment(payment(b"anything at all!", now, b""));
+    batch.records[4] = Vec::new();
+    line_record.encode(&mut batch.records[4]);
+    assert_eq!(batch.opens(&mut town, &mut line).next, 0);
+    let (verdicts, closed) = batch.sends(&mut town, &mut line, 0, 5);
+    assert_eq!(verdicts, [0, 3, 3, 2, 4]);
+    let closed = closed.unwrap();
+    assert_eq!(closed.differs, 0b100, "the hash differs; a sum is compared only when all could be read");
+    assert_eq!((closed.stored, closed.outside_window, closed.unreadable, closed.not_accepted), (1, 2, 1, 1));
+    balanced(&town.world);
+}
+
+#[test]
+fn a_batch_is_closed_when_it_is_what_was_announced_and_sent_again_posts_nothing() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let batch = Batch::of(7, 1, 600, &town);
+    assert_eq!((batch.opens(&mut town, &mut line).state, batch.opens(&mut town, &mut line).next), (0, 0));
+    for (from, to) in [(0, 256), (256, 512)] {
+        let (verdicts, closed) = batch.sends(&mut town, &mut line, from, to);
+        assert!(verdicts.iter().all(|verdict| *verdict == 0) && closed.is_none());
+    }
+    let closed = batch.sends(&mut town, &mut line, 512, 600).1.unwrap();
+    assert_eq!((closed.differs, closed.stored, closed.hash), (0, 600, batch.open.hash));
+    assert_eq!(town.totals(&mut line, batch.sums), (0, 600));
+    // On a new connection, whole.
+    let mut line = town.connects();
+    let state = batch.opens(&mut town, &mut line);
+    assert_eq!((state.state, state.stored, state.next), (1, 600, 600));
+    let (verdicts, closed) = batch.sends(&mut town, &mut line, 0, 256);
+    assert!(verdicts.iter().all(|verdict| *verdict == 1) && closed.is_none());
+    assert_eq!(town.totals(&mut line, batch.sums), (0, 600));
+    let other = BatchOpen { amount_fen: 1, ..batch.open };
+    let all = town.asks(&mut line, &Message::BatchOpen(other));
+    assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 49), "{all:?}");
+    balanced(&town.world);
+}
+
+#[test]
+fn a_batch_goes_on_where_its_connection_broke_and_anew_after_a_crash() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let batch = Batch::of(7, 1, 500, &town);
+    batch.opens(&mut town, &mut line);
+    batch.sends(&mut town, &mut line, 0, 256);
+    let all = {
+        let bytes = batch.records[300..310].concat();
+        let records = Records::new(10, &bytes).unwrap();
+        town.asks(&mut line, &Message::BatchPart(BatchPart { batch: 7, first: 300, records }))
+    };
+    assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 50), "a gap: {all:?}");
+    town.world.closes(line.end);
+    let mut line = town.connects();
+    assert_eq!(batch.opens(&mut town, &mut line).next, 256);
+    batch.sends(&mut town, &mut line, 256, 400);
+    town.world.crash();
+    let mut line = town.connects();
+    let state = batch.opens(&mut town, &mut line);
+    assert_eq!((state.stored, state.next), (400, 0), "what hashes it is gone, what it brought is not");
+    let (first, _) = batch.sends(&mut town, &mut line, 0, 256);
+    let (second, closed) = batch.sends(&mut town, &mut line, 256, 500);
+    assert!(first.iter().chain(&second[..144]).all(|verdict| *verdict == 1));
+    assert!(second[144..].iter().all(|verdict| *verdict == 0));
+    let closed = closed.unwrap();
+    assert_eq!((closed.differs, closed.stored, closed.stored_earlier), (0, 100, 400));
+    assert_eq!(town.totals(&mut line, batch.sums), (0, 500));
+    balanced(&town.world);
+}
+
+#[test]
+fn p3_a_crash_at_every_commit_of_a_batch_loses_and_doubles_nothing() {
+    for stop in 0..5 {
+        let mut town = Town::new();
+        let batch = Batch::of(7, 1, 300, &town);
+        let mut line = town.connects();
+        let parts = [(0, 100), (100, 200), (200, 300)];
+        // As many of its steps are durable as `stop` says; the next is not, and dies.
+        let steps = |town: &mut Town, line: &mut Line, step: usize| {
+            let message = match step {
+                0 => Message::BatchOpen(batch.open),
+                _ => {
+                    return line
+                        .peer
+                        .says(&Message::BatchPart(part(&batch, parts[step - 1], &mut Vec::new(), town)))
+                        .0;
+                }
+            };
+            line.peer.says(&message).0
+        };
+        for step in 0..=stop.min(3) {
+            town.world.commits = step < stop;
+            let bytes = steps(&mut town, &mut line, step);
+            town.world.sends_bytes(line.end, &bytes);
+        }
+        town.world.commits = true;
+        town.world.crash();
+        let mut line = town.connects();
+        batch.opens(&mut town, &mut line);
+        let mut closed = None;
+        for (from, to) in parts {
+            closed = batch.sends(&mut town, &mut line, from, to).1.or(closed);
+        }
+        assert_eq!(town.totals(&mut line, batch.sums), (0, 300), "stop {stop}");
+        let counted = closed.map(|closed| (closed.differs, closed.stored + closed.stored_earlier));
+        assert!(counted.is_none_or(|counted| counted == (0, 300)), "{counted:?}");
+        assert_eq!(batch.opens(&mut town, &mut line).state, 1, "stop {stop}");
+        balanced(&town.world);
+    }
+}
+
+/// A part whose bytes live as long as the process: tests are short.
+fn part(batch: &Batch, (from, to): (usize, usize), _: &mut Vec<u8>, _: &Town) -> BatchPart<'static> {
+    let bytes: &'static [u8] = batch.records[from..to].concat().leak();
+    BatchPart {
+        batch: batch.id,
+        first: from as u32,
+        records: Records::new((to - from) as u16, bytes).unwrap(),
+    }
+}
+
+#[test]
+fn p11_whatever_is_wrong_ends_or_refuses_as_the_page_says() {
+    let mut town = Town::new();
+    let good = tap(2, 1, 200, town.now());
+    let frame =
+        |line: &mut Line| line.peer.says(&Message::Tap(Tap { record: RawRecord::new(&good).unwrap() })).0;
+    let mut line = town.connects();
+    let mut bytes = frame(&mut line);
+    *bytes.last_mut().unwrap() ^= 1;
+    assert_eq!(town.ends(&mut line, &bytes), ErrorCode::Mac);
+    let mut line = town.connects();
+    let (_, bytes) = (frame(&mut line), frame(&mut line));
+    assert_eq!(town.ends(&mut line, &bytes), ErrorCode::Sequence);
+    let mut line = town.connects();
+    assert_eq!(town.ends(&mut line, &[0xFF; 16]), ErrorCode::Frame);
+    let mut line = town.connects();
+    let again = line.peer.hello(&town.key, ACQUIRER, "depot-3");
+    let bytes = line.peer.says(&Message::Hello(again)).0;
+    assert_eq!(town.ends(&mut line, &bytes), ErrorCode::Turn);
+    let mut line = town.connects();
+    let batch = Batch::of(1, 1, 900, &town);
+    batch.opens(&mut town, &mut line);
+    let mut bytes = Vec::new();
+    for at in 0..5 {
+        bytes.extend(
+            line.peer
+                .says(&Message::BatchPart(part(
+                    &batch,
+                    (at * 256 % 512, at * 256 % 512 + 256),
+                    &mut Vec::new(),
+                    &town,
+                )))
+                .0,
+        );
+    }
+    town.world.commits = false;
+    assert_eq!(town.ends(&mut line, &bytes), ErrorCode::Credit, "1,000 were granted, none was answered");
+    town.world.commits = true;
+    // These refuse the question alone.
+    let mut line = town.connects();
+    let beat = [&5u64.to_be_bytes()[..], &[0x80, 0x77, 0, 1, 9]].concat();
+    let skipped = [&5u64.to_be_bytes()[..], &[0x00, 0x77, 0, 1, 9]].concat();
+    for (kind, body, expected) in [(0x03, &beat, 20), (0x7E, &beat, 16), (0x03, &skipped, 0)] {
+        let bytes = line.peer.says_raw(kind, body);
+        town.world.sends_bytes(line.end, &bytes);
+        let all = line.peer.hears(&town.world.bytes_at(line.end));
+        match all[0].message() {
+            Message::Fault(fault) => assert_eq!((fault.code, fault.fatal), (expected, 0)),
+            Message::HeartbeatAnswer(_) => assert_eq!(expected, 0),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(town.taps(&mut line, &good).unwrap().0, Verdict::Stored, "it is still connected");
+    balanced(&town.world);
+}
+
+#[test]
+fn a_hello_is_refused_with_what_would_be_right() {
+    let mut town = Town::new();
+    let mut refused = |change: &dyn Fn(&mut yika_codec::gate::Hello<'_>)| {
+        let (end, mut peer) = (town.world.terminal(), Gateway::new(SESSION));
+        let mut hello = peer.hello(&town.key, ACQUIRER, "depot-3");
+        change(&mut hello);
+        let bytes = peer.greets(hello);
+        town.world.sends_bytes(end, &bytes);
+        let error = peer.agrees(&town.key, &town.world.bytes_at(end)).unwrap_err();
+        assert!(town.world.was_closed(end));
+        let Message::Fault(fault) = error.message() else { panic!("{error:?}") };
+        (ErrorCode::of(fault.code).unwrap(), fault.versions, fault.features.is_some())
+    };
+    let version = refused(&|hello| (hello.version_min, hello.version_max) = (2, 3));
+    assert_eq!(version, (ErrorCode::Version, Some([1, 1]), false));
+    assert_eq!(refused(&|hello| hello.features_needed = feature::LISTS), (ErrorCode::Feature, None, true));
+    assert_eq!(refused(&|hello| hello.key_check = [0; 3]).0, ErrorCode::Key);
+    let stranger = yika_codec::gate::Name::new(b"somebody").unwrap();
+    assert_eq!(refused(&|hello| hello.participant = stranger).0, ErrorCode::Unknown);
+}
+
+#[test]
+fn a_gateway_that_connects_anew_takes_over_and_one_that_is_silent_is_let_go() {
+    let mut town = Town::new();
+    let mut old = town.connects();
+    let mut new = town.connects();
+    let all = old.peer.hears(&town.world.bytes_at(old.end));
+    let taken_over = Reason::TakenOver.number();
+    assert!(
+        matches!(all[..], [ref one] if matches!(one.message(), Message::Goodbye(bye) if bye.reason == taken_over))
+    );
+    assert!(town.world.was_closed(old.end) && !town.world.was_closed(new.end));
+    town.world.advance(31_000);
+    let all = new.peer.hears(&town.world.bytes_at(new.end));
+    assert!(matches!(all[0].message(), Message::Heartbeat(_)), "{all:?}");
+    town.world.advance(62_000);
+    let all = new.peer.hears(&town.world.bytes_at(new.end));
+    let idle = Reason::Idle.number();
+    assert!(matches!(all.last().unwrap().message(), Message::Goodbye(bye) if bye.reason == idle), "{all:?}");
+    assert!(town.world.was_closed(new.end));
+}
+
+#[test]
+fn p9_taps_and_batches_beyond_their_bounds_are_told_to_come_again() {
+    for (bound, taps_max, batches_max) in [(Bound::Taps, 1, 10), (Bound::Batches, 10, 0)] {
+        let mut town = Town::with(|settings| {
+            settings.bounds.taps_max = taps_max;
+            settings.bounds.batches_max = batches_max;
+        });
+        let mut line = town.connects();
+        assert_eq!(town.taps(&mut line, &tap(1, 1, 1, town.now())).unwrap().0, Verdict::Stored);
+        let record = tap(1, 2, 1, town.now());
+        let message = match bound {
+            Bound::Taps => Message::Tap(Tap { record: RawRecord::new(&record).unwrap() }),
+            _ => Message::BatchOpen(Batch::of(1, 1, 5, &town).open),
+        };
+        let all = town.asks(&mut line, &message);
+        let Message::Fault(fault) = all[0].message() else { panic!("{all:?}") };
+        assert_eq!((fault.code, fault.fatal, fault.retry_after_ms), (32, 0, Some(1000)));
+        assert_eq!(town.world.driver.core.counters.reached.of(bound), 1);
+        // What is stored is still known.
+        assert_eq!(town.taps(&mut line, &tap(1, 1, 1, town.now())).unwrap().0, Verdict::StoredEarlier);
+        balanced(&town.world);
+    }
+}
+
+#[test]
+fn what_was_held_is_forgotten_after_its_window() {
+    let mut town = Town::with(|settings| settings.bounds.tap_window_ms = 60_000);
+    let mut line = town.connects();
+    let batch = Batch::of(1, 1, 5, &town);
+    batch.opens(&mut town, &mut line);
+    batch.sends(&mut town, &mut line, 0, 5);
+    assert_eq!(town.world.driver.core.durable.taps.len(), 5);
+    town.world.advance(62_000);
+    assert!(town.world.driver.core.durable.taps.is_empty());
+    balanced(&town.world);
+}
+
+fn payment<'a>(reference: &[u8; 16], wall_ms: u64, fields: &'a [u8]) -> Payment<'a> {
+    Payment {
+        head: TransactionHead { reference: *reference, time: local(wall_ms) },
+        message_kind: [0x02, 0x00],
+        fields: Fields::new(fields).unwrap(),
+        scenario: None,
+        district: None,
+        carrier: None,
+    }
+}
+
+#[test]
+fn a_payment_of_a_gateway_goes_to_its_bank_and_is_answered_once() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let stamped = town.world.stamped(&yika_tests::purchase(1234));
+    let mut fields = Vec::new();
+    for (n, value) in stamped.fields.iter() {
+        Fields::push(n, value, &mut fields);
+    }
+    let mut bytes = Vec::new();
+    Record::Payment(payment(b"payment number 1", town.now(), &fields)).encode(&mut bytes);
+    let record = RawRecord::new(&bytes).unwrap();
+    let message = Message::Transaction(Transaction { wait_ms: 20_000, record });
+    let answered = |all: &[Said]| {
+        let Message::TransactionAnswer(said) = all[0].message() else { panic!("{all:?}") };
+        let rrn = said.fields.get(37).map(<[u8]>::to_vec);
+        (said.state, Code::new(said.code).to_string(), said.fields.get(38).map(<[u8]>::to_vec), rrn)
+    };
+    assert!(town.asks(&mut line, &message).is_empty(), "its bank is asked first");
+    let request = town.world.at_bank(BANK_A).unwrap();
+    assert_eq!((request.wire.amount(), request.wire.text(2)), (1234, stamped.text(2)));
+    town.world.bank_answers(&request, "00");
+    let all = line.peer.hears(&town.world.bytes_at(line.end));
+    let first = answered(&all);
+    assert_eq!((first.0, first.1.as_str()), (0, "00"));
+    assert!(first.2.is_some() && first.3.is_some(), "{first:?}");
+    // The same record on another connection: the same answer, and the bank hears nothing.
+    let mut line = town.connects();
+    let again = town.asks(&mut line, &message);
+    assert_eq!(answered(&again), first);
+    assert!(town.world.banks_are_quiet());
+    // A payment that is no message is refused with its code.
+    let mut bytes = Vec::new();
+    Record::Payment(payment(b"payment number 2", town.now(), b"")).encode(&mut bytes);
+    let record = RawRecord::new(&bytes).unwrap();
+    let all = town.asks(&mut line, &Message::Transaction(Transaction { wait_ms: 1, record }));
+    assert_eq!(answered(&all).1, "40");
+    balanced(&town.world);
+}
