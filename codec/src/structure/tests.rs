@@ -1,3 +1,5 @@
+//! Structures of every shape, opened and closed again.
+
 use super::*;
 use crate::text::unhex;
 use proptest::prelude::*;

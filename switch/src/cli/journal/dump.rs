@@ -139,7 +139,23 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             told.flag("on", *on)
         }
         Entry::TerminalsSignedOff => group,
-        // What the records say stays sealed: an operator counts them.
+        Entry::Taps(_) | Entry::BatchOpened(_) | Entry::BatchEnded(_) => of_gateway(group, entry, names),
+        Entry::Drained { participant, on } => {
+            group.text("participant", names.of(*participant)).flag("on", *on)
+        }
+        Entry::TimePassed => group,
+        Entry::Reached { participant, way } => group
+            .text("participant", names.of(*participant))
+            .text("role", way.role.as_str())
+            .text("dialect", &way.dialect)
+            .text("digest", format!("{:016x}", way.digest))
+            .text("addresses", way.addresses.join(" ")),
+    }
+}
+
+/// What the records say stays sealed: an operator counts them.
+fn of_gateway(group: Group, entry: &Entry, names: &Names) -> Group {
+    match entry {
         Entry::Taps(taken) => {
             let told = gateway(group, &taken.gateway, names);
             let told = taken.batch.map_or(told.clone(), |batch| told.number("batch", batch));
@@ -159,16 +175,7 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             .number("records", ended.closed.counts.iter().sum::<u32>())
             .number("amount", ended.closed.amount_fen)
             .number("differs", ended.closed.differs),
-        Entry::Drained { participant, on } => {
-            group.text("participant", names.of(*participant)).flag("on", *on)
-        }
-        Entry::TimePassed => group,
-        Entry::Reached { participant, way } => group
-            .text("participant", names.of(*participant))
-            .text("role", way.role.as_str())
-            .text("dialect", &way.dialect)
-            .text("digest", format!("{:016x}", way.digest))
-            .text("addresses", way.addresses.join(" ")),
+        _ => group,
     }
 }
 

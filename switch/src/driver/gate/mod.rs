@@ -139,6 +139,18 @@ impl Gate {
     }
 }
 
+/// The feature that a message belongs to; 0 for those that every connection has.
+fn feature_of(message: &Message<'_>) -> u64 {
+    match message {
+        Message::Tap(_) => feature::TAPS,
+        Message::BatchOpen(_) | Message::BatchPart(_) => feature::BATCHES,
+        Message::Transaction(_) => feature::TRANSACTIONS,
+        Message::ListPoll(_) | Message::ListAck(_) => feature::LISTS,
+        Message::Totals(_) => feature::TOTALS,
+        _ => 0,
+    }
+}
+
 impl Driver {
     /// What was read on a gateway's connection. The gate is taken out of its session meanwhile.
     pub(super) fn gate_bytes(&mut self, id: SessionId, mut gate: Box<Gate>, bytes: &[u8], now: Now) {
@@ -199,14 +211,7 @@ impl Driver {
                 return Ok(());
             }
         };
-        let needed = match message {
-            Message::Tap(_) => feature::TAPS,
-            Message::BatchOpen(_) | Message::BatchPart(_) => feature::BATCHES,
-            Message::Transaction(_) => feature::TRANSACTIONS,
-            Message::ListPoll(_) | Message::ListAck(_) => feature::LISTS,
-            Message::Totals(_) => feature::TOTALS,
-            _ => 0,
-        };
+        let needed = feature_of(&message);
         if needed & !gate.features != 0 {
             self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::NotAgreed, false), now);
             return Ok(());
