@@ -9,7 +9,7 @@ use std::time::Duration;
 use yika_switch::admin::control::status;
 use yika_tests::process::{program, wait_for};
 
-const VERSION: &str = "pyiso8583==4.0.1";
+const VERSIONS: [&str; 2] = ["pyiso8583==4.0.1", "cryptography==50.0.2"];
 
 /// A Python peer; lines it prints come out of `said`.
 pub(crate) struct Peer {
@@ -84,19 +84,25 @@ impl Drop for Killed {
 }
 
 /// The environment that `cargo xtask test` made, or one made here.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
+    // One test makes it, the others wait.
+    static MADE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    MADE.get_or_init(environment).clone()
+}
+
+fn environment() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let venv = std::env::var_os("YIKA_VENV").map_or_else(|| root.join("target/venv"), PathBuf::from);
     let python = venv.join("bin/python");
     let ready = |python: &Path| {
-        let import = Command::new(python).args(["-c", "import iso8583"]).status();
+        let import = Command::new(python).args(["-c", "import iso8583, cryptography"]).status();
         import.is_ok_and(|status| status.success())
     };
     if !ready(&python) {
         let made = Command::new("python3").args(["-m", "venv"]).arg(&venv).status();
         assert!(made.is_ok_and(|status| status.success()), "python3 -m venv failed: install python3-venv");
-        let installed = Command::new(&python).args(["-m", "pip", "install", "--quiet", VERSION]).status();
-        assert!(installed.is_ok_and(|status| status.success()), "pip install {VERSION} failed");
+        let installed = Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(VERSIONS).status();
+        assert!(installed.is_ok_and(|status| status.success()), "pip install {VERSIONS:?} failed");
     }
     python
 }

@@ -253,6 +253,7 @@ fn a_batch_goes_on_where_its_connection_broke_and_anew_after_a_crash() {
     assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 50), "a gap: {all:?}");
     town.world.closes(line.end);
     let mut line = town.connects();
+    assert_eq!(line.peer.open, [(7, 256)], "the hello answer names it");
     assert_eq!(batch.opens(&mut town, &mut line).next, 256);
     batch.sends(&mut town, &mut line, 256, 400);
     town.world.crash();
@@ -417,6 +418,28 @@ fn a_gateway_that_connects_anew_takes_over_and_one_that_is_silent_is_let_go() {
     let idle = Reason::Idle.number();
     assert!(matches!(all.last().unwrap().message(), Message::Goodbye(bye) if bye.reason == idle), "{all:?}");
     assert!(town.world.was_closed(new.end));
+}
+
+#[test]
+fn a_goodbye_is_answered_when_what_was_under_way_is_told() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let record = tap(1, 1, 200, town.now());
+    town.world.commits = false;
+    assert_eq!(town.taps(&mut line, &record), None);
+    let bye = Message::Goodbye(yika_codec::gate::Goodbye::of(Reason::Done));
+    assert!(town.asks(&mut line, &bye).is_empty() && !town.world.was_closed(line.end));
+    town.world.commits = true;
+    town.world.step();
+    let all = line.peer.hears(&town.world.bytes_at(line.end));
+    assert!(matches!(all[0].message(), Message::TapVerdict(_)), "{all:?}");
+    assert!(matches!(all[1].message(), Message::Goodbye(bye) if bye.reason == 0), "{all:?}");
+    assert!(town.world.was_closed(line.end));
+    // With nothing under way, at once.
+    let mut line = town.connects();
+    let all = town.asks(&mut line, &bye);
+    assert!(matches!(all[..], [ref one] if matches!(one.message(), Message::Goodbye(_))), "{all:?}");
+    assert!(town.world.was_closed(line.end));
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Gateway {
     bytes: Vec<u8>,
     correlation: u32,
     pub session: [u8; 16],
+    /// Open batches that the hello answer named, each with the index from which it goes on.
+    pub open: Vec<(u64, u32)>,
 }
 
 /// A frame that came: its type, correlation and body.
@@ -39,7 +41,16 @@ impl Gateway {
     /// A connection that has not said anything yet.
     pub fn new(session: [u8; 16]) -> Gateway {
         let (sent, came) = (Sequence::default(), Sequence::default());
-        Gateway { keys: None, hello: Vec::new(), sent, came, bytes: Vec::new(), correlation: 0, session }
+        Gateway {
+            keys: None,
+            hello: Vec::new(),
+            sent,
+            came,
+            bytes: Vec::new(),
+            correlation: 0,
+            session,
+            open: Vec::new(),
+        }
     }
 
     pub fn hello<'a>(&self, key: &GateKey, participant: &'a str, gateway: &'a str) -> Hello<'a> {
@@ -75,6 +86,7 @@ impl Gateway {
         assert!(keys.check.verify(frame.signed, frame.mac.unwrap(), ()).is_ok(), "the answer's MAC");
         self.keys = Some(keys);
         self.bytes.extend_from_slice(&bytes[frame.bytes..]);
+        self.open = answer.batches.map_or_else(Vec::new, |open| open.iter().collect());
         Ok(HelloAnswer { batches: None, software: None, ..answer })
     }
 

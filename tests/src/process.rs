@@ -219,10 +219,21 @@ pub fn run(name: &str, arguments: &[&str]) -> (i32, String, String) {
 /// The same for a command that may take long.
 #[track_caller]
 pub fn run_within(name: &str, arguments: &[&str], limit: Duration) -> (i32, String, String) {
+    let mut command = Command::new(program(name));
+    command.args(arguments);
+    output_within(command, limit)
+}
+
+/// The same for a program of others.
+#[track_caller]
+pub fn held_output(command: Command) -> (i32, String, String) {
+    output_within(command, COMMAND_WITHIN)
+}
+
+fn output_within(mut command: Command, limit: Duration) -> (i32, String, String) {
     // Files take any amount without anybody reading; pipes would not.
     let (out, err) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
-    let mut command = Command::new(program(name));
-    command.args(arguments).stdin(Stdio::null()).stdout(out.reopen().unwrap()).stderr(err.reopen().unwrap());
+    command.stdin(Stdio::null()).stdout(out.reopen().unwrap()).stderr(err.reopen().unwrap());
     let status = Held(command.spawn().unwrap()).ends_within(limit);
     let text = |file: &Path| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
     (status.code().unwrap_or(-1), text(out.path()), text(err.path()))

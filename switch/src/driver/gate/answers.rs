@@ -54,10 +54,7 @@ impl Driver {
                 }
                 self.close_batch(asked, batch, closed);
             }
-            self.put_gate(id, gate);
-            if self.session(id).is_some_and(|session| session.out.unread() > self.rim.bounds.out_bytes_max) {
-                self.close_session(id, crate::driver::session::Closed::SlowReader);
-            }
+            self.put_gate_after(id, gate, now);
         } else if let Some((batch, closed)) = whole {
             self.close_batch(asked, batch, closed);
         }

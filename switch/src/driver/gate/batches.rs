@@ -15,7 +15,14 @@ pub(super) const CONTENT_LINES: u8 = 2;
 
 /// Batches under way, by gateway and id: each is open in the core too, which bounds them.
 #[derive(Default)]
-pub struct GateBatches(BTreeMap<(Gateway, u64), Progress>);
+pub struct GateBatches {
+    under_way: BTreeMap<(Gateway, u64), Progress>,
+    /// The session id that each gateway proved last.
+    sessions: BTreeMap<Gateway, [u8; 16]>,
+}
+
+/// Gateways whose session id is remembered; it only tells them whether they are known.
+const SESSIONS_MAX: usize = 10_000;
 
 struct Progress {
     announced: Announced,
@@ -27,6 +34,18 @@ struct Progress {
 }
 
 impl GateBatches {
+    /// Whether this is the session id that the gateway proved last.
+    pub(super) fn knows(&self, gateway: &Gateway, session: &[u8; 16]) -> bool {
+        self.sessions.get(gateway) == Some(session)
+    }
+
+    pub(super) fn note_session(&mut self, gateway: &Gateway, session: [u8; 16]) {
+        self.sessions.insert(gateway.clone(), session);
+        if self.sessions.len() > SESSIONS_MAX {
+            self.sessions.pop_first();
+        }
+    }
+
     /// The index from which a batch goes on.
     pub(super) fn next(&mut self, gateway: &Gateway, batch: u64, announced: Announced) -> u32 {
         let fresh = || Progress {
@@ -37,12 +56,12 @@ impl GateBatches {
             counts: [0; VERDICTS],
             closing: false,
         };
-        self.0.entry((gateway.clone(), batch)).or_insert_with(fresh).next
+        self.under_way.entry((gateway.clone(), batch)).or_insert_with(fresh).next
     }
 
     /// The index it goes on from now; None when it is not under way.
     pub(super) fn reached(&self, gateway: &Gateway, batch: u64) -> Option<u32> {
-        self.0.get(&(gateway.clone(), batch)).map(|progress| progress.next)
+        self.under_way.get(&(gateway.clone(), batch)).map(|progress| progress.next)
     }
 
     /// Counts a part that was decided; what the batch came to, once it is whole.
@@ -53,7 +72,7 @@ impl GateBatches {
         part: &Part,
         verdicts: &[(Verdict, BusinessDate)],
     ) -> Option<Closed> {
-        let progress = self.0.get_mut(&(gateway.clone(), batch))?;
+        let progress = self.under_way.get_mut(&(gateway.clone(), batch))?;
         let seen = progress.next.checked_sub(part.first)? as usize;
         let mut at = 0;
         for (index, (tap, (verdict, _))) in part.taps.iter().zip(verdicts).enumerate() {
@@ -75,7 +94,7 @@ impl GateBatches {
 
     /// A batch is complete.
     pub(super) fn ended(&mut self, gateway: &Gateway, batch: u64) {
-        self.0.remove(&(gateway.clone(), batch));
+        self.under_way.remove(&(gateway.clone(), batch));
     }
 }
 

@@ -22,8 +22,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use yika_codec::gate::{
     BatchOpen, BatchPart, ErrorCode, FRAME_BYTES_BEFORE_ANSWER, Fault, Frame, Goodbye, Heartbeat,
-    HeartbeatAnswer, Hello, HelloAnswer, Message, Reason, Sender, Sequence, Text, VERSION, feature, level,
-    next, write, write_open,
+    HeartbeatAnswer, Hello, HelloAnswer, Message, OpenBatches, Reason, Sender, Sequence, Text, VERSION,
+    feature, level, next, write, write_open,
 };
 use yika_keystore::{Authentic, GateSession, GateSide};
 
@@ -42,6 +42,8 @@ pub struct Gate {
     records_came: u64,
     records_answered: u64,
     last_said_us: u64,
+    /// It said goodbye: when nothing of it is under way any more, so do we.
+    leaving: bool,
     /// By batch id: what was announced on this connection, and under which correlation.
     announced: BTreeMap<u64, (Announced, u32)>,
     /// By batch id: the index that the next part may begin at, at most.
@@ -105,6 +107,7 @@ impl Gate {
             records_came: 0,
             records_answered: 0,
             last_said_us: 0,
+            leaving: false,
             announced: BTreeMap::new(),
             reach: BTreeMap::new(),
             counted: BTreeMap::new(),
@@ -116,6 +119,11 @@ impl Gate {
         if self.asked.remove(&msg).is_some() {
             self.records_answered += 1;
         }
+    }
+
+    /// It said goodbye and nothing of it is under way any more.
+    fn came_last(&self, inflight: usize) -> bool {
+        self.leaving && inflight == 0
     }
 
     /// Records that may have been sent in all since the hello.
@@ -197,9 +205,14 @@ impl Driver {
         if gate.state == State::Greeting {
             return self.greet(id, gate, frame, now);
         }
+        if gate.leaving {
+            // Goodbye was its last frame.
+            return Err(End::Fault(ErrorCode::Turn));
+        }
         let proof = self.prove(gate, frame)?;
         if gate.state == State::Proving {
             gate.state = State::Up;
+            self.gate_batches.note_session(&gate.gateway, gate.session);
             self.take_over(id, gate, now);
         }
         let correlation = frame.head.correlation;
@@ -223,7 +236,13 @@ impl Driver {
                 Ok(())
             }
             Message::HeartbeatAnswer(_) => Ok(()),
-            Message::Goodbye(_) => Err(End::Quiet),
+            Message::Goodbye(_) => {
+                gate.leaving = true;
+                if gate.came_last(self.session(id).map_or(0, |session| session.inflight)) {
+                    return Err(End::Goodbye(Reason::Done));
+                }
+                Ok(())
+            }
             Message::Fault(fault) => {
                 tracing::debug!(session = id.slot, code = fault.code, "a gateway reports an error");
                 if fault.fatal == 0 { Ok(()) } else { Err(End::Quiet) }
@@ -289,7 +308,9 @@ impl Driver {
         let (Some(participant), Ok(name)) = (named, std::str::from_utf8(hello.gateway.bytes())) else {
             return Err(End::Fault(ErrorCode::Unknown));
         };
-        let answer = self.hello_answer(id, gate, &hello, now);
+        let gateway = Gateway { participant, name: name.to_owned() };
+        let open = self.open_batches(&gateway);
+        let answer = self.hello_answer(id, gate, &gateway, &hello, &open, now);
         let mut body = Vec::new();
         Message::HelloAnswer(answer).encode(&mut body);
         let keys = self.keys.of(participant).map_or(&[][..], |keys| &keys.gates[..]);
@@ -297,7 +318,7 @@ impl Driver {
             return Err(End::Fault(ErrorCode::Key));
         };
         gate.keys = Some(zone.session(GateSide::Server, frame.body, &body));
-        gate.gateway = Arc::new(Gateway { participant, name: name.to_owned() });
+        gate.gateway = Arc::new(gateway);
         gate.session = hello.session;
         gate.features = hello.features & FEATURES;
         gate.state = State::Proving;
@@ -305,11 +326,27 @@ impl Driver {
         Ok(())
     }
 
-    /// Open batches are not named here: nothing is proven yet, and a gateway asks for its own.
-    fn hello_answer(&self, id: SessionId, gate: &Gate, hello: &Hello<'_>, now: Now) -> HelloAnswer<'static> {
-        let gates = self.sessions.iter().flatten().filter_map(|session| session.gate.as_ref());
-        let resumed =
-            gates.filter(|other| other.state == State::Up).any(|other| other.session == hello.session);
+    /// Open batches of a gateway, each with the index from which it goes on, as the hello answer has them.
+    fn open_batches(&self, gateway: &Gateway) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for batch in self.core.durable.taps.open_of(gateway).take(OpenBatches::COUNT_MAX) {
+            let next = self.gate_batches.reached(gateway, batch).unwrap_or(0);
+            OpenBatches::push(batch, next, &mut bytes);
+        }
+        bytes
+    }
+
+    fn hello_answer<'o>(
+        &self,
+        id: SessionId,
+        gate: &Gate,
+        gateway: &Gateway,
+        hello: &Hello<'_>,
+        open: &'o [u8],
+        now: Now,
+    ) -> HelloAnswer<'o> {
+        let resumed = self.gate_batches.knows(gateway, &hello.session);
+        let batches = OpenBatches::new(open).filter(|_| !open.is_empty());
         HelloAnswer {
             version: VERSION,
             features: hello.features & FEATURES,
@@ -322,8 +359,8 @@ impl Driver {
             server_time_ms: now.wall_ms,
             levels: level::STORED,
             credits: gate.config.credits,
-            batches_open: 0,
-            batches: None,
+            batches_open: batches.map_or(0, |open| open.iter().count() as u16),
+            batches,
             software: None,
         }
     }
@@ -398,6 +435,20 @@ impl Driver {
     fn take_gate(&mut self, id: SessionId) -> Option<Box<Gate>> {
         let session = self.sessions.get_mut(id.slot as usize)?.as_mut().filter(|session| session.id == id)?;
         session.gate.take()
+    }
+
+    /// Puts a gate back into its session after an answer; the last one ends with a goodbye.
+    fn put_gate_after(&mut self, id: SessionId, mut gate: Box<Gate>, now: Now) {
+        let Some(session) = self.session(id) else { return };
+        let (last, slow) =
+            (gate.came_last(session.inflight), session.out.unread() > self.rim.bounds.out_bytes_max);
+        if last {
+            self.gate_end(id, &mut gate, &End::Goodbye(Reason::Done), now);
+        }
+        self.put_gate(id, gate);
+        if last || slow {
+            self.close_session(id, if last { Closed::Gate } else { Closed::SlowReader });
+        }
     }
 
     fn put_gate(&mut self, id: SessionId, gate: Box<Gate>) {

@@ -132,10 +132,7 @@ impl Driver {
             self.counts.replies += 1;
             self.say_outcome(id, &mut gate, correlation, (FINAL, reply.code), &record, now);
         }
-        self.put_gate(id, gate);
-        if self.session(id).is_some_and(|session| session.out.unread() > self.rim.bounds.out_bytes_max) {
-            self.close_session(id, crate::driver::session::Closed::SlowReader);
-        }
+        self.put_gate_after(id, gate, now);
     }
 
     fn say_outcome(
