@@ -477,6 +477,12 @@ def hexadecimal(length):
     return check
 
 
+def at_least_one(text):
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("not one record or more")
+    return int(text)
+
+
 def zone_key(text):
     key = bytes.fromhex(text)
     if len(key) not in (16, 24, 32):
@@ -508,7 +514,7 @@ def arguments():
     for name in ("tap", "conflict", "takeover", "hostile", "all"):
         scenarios.add_parser(name)
     for name in ("batch", "resume"):
-        scenarios.add_parser(name).add_argument("count", type=int)
+        scenarios.add_parser(name).add_argument("count", type=at_least_one)
     two = scenarios.add_parser("payment")
     two.add_argument("pan")
     two.add_argument("amount", type=int, help="in fen")
