@@ -27,7 +27,7 @@ PAYMENT_WAIT_MS = 20_000
 ASK_AGAIN_SECONDS = 1.0
 # How often totals that differ are asked for again before they count as different.
 TOTALS_TRIES = 50
-# A server that grants as fast as it reads is never overrun; somewhere the attempt has to end.
+# A burst of taps that is to go beyond the grants ends somewhere.
 OVER_CREDIT_FACTOR = 4
 UNKNOWN_TYPE = 0x7E
 UNKNOWN_MANDATORY = 0x8FFF
@@ -412,13 +412,19 @@ def hostile(run):
 
 
 def over_credit(run):
-    """The same tap more often than was granted, in one go, so that the grants of its verdicts come too late."""
+    """More records than were granted. Where a part holds that many, it is one part, and no grant can come between."""
     link = run.connect()
-    record = run.tap(link)
     granted = link.credits
-    link.fence()
+    if granted < link.answer["part_records_max"]:
+        sent = run.batch(link, granted + 1)
+        run.open(link, sent, "over credit: open", state=0)
+        link.say("batch part", sent.part(0, granted + 1))
+        refused(run, "over credit", link, {"records": granted + 1, "granted": granted}, 9)
+        return
+    # Else the same tap again and again in one go. Who grants as fast as it reads is never overrun by this.
     most = (granted + 1) * OVER_CREDIT_FACTOR
-    body = layout.encode(layout.MESSAGES[0x10], {"record": record})
+    body = layout.encode(layout.MESSAGES[0x10], {"record": run.tap(link)})
+    link.fence()
     frames = [link.make(0x10, body) for _ in range(most)]
     link.socket.settimeout(run.who.limit)
     try:
@@ -429,18 +435,17 @@ def over_credit(run):
     came, closed = [], False
     try:
         # The last frame that is answered at all: an error, or the verdict of the last tap.
-        while len(came) < most and (frame := link.receive()) is not None:
-            came.append(frame)
+        while sum(frame.name == "tap verdict" for frame in came) < most and not closed:
+            frame = link.receive()
+            closed = frame is None
+            came += [frame] if frame else []
     except Late:
         pass
-    else:
-        closed = len(came) < most
-    fatal = [frame for frame in came if frame.name == "error"]
-    other = [frame for frame in came if frame.name not in ("tap verdict", "safe", "credit")]
-    asked = {"taps": most, "granted": granted}
-    ok = closed and [frame.values["code"] for frame in fatal] == [9]
     verdicts = sum(frame.name == "tap verdict" for frame in came)
-    run.step("over credit", asked, {"verdicts": verdicts, "frames": names(other), "closed": closed}, ok)
+    other = [frame for frame in came if frame.name not in ("tap verdict", "safe", "credit")]
+    ok = closed and [frame.values["code"] for frame in other if frame.name == "error"] == [9]
+    came = {"verdicts": verdicts, "frames": names(other), "closed": closed}
+    run.step("over credit", {"taps": most, "granted": granted}, came, ok)
     link.drop()
 
 
