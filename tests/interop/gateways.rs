@@ -1,5 +1,5 @@
 //! The gateway protocol spoken by a client that was written from `docs/wire.md` alone (`gate_client.py`), against the
-//! real switch and a simulated bank; and its session shown by the dissector (`dissect.py`).
+//! real switch and a simulated bank.
 
 use crate::lab::python;
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn page() -> PathBuf {
 }
 
 /// Runs a script of ours to its end: exit code, what it printed, and what it complained of.
-fn run(arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(python());
     command.arg(script(arguments[0])).args(&arguments[1..]);
     held_output(command)
@@ -72,11 +72,4 @@ fn a_client_written_from_the_page_speaks_with_the_switch() {
         assert!(code == 0 && wrong.is_empty() && steps.len() > 2, "{scenario:?}: {wrong:#?}\n{err}");
     }
     assert!(yika.stop().success());
-}
-
-#[test]
-fn the_dissector_shows_every_frame_of_the_page_where_tshark_is_there() {
-    let (code, out, err) = run(&["dissect.py"]);
-    assert_eq!(code, 0, "{out}{err}");
-    println!("{out}");
 }

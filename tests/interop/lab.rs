@@ -101,7 +101,8 @@ fn environment() -> PathBuf {
     if !ready(&python) {
         let made = Command::new("python3").args(["-m", "venv"]).arg(&venv).status();
         assert!(made.is_ok_and(|status| status.success()), "python3 -m venv failed: install python3-venv");
-        let installed = Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(VERSIONS).status();
+        let installed =
+            Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(VERSIONS).status();
         assert!(installed.is_ok_and(|status| status.success()), "pip install {VERSIONS:?} failed");
     }
     python

@@ -5,6 +5,7 @@
 
 mod gateways;
 mod lab;
+mod wireshark;
 
 use lab::{Lab, Peer};
 use serde_json::{Value, json};

@@ -18,6 +18,9 @@ const PYTHON_PACKAGES: [&str; 3] =
 /// Debian packages behind `python3 -m venv`.
 const SYSTEM_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
 
+/// What reads captures in two tests, which say so and pass without.
+const CAPTURE_TOOL: (&str, &[&str], &str) = ("tshark", &["--version"], "tshark");
+
 /// What chaos calls for a network, mounts and packet loss of its own, and the Debian package that each comes with.
 const CHAOS_TOOLS: [(&str, &[&str], &str); 4] = [
     ("nft", &["--version"], "nftables"),
@@ -41,6 +44,7 @@ pub(crate) fn prepare() -> Result<Place, Failed> {
     let target = target_folder()?;
     let venv = target.join("venv");
     python_environment(&venv)?;
+    prepare_captures();
     Ok(Place { target, venv })
 }
 
@@ -103,6 +107,14 @@ fn python_environment(venv: &Path) -> Result<(), Failed> {
         what: format!("cannot write {}: {error}", stamp.display()),
         cure: "make the target folder writable".to_owned(),
     })
+}
+
+/// Installs tshark where that can be done; without it two tests say what they left out.
+fn prepare_captures() {
+    let (tool, ask, package) = CAPTURE_TOOL;
+    if !Step::new(tool, tool, ask).works() && (!is_root() || install(&[package]).is_err()) {
+        println!("not installed, and two tests of captures are left out without: {package}\n");
+    }
 }
 
 /// Installs what chaos lacks where that can be done. Nothing here fails: chaos says itself which of its faults it leaves
