@@ -52,7 +52,7 @@ fn edited(number: u8, edits: &[u8]) -> String {
 }
 
 /// What a dialect takes field by field it takes together, and reads again; and hostile bytes find it as sound as ours.
-fn speak(dialect: &Dialect) {
+pub(super) fn speak(dialect: &Dialect) {
     assert_ne!(dialect.name(), "", "a dialect without a name");
     for longest in [false, true] {
         let mut values = values(dialect, longest);
