@@ -222,7 +222,9 @@ fn field(payload: &[u8], offset: usize, spec: &Spec) -> Option<(Slot, usize)> {
         prefix => {
             let counted = prefix.read(payload.get(offset..)?)?;
             let start = offset + prefix.bytes();
-            (spec.units_counted(counted, payload.get(start..)?)?, start)
+            // Only what counts bytes has to look at the value for its length.
+            let rest = if spec.counts_bytes { payload.get(start..)? } else { &[] };
+            (spec.units_counted(counted, rest)?, start)
         }
     };
     let end = start + spec.wire_bytes(units);

@@ -235,9 +235,47 @@ pub(crate) struct Spec {
     /// nibble of F, which tells it from a digit.
     pub(crate) counts_bytes: bool,
     pub(crate) sensitivity: Sensitivity,
+    /// Bytes on the wire are `(units + wire_add) >> wire_shift`, those of the canonical value `units >> hex_shift`.
+    pub(crate) wire_add: u8,
+    pub(crate) wire_shift: u8,
+    pub(crate) hex_shift: u8,
 }
 
 impl Spec {
+    /// A spec without the numbers that follow from the rest.
+    #[expect(clippy::too_many_arguments, reason = "each is a column of the table, named where it is read")]
+    pub(crate) const fn new(
+        check: Check,
+        content: Content,
+        wire: Wire,
+        prefix: Prefix,
+        units_max: u16,
+        fill_left: bool,
+        counts_bytes: bool,
+        sensitivity: Sensitivity,
+    ) -> Spec {
+        let (wire_add, wire_shift) = match wire {
+            Wire::BcdPadRight | Wire::BcdPadLeft => (1, 1),
+            // The sign has a byte of its own.
+            Wire::BcdSigned => (2, 1),
+            Wire::Plain | Wire::Hex | Wire::Ebcdic(_) | Wire::EbcdicHex => (0, 0),
+        };
+        let hex_shift = matches!(wire, Wire::Hex | Wire::EbcdicHex) as u8;
+        Spec {
+            check,
+            content,
+            wire,
+            prefix,
+            units_max,
+            fill_left,
+            counts_bytes,
+            sensitivity,
+            wire_add,
+            wire_shift,
+            hex_shift,
+        }
+    }
+
     /// Two units to a byte on the wire.
     const fn is_packed(&self) -> bool {
         matches!(self.wire, Wire::BcdPadRight | Wire::BcdPadLeft)
@@ -246,48 +284,44 @@ impl Spec {
     /// Bytes on the wire of a value of `units`.
     #[inline]
     pub(crate) fn wire_bytes(&self, units: usize) -> usize {
-        if self.wire == Wire::BcdSigned {
-            // The sign has a byte of its own.
-            return 1 + units / 2;
-        }
-        let packed = usize::from(self.is_packed());
-        (units + packed) >> packed
+        (units + usize::from(self.wire_add)) >> self.wire_shift
     }
 
     /// Bytes of the canonical value of `units`.
     #[inline]
     pub(crate) fn canonical_bytes(&self, units: usize) -> usize {
-        units >> usize::from(self.is_hex())
+        units >> self.hex_shift
     }
 
     /// Units of a canonical value of so many bytes.
     #[inline]
     pub(crate) fn units(&self, canonical_bytes: usize) -> usize {
-        canonical_bytes << usize::from(self.is_hex())
+        canonical_bytes << self.hex_shift
     }
 
     const fn is_hex(&self) -> bool {
-        matches!(self.wire, Wire::Hex | Wire::EbcdicHex)
+        self.hex_shift == 1
     }
 
     /// What the prefix says of a value of `units`.
     #[inline]
     pub(crate) fn counted(&self, units: usize) -> usize {
-        if !self.counts_bytes {
-            units
-        } else if self.is_hex() {
-            units / 2
-        } else {
-            self.wire_bytes(units)
-        }
+        if self.counts_bytes { self.bytes_counted(units) } else { units }
+    }
+
+    #[cold]
+    fn bytes_counted(&self, units: usize) -> usize {
+        if self.is_hex() { units / 2 } else { self.wire_bytes(units) }
     }
 
     /// Units of the value at the front of `rest`, of which the prefix says `counted`; `None` where the value is cut off.
     #[inline]
     pub(crate) fn units_counted(&self, counted: usize, rest: &[u8]) -> Option<usize> {
-        if !self.counts_bytes {
-            return Some(counted);
-        }
+        if self.counts_bytes { self.units_of_bytes(counted, rest) } else { Some(counted) }
+    }
+
+    #[cold]
+    fn units_of_bytes(&self, counted: usize, rest: &[u8]) -> Option<usize> {
         let units = counted * 2;
         let padded = match self.wire {
             Wire::BcdPadRight => rest.get(..counted)?.last().is_some_and(|byte| byte & 0xF == 0xF),

@@ -6,6 +6,7 @@ mod books;
 mod chaos;
 mod city;
 mod commands;
+mod convert;
 mod crowd;
 mod dialects;
 mod disk;

@@ -17,3 +17,5 @@ pub mod world;
 pub use keys::KeyRing;
 pub use wire::{Frame, Wire, purchase};
 pub use world::{BankRequest, Terminal, World};
+// The fuzzer has it by this name too, from its own crate.
+pub use yika_switch::cli::convert as converter;

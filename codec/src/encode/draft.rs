@@ -73,7 +73,9 @@ impl<'a> Draft<'a> {
             return;
         }
         self.put(n, value);
-        self.spliced = self.spliced.without(n);
+        if !self.spliced.is_empty() {
+            self.spliced = self.spliced.without(n);
+        }
     }
 
     /// Takes field `n` out.
@@ -110,12 +112,10 @@ impl<'a> Draft<'a> {
         self.spliced = self.spliced.with(n);
     }
 
-    /// What stands under field `n` when it is sent, and whether that is wire bytes: its own value, or under 128
-    /// a MAC that was set in 64.
+    /// The spliced fields under the numbers they are sent with: a MAC that was set in 64 may be sent in 128.
     #[inline]
-    pub(super) fn sent_as(&self, n: u8) -> (&'a [u8], bool) {
-        let from = if n == 128 && !self.present.has(128) { 64 } else { n };
-        (self.value(from), self.spliced.has(from))
+    pub(super) fn spliced_as_sent(&self, moved_mac: bool) -> FieldMask {
+        if moved_mac && self.spliced.has(64) { self.spliced.with(128) } else { self.spliced }
     }
 
     #[inline]
@@ -139,8 +139,9 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The value of field `n`; empty if it was never set.
     #[inline]
-    fn value(&self, n: u8) -> &'a [u8] {
+    pub(super) fn value(&self, n: u8) -> &'a [u8] {
         let at = self.index.get(usize::from(n)).map_or(usize::from(NO_VALUE), |at| usize::from(*at));
         let value = if at < INLINE { self.inline.get(at) } else { self.spilled.get(at - INLINE) };
         value.copied().unwrap_or_default()

@@ -310,16 +310,10 @@ fn compiled(
     if row.counts_bytes && (prefix == Prefix::Fixed || !hex && !packed) {
         errors.push(row.place.error("counts is for BCD and hex behind a prefix; elsewhere a unit is a byte"));
     }
-    let spec = Spec {
-        check: Check::of(content, wire),
-        content,
-        wire,
-        prefix,
-        units_max,
-        fill_left: is_text(content) && row.pad == Some(Side::Left),
-        counts_bytes: row.counts_bytes,
-        sensitivity: row.sensitivity,
-    };
+    let fill_left = is_text(content) && row.pad == Some(Side::Left);
+    let check = Check::of(content, wire);
+    let spec =
+        Spec::new(check, content, wire, prefix, units_max, fill_left, row.counts_bytes, row.sensitivity);
     let limit = prefix.units_max();
     if spec.counted(usize::from(units_max)) > usize::from(limit) {
         errors.push(row.place.error(format!("max is over the {limit} that the prefix can express")));

@@ -21,6 +21,7 @@ use crate::logs;
 use crate::net::{ClockJudge, ServeError, Stop, outlive_file_size_limit, serve};
 use crate::start::StartError;
 use clap::{Args, Parser, Subcommand};
+pub use dialect::convert;
 use out::{Out, complain};
 use panics::OnPanic;
 use std::path::PathBuf;
@@ -34,7 +35,7 @@ use tracing_subscriber::EnvFilter;
     name = "yika",
     version,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, also when the reader of stdout closed the pipe; 1 the demo's ledgers do not balance, or two messages differ; 2 usage; 65 bytes that are no message; \
+    after_help = "Exit codes: 0 done, also when the reader of stdout closed the pipe; 1 the demo's ledgers do not balance, or two messages differ; 2 usage; 65 bytes that are no message, or a file that is no description of one; \
                   70 a fault of yika itself; 74 disk or network; 78 configuration.\nLogs go to stderr; YIKA_LOG sets their level (info, debug, ...), YIKA_LOG_JSON=1 their form."
 )]
 struct Cli {
@@ -119,7 +120,7 @@ enum Command {
     /// Make, fill and list a key file
     #[command(subcommand)]
     Keys(key_file::Keys),
-    /// Dialects, and messages in them: list, show, check, decode, encode, diff, doctor
+    /// Dialects, and messages in them: list, show, check, convert, decode, encode, diff, doctor
     #[command(subcommand)]
     Dialect(dialect::DialectCommand),
     /// Open the next business date now

@@ -17,6 +17,11 @@ use std::{env, fs, process};
 #[allow(dead_code, unreachable_pub, reason = "the smoke of the test command stands there too")]
 mod hostile;
 
+/// The converter's own files: the whole switch would be linked, instrumented and searched for them.
+#[path = "../../../switch/src/cli/dialect/convert/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the command uses what the fuzzer does not")]
+mod converter;
+
 static TARGET: OnceLock<Target> = OnceLock::new();
 
 fuzz_target!(init: begin(), |data: &[u8]| {

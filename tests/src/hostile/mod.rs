@@ -4,9 +4,11 @@
 //! The fuzzer (`tests/fuzz`) and the smoke in the test command run the same functions. A new target is a function and a
 //! row of [`TARGETS`]; it must not depend on a clock, on chance, or on what it was given before.
 
+mod convert;
 mod decode;
 mod dialect;
 mod frame;
+mod gate;
 mod mutate;
 mod seeds;
 mod tlv;
@@ -28,7 +30,7 @@ pub struct Target {
     pub smoke_cases: u32,
 }
 
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 6] = [
     Target {
         name: "frame",
         run: frame::run,
@@ -52,6 +54,14 @@ pub const TARGETS: [Target; 4] = [
         input_bytes_max: 24_576,
         smoke_cases: 2_000,
     },
+    Target {
+        name: "convert",
+        run: convert::run,
+        seeds: convert::seeds,
+        input_bytes_max: 8192,
+        smoke_cases: 4_000,
+    },
+    Target { name: "gate", run: gate::run, seeds: gate::seeds, input_bytes_max: 2048, smoke_cases: 20_000 },
 ];
 
 /// An input that a target did not stand, and what it said.

@@ -35,11 +35,16 @@ pub(super) fn messages() -> Vec<Vec<u8>> {
 
 /// A message of these values, which one by one can be written, if together they can.
 pub(super) fn written(dialect: &Dialect, mti: u16, values: &[(u8, Vec<u8>)]) -> Option<Vec<u8>> {
+    write(dialect, mti, values).ok()
+}
+
+/// A message of these values, or why there is none.
+pub(super) fn write(dialect: &Dialect, mti: u16, values: &[(u8, Vec<u8>)]) -> Result<Vec<u8>, EncodeError> {
     let mut draft = Draft::new(Mti::new(mti));
     values.iter().for_each(|(n, value)| draft.set(*n, value));
     let mut out = Vec::new();
-    dialect.encode(&draft, &mut out).ok()?;
-    Some(out)
+    dialect.encode(&draft, &mut out)?;
+    Ok(out)
 }
 
 /// A value that may be sent for each field of the dialect, as long as it may be or short.

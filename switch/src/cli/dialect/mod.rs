@@ -2,10 +2,12 @@
 //! might be that no one can read. Card numbers are masked and other secrets hidden unless somebody says --clear.
 
 mod bytes;
+pub mod convert;
 mod decode;
 mod diff;
 mod doctor;
 mod encode;
+mod foreign;
 mod list;
 mod pcap;
 mod values;
@@ -44,6 +46,20 @@ pub(super) enum DialectCommand {
     Check {
         /// The .toml file
         file: PathBuf,
+    },
+    /// From the field descriptions of others to a dialect file on stdout; what did not come over as it stood on stderr
+    Convert {
+        /// A jPOS GenericPackager (XML), or a moov-io/iso8583 spec (JSON or YAML); - for stdin
+        file: PathBuf,
+        /// What it is; told from the contents if not given
+        #[arg(long, value_parser = ["jpos", "moov"])]
+        from: Option<String>,
+        /// The name of the dialect; else that of the file
+        #[arg(long)]
+        name: Option<String>,
+        /// One JSON object: toml, and report
+        #[arg(long)]
+        json: bool,
     },
     /// From bytes to fields: hex, a file of bytes or hex, a capture (pcap or pcapng), or stdin
     Decode {
@@ -123,6 +139,9 @@ pub(super) fn carry_out(out: &mut Out, command: DialectCommand) -> Result<ExitCo
         DialectCommand::List { json } => list::list(out, json)?,
         DialectCommand::Show { dialect, json, toml } => list::show(out, &dialect, json, toml)?,
         DialectCommand::Check { file } => list::check(out, &file)?,
+        DialectCommand::Convert { file, from, name, json } => {
+            foreign::convert(out, &file, from.as_deref(), name.as_deref(), json)?;
+        }
         DialectCommand::Decode { source, reading, json, clear } => {
             return decode::decode(out, &source, &reading, json, clear);
         }
