@@ -13,7 +13,7 @@ pub(crate) const CLIENT_RANDOM: [u8; 16] = counted(0xC0);
 pub(crate) const SERVER_RANDOM: [u8; 16] = counted(0x50);
 const SESSION: [u8; 16] = counted(0x20);
 const BATCH: u64 = 2_026_112_600_000_001;
-const NOW_MS: u64 = 1_795_651_200_000;
+const NOW_MS: u64 = 1_795_652_120_000;
 
 /// Sixteen bytes that count up.
 const fn counted(from: u8) -> [u8; 16] {
@@ -77,7 +77,7 @@ fn tap_head(sequence: u32, event: u8, amount_fen: u32) -> TapHead {
 
 fn closed_tap(sequence: u32) -> ClosedTap<'static> {
     ClosedTap {
-        head: tap_head(sequence, 2 + (sequence % 2) as u8, 400),
+        head: tap_head(sequence, 3, 400),
         transaction_kind: 9,
         card_kind: 1,
         card_subkind: 0,
