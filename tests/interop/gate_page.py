@@ -216,7 +216,7 @@ def session_blocks(page):
 def session_questions(keys):
     """The client's messages in order: type, values and whether they are a question."""
     first = layout.encode_record(0x01, CLOSED_LOOP)
-    second = layout.encode_record(0x01, CLOSED_LOOP | {"sequence": 100002, "event": 2})
+    second = layout.encode_record(0x01, CLOSED_LOOP | {"sequence": 100002})
     third = layout.encode_record(0x01, CLOSED_LOOP | {"sequence": 100003})
     # A mandatory tag that nobody knows.
     fourth = layout.encode_record(0x02, QR_RIDE, behind=layout.tagged(0x8FFF, b"\x07"))
@@ -252,7 +252,7 @@ def session_questions(keys):
         ("batch open", opening, True),
         ("batch part", {"batch": BATCH, "first": 0, "records": [second, third]}, True),
         ("batch part", {"batch": BATCH, "first": 2, "records": [fourth]}, True),
-        ("heartbeat", {"time_ms": 1795651230250}, True),
+        ("heartbeat", {"time_ms": 1795652150250}, True),
         ("transaction", {"wait_ms": 20000, "record": layout.encode_record(0x10, PAYMENT)}, True),
         ("totals", totals, True),
         ("goodbye", {"reason": 0}, False),

@@ -180,13 +180,15 @@ async fn converse(rim: &Rim, line: u32, stream: TcpStream) -> io::Result<()> {
         let waiting = !rim.terminals.borrow_mut().outbox(line).is_empty();
         let interest = if waiting { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
         tokio::select! {
-            ready = stream.ready(interest) => { ready?; }
-            () = own.kick.notified() => {}
+            // The cut first: where another branch is taken beside it, it is forgotten.
+            biased;
             () = own.cut.notified() => {
                 // Closed without linger, the other side gets a reset and not an end.
                 stream.set_zero_linger()?;
                 return Ok(());
             }
+            ready = stream.ready(interest) => { ready?; }
+            () = own.kick.notified() => {}
         }
         while read_some(&stream, &mut inbox)? {
             rim.take_frames(line, &mut inbox)?;

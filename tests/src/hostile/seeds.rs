@@ -10,7 +10,7 @@ mod golden;
 /// Fields of one made message: as many as a request has, so that a mutation more often strikes structure than values.
 const FIELDS_AT_ONCE: usize = 12;
 /// Longer than any field may be, so that a dialect says how long it may.
-const TOO_LONG: usize = 4096;
+const TOO_LONG: usize = 32_768;
 
 /// Field numbers, ascending, and canonical values.
 pub(super) type Values = Vec<(u8, Vec<u8>)>;

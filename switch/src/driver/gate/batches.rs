@@ -2,12 +2,13 @@
 //!
 //! Volatile: after a restart a batch begins anew at its first record, and what is stored already gets its verdict again.
 
-use super::BATCH_RECORDS_MAX;
-use crate::core::ids::BusinessDate;
-use crate::core::taps::{Announced, Closed, Gateway, Part, VERDICTS};
+use super::{ANNOUNCED_MAX, BATCH_RECORDS_MAX, End, Gate, PART_RECORDS_MAX};
+use crate::core::ids::{BusinessDate, Now, SessionId};
+use crate::core::taps::{Announced, Closed, GateEvent, Gateway, Part, VERDICTS};
+use crate::driver::Driver;
 use std::collections::BTreeMap;
-use yika_codec::gate::Verdict;
-use yika_keystore::Sha256;
+use yika_codec::gate::{BatchOpen, BatchPart, ErrorCode, Fault, Verdict};
+use yika_keystore::{Authentic, Sha256};
 
 /// What `BatchOpen` calls a batch of taps, and one of disbursement lines.
 pub(super) const CONTENT_TAPS: u8 = 1;
@@ -105,5 +106,89 @@ impl Progress {
         let sum_differs = !unread && self.amount_fen != self.announced.amount_fen;
         let differs = u8::from(sum_differs) << 1 | u8::from(hash != self.announced.hash) << 2;
         Closed { differs, amount_fen: self.amount_fen, hash, counts: self.counts, date: self.announced.date }
+    }
+}
+
+impl Driver {
+    pub(super) fn batch_open(
+        &mut self,
+        id: SessionId,
+        gate: &mut Gate,
+        correlation: u32,
+        proof: Authentic<()>,
+        open: &BatchOpen<'_>,
+        now: Now,
+    ) {
+        let code = match open.content {
+            CONTENT_TAPS if open.records == 0 || open.records > BATCH_RECORDS_MAX => ErrorCode::BatchSize,
+            CONTENT_TAPS => {
+                let announced = Announced {
+                    content: open.content,
+                    records: open.records,
+                    amount_fen: open.amount_fen,
+                    hash: open.hash,
+                    date: BusinessDate(open.date.number()),
+                };
+                gate.note(open.batch, announced, correlation);
+                let event = GateEvent::Open { batch: open.batch, announced };
+                return self.gate_ask(id, gate, correlation, proof, event);
+            }
+            CONTENT_LINES => ErrorCode::Family,
+            _ => ErrorCode::Value,
+        };
+        self.gate_fault(id, gate, correlation, Fault::of(code, false), now);
+    }
+
+    pub(super) fn batch_part(
+        &mut self,
+        id: SessionId,
+        gate: &mut Gate,
+        correlation: u32,
+        proof: Authentic<()>,
+        part: &BatchPart<'_>,
+        now: Now,
+    ) -> Result<(), End> {
+        gate.spend(u64::from(part.records.count()))?;
+        let count = u32::from(part.records.count());
+        let records = gate.announced.get(&part.batch).map(|(announced, _)| announced.records);
+        let reach = gate.reach.get(&part.batch).copied();
+        let refused = match (records, reach) {
+            (Some(_), Some(_)) if part.records.count() > PART_RECORDS_MAX => Some(ErrorCode::BatchSize),
+            (Some(_), Some(reach)) if part.first > reach => Some(ErrorCode::BatchIndex),
+            (Some(records), Some(_)) if part.first.saturating_add(count) > records => {
+                Some(ErrorCode::BatchSize)
+            }
+            (Some(_), Some(_)) => None,
+            _ => Some(ErrorCode::BatchUnknown),
+        };
+        if let Some(code) = refused {
+            gate.records_answered += u64::from(count);
+            self.gate_fault(id, gate, correlation, Fault::of(code, false), now);
+            return Ok(());
+        }
+        let taps = part.records.iter().map(|record| self.tap_of(gate, record, now)).collect();
+        let end = part.first + count;
+        gate.reach.entry(part.batch).and_modify(|reach| *reach = (*reach).max(end));
+        let records = part.records.bytes().to_vec();
+        let part = Part { batch: Some(part.batch), first: part.first, taps, records };
+        self.gate_ask(id, gate, correlation, proof, GateEvent::Taps(part));
+        Ok(())
+    }
+}
+
+impl Gate {
+    /// Remembers a batch that is announced here; the lowest id goes when there are too many, and is announced again.
+    fn note(&mut self, batch: u64, announced: Announced, correlation: u32) {
+        self.announced.insert(batch, (announced, correlation));
+        if self.announced.len() > ANNOUNCED_MAX
+            && let Some((lowest, _)) = self.announced.pop_first()
+        {
+            self.reach.remove(&lowest);
+        }
+    }
+
+    pub(super) fn drop_batch(&mut self, batch: u64) {
+        self.announced.remove(&batch);
+        self.reach.remove(&batch);
     }
 }

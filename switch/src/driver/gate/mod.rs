@@ -21,9 +21,9 @@ use crate::core::taps::{Announced, Asked, GateEvent, Gateway, Part};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use yika_codec::gate::{
-    BatchOpen, BatchPart, ErrorCode, FRAME_BYTES_BEFORE_ANSWER, Fault, Frame, Goodbye, Heartbeat,
-    HeartbeatAnswer, Hello, HelloAnswer, Message, OpenBatches, Reason, Sender, Sequence, Text, VERSION,
-    feature, level, next, write, write_open,
+    ErrorCode, FRAME_BYTES_BEFORE_ANSWER, Fault, Frame, Goodbye, Heartbeat, HeartbeatAnswer, Hello,
+    HelloAnswer, Message, OpenBatches, Reason, Sender, Sequence, Text, VERSION, feature, level, next, write,
+    write_open,
 };
 use yika_keystore::{Authentic, GateSession, GateSide};
 
@@ -131,6 +131,12 @@ impl Gate {
         self.records_answered + self.config.credits
     }
 
+    /// Counts records against what was granted.
+    fn spend(&mut self, records: u64) -> Result<(), End> {
+        self.records_came = self.records_came.saturating_add(records);
+        if self.records_came > self.credits() { Err(End::Fault(ErrorCode::Credit)) } else { Ok(()) }
+    }
+
     fn frame_bytes_max(&self) -> usize {
         if self.state == State::Greeting { FRAME_BYTES_BEFORE_ANSWER } else { FRAME_BYTES_MAX }
     }
@@ -229,6 +235,18 @@ impl Driver {
             self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::NotAgreed, false), now);
             return Ok(());
         }
+        self.gate_message(id, gate, (correlation, proof), message, now)
+    }
+
+    /// What a frame asks that is proven and agreed on.
+    fn gate_message(
+        &mut self,
+        id: SessionId,
+        gate: &mut Gate,
+        (correlation, proof): (u32, Authentic<()>),
+        message: Message<'_>,
+        now: Now,
+    ) -> Result<(), End> {
         match message {
             Message::Heartbeat(Heartbeat { time_ms }) => {
                 let answer = HeartbeatAnswer { asked_ms: time_ms, time_ms: now.wall_ms };
@@ -519,95 +537,5 @@ impl Driver {
         }
         let asked = Asked { session: id, correlation, gateway: gate.gateway.clone() };
         self.requests.push_back(Event::Gate(proof.map(|()| Box::new((asked, event)))));
-    }
-
-    fn batch_open(
-        &mut self,
-        id: SessionId,
-        gate: &mut Gate,
-        correlation: u32,
-        proof: Authentic<()>,
-        open: &BatchOpen<'_>,
-        now: Now,
-    ) {
-        let code = match open.content {
-            batches::CONTENT_TAPS if open.records == 0 || open.records > BATCH_RECORDS_MAX => {
-                ErrorCode::BatchSize
-            }
-            batches::CONTENT_TAPS => {
-                let announced = Announced {
-                    content: open.content,
-                    records: open.records,
-                    amount_fen: open.amount_fen,
-                    hash: open.hash,
-                    date: crate::core::ids::BusinessDate(open.date.number()),
-                };
-                gate.note(open.batch, announced, correlation);
-                let event = GateEvent::Open { batch: open.batch, announced };
-                return self.gate_ask(id, gate, correlation, proof, event);
-            }
-            batches::CONTENT_LINES => ErrorCode::Family,
-            _ => ErrorCode::Value,
-        };
-        self.gate_fault(id, gate, correlation, Fault::of(code, false), now);
-    }
-
-    fn batch_part(
-        &mut self,
-        id: SessionId,
-        gate: &mut Gate,
-        correlation: u32,
-        proof: Authentic<()>,
-        part: &BatchPart<'_>,
-        now: Now,
-    ) -> Result<(), End> {
-        gate.spend(u64::from(part.records.count()))?;
-        let count = u32::from(part.records.count());
-        let records = gate.announced.get(&part.batch).map(|(announced, _)| announced.records);
-        let reach = gate.reach.get(&part.batch).copied();
-        let refused = match (records, reach) {
-            (Some(_), Some(_)) if part.records.count() > PART_RECORDS_MAX => Some(ErrorCode::BatchSize),
-            (Some(_), Some(reach)) if part.first > reach => Some(ErrorCode::BatchIndex),
-            (Some(records), Some(_)) if part.first.saturating_add(count) > records => {
-                Some(ErrorCode::BatchSize)
-            }
-            (Some(_), Some(_)) => None,
-            _ => Some(ErrorCode::BatchUnknown),
-        };
-        if let Some(code) = refused {
-            gate.records_answered += u64::from(count);
-            self.gate_fault(id, gate, correlation, Fault::of(code, false), now);
-            return Ok(());
-        }
-        let taps = part.records.iter().map(|record| self.tap_of(gate, record, now)).collect();
-        let end = part.first + count;
-        gate.reach.entry(part.batch).and_modify(|reach| *reach = (*reach).max(end));
-        let records = part.records.bytes().to_vec();
-        let part = Part { batch: Some(part.batch), first: part.first, taps, records };
-        self.gate_ask(id, gate, correlation, proof, GateEvent::Taps(part));
-        Ok(())
-    }
-}
-
-impl Gate {
-    /// Remembers a batch that is announced here; the lowest id goes when there are too many, and is announced again.
-    fn note(&mut self, batch: u64, announced: Announced, correlation: u32) {
-        self.announced.insert(batch, (announced, correlation));
-        if self.announced.len() > ANNOUNCED_MAX
-            && let Some((lowest, _)) = self.announced.pop_first()
-        {
-            self.reach.remove(&lowest);
-        }
-    }
-
-    fn drop_batch(&mut self, batch: u64) {
-        self.announced.remove(&batch);
-        self.reach.remove(&batch);
-    }
-
-    /// Counts records against what was granted.
-    fn spend(&mut self, records: u64) -> Result<(), End> {
-        self.records_came = self.records_came.saturating_add(records);
-        if self.records_came > self.credits() { Err(End::Fault(ErrorCode::Credit)) } else { Ok(()) }
     }
 }
