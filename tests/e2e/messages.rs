@@ -79,9 +79,37 @@ fn people_read_names_parts_and_what_is_wrong() {
     assert_eq!((code, out.as_str()), (65, ""));
     assert!(err.contains("pos-bcd: header at byte 0: needs 11 bytes, 2 are left"), "{err}");
     let (code, _, err) = run("yika", &["dialect", "decode", "--dialect", "pos", "0200"]);
-    assert!(code == 65 && err.contains("no dialect is named \"pos\""), "{err}");
+    assert!(code == 65 && err.contains("no dialect has the name that was given"), "{err}");
     let (code, _, err) = run("yika", &["dialect", "decode", "--dialect", "pos-bcd", "4111111111111111x"]);
     assert!(code == 65 && err.contains("neither hex") && !err.contains("4111111111111111"), "{err}");
+}
+
+#[test]
+fn p10_what_was_typed_is_not_repeated_for_it_may_be_a_card_number() {
+    let pan = "4111111111111111";
+    let wire = format!("02004000000000000000{pan}");
+    let all: [&[&str]; 6] = [
+        &["decode", "--dialect", pan, "30"],
+        &["decode", "--dialect", "iso87-binary", "--framing", pan, "30"],
+        &["diff", "--dialect", "pos-bcd", pan, pan],
+        &["diff", "--dialect", "iso87-ascii", &wire, &wire],
+        &["diff", "--dialect", "iso87-ascii", "--framing", "binary2", &wire, &wire],
+        &["diff", "--dialect", pan, "30", "30"],
+    ];
+    for arguments in all {
+        let (code, out, err) = run("yika", &[&["dialect"], arguments].concat());
+        assert_eq!((code, out.as_str()), (65, ""), "{arguments:?}");
+        assert!(!err.is_empty() && !err.contains(pan), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_no_bad_data() {
+    for arguments in [&["check", "none.toml"][..], &["encode", "none.json"], &["convert", "none.xml"]] {
+        let (code, out, err) = run("yika", &[&["dialect"], arguments].concat());
+        assert_eq!((code, out.as_str()), (74, ""), "{arguments:?}: {err}");
+        assert!(err.contains("cannot read none."), "{err}");
+    }
 }
 
 #[test]

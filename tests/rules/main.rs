@@ -15,6 +15,7 @@ mod cut_over;
 mod dedupe;
 mod dialects;
 mod full_disk;
+mod gate_payments;
 mod halts;
 mod identity;
 mod keys;
@@ -30,6 +31,7 @@ mod settlement;
 mod silence;
 mod stand_in;
 mod taps;
+mod town;
 mod ways;
 
 use yika_tests::setup::BANK_A;

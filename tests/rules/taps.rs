@@ -1,153 +1,14 @@
 //! Gateways (`docs/wire.md`): a tap is stored once whatever comes again, a verdict leaves only when it is durable, batches
-//! are closed by what they announced, and a payment of a gateway is a payment.
+//! are closed by what they announced.
 
 use crate::balanced;
-use yika_codec::Code;
+use crate::town::{Batch, Line, SESSION, Town, payment};
 use yika_codec::gate::{
-    BatchClosed, BatchOpen, BatchPart, BatchState, ErrorCode, Fields, Heartbeat, Message, Payment, RawRecord,
-    Reason, Record, Records, Tap, Totals, Transaction, TransactionHead, Verdict, feature,
+    BatchOpen, BatchPart, ErrorCode, Message, RawRecord, Reason, Record, Records, Tap, Verdict, feature,
 };
-use yika_keystore::{GateKey, Sha256};
-use yika_switch::config::{Config, GateConfig};
 use yika_switch::core::Bound;
-use yika_tests::gateway::{Gateway, Said, Sums, date, local, tap};
-use yika_tests::setup::{ACQUIRER, BANK_A, config};
-use yika_tests::{KeyRing, Terminal, World};
-
-const ZONE: &str = "zone-1";
-const SESSION: [u8; 16] = *b"a session of one";
-
-/// A gateway and its connection to a world.
-struct Line {
-    end: Terminal,
-    peer: Gateway,
-}
-
-struct Town {
-    world: World,
-    key: GateKey,
-}
-
-impl Town {
-    fn new() -> Town {
-        Town::with(|_| {})
-    }
-
-    fn with(change: impl FnOnce(&mut Config)) -> Town {
-        let (ring, keys) = KeyRing::agreed(&[ZONE]);
-        let mut settings = config();
-        settings.participants[0].gate_keys = vec![ZONE.into()];
-        settings.listeners[0].gate =
-            Some(GateConfig { heartbeat: std::time::Duration::from_secs(30), credits: 1000 });
-        change(&mut settings);
-        Town { world: World::with_keys(settings, keys), key: ring.gate(ZONE) }
-    }
-
-    fn connects(&mut self) -> Line {
-        let (end, mut peer) = (self.world.terminal(), Gateway::new(SESSION));
-        let bytes = peer.greets(peer.hello(&self.key, ACQUIRER, "depot-3"));
-        self.world.sends_bytes(end, &bytes);
-        let answer = peer.agrees(&self.key, &self.world.bytes_at(end)).unwrap();
-        assert_eq!((answer.levels, answer.credits), (1, 1000));
-        let mut line = Line { end, peer };
-        // The first frame with a good MAC proves it.
-        let beat = self.asks(&mut line, &Message::Heartbeat(Heartbeat { time_ms: 5 }));
-        assert!(matches!(beat[..], [ref one] if matches!(one.message(), Message::HeartbeatAnswer(_))));
-        line
-    }
-
-    fn asks(&mut self, line: &mut Line, message: &Message<'_>) -> Vec<Said> {
-        let (bytes, _) = line.peer.says(message);
-        self.world.sends_bytes(line.end, &bytes);
-        line.peer.hears(&self.world.bytes_at(line.end))
-    }
-
-    /// The verdict on a single tap, and the business date with it.
-    fn taps(&mut self, line: &mut Line, record: &[u8]) -> Option<(Verdict, u32)> {
-        let tap = Message::Tap(Tap { record: RawRecord::new(record).unwrap() });
-        let all = self.asks(line, &tap);
-        let Message::TapVerdict(said) = all.first()?.message() else { panic!("{all:?}") };
-        Some((Verdict::of(said.verdict).unwrap(), said.business_date.number()))
-    }
-
-    /// The code of the error frame that ends the connection.
-    fn ends(&mut self, line: &mut Line, bytes: &[u8]) -> ErrorCode {
-        self.world.sends_bytes(line.end, bytes);
-        let all = line.peer.hears(&self.world.bytes_at(line.end));
-        let Message::Fault(fault) = all.last().unwrap().message() else { panic!("{all:?}") };
-        assert_eq!(fault.fatal, 1);
-        assert!(self.world.was_closed(line.end));
-        ErrorCode::of(fault.code).unwrap()
-    }
-
-    fn now(&self) -> u64 {
-        self.world.now.wall_ms
-    }
-
-    fn totals(&mut self, line: &mut Line, sums: Sums) -> (u8, u64) {
-        let date = date(self.world.driver.core.durable.dates.current.0);
-        let (count, amount_fen, hash) = (sums.count, sums.fen, sums.hash);
-        let all = self.asks(line, &Message::Totals(Totals { date, kind: 1, count, amount_fen, hash }));
-        let Message::TotalsAnswer(said) = all[0].message() else { panic!("{all:?}") };
-        (said.result, said.count)
-    }
-}
-
-/// A batch: its records, and what is announced of it.
-struct Batch {
-    id: u64,
-    records: Vec<Vec<u8>>,
-    open: BatchOpen<'static>,
-    sums: Sums,
-}
-
-impl Batch {
-    fn of(id: u64, source: u8, count: u32, town: &Town) -> Batch {
-        let records: Vec<Vec<u8>> = (1..=count).map(|n| tap(source, n, n, town.now())).collect();
-        let mut sums = Sums::default();
-        records.iter().zip(1..).for_each(|(record, fen)| sums.add(record, fen));
-        let open = BatchOpen {
-            batch: id,
-            content: 1,
-            records: count,
-            amount_fen: sums.fen,
-            hash: Sha256::of(&records.concat()),
-            date: date(20_261_124),
-            payer: None,
-            policy: None,
-            period: None,
-            signature: None,
-        };
-        Batch { id, records, open, sums }
-    }
-
-    fn opens(&self, town: &mut Town, line: &mut Line) -> BatchState {
-        let all = town.asks(line, &Message::BatchOpen(self.open));
-        let Message::BatchState(state) = all[0].message() else { panic!("{all:?}") };
-        state
-    }
-
-    /// The verdicts on a part, and the end of the batch when that came with them.
-    fn sends(
-        &self,
-        town: &mut Town,
-        line: &mut Line,
-        from: usize,
-        to: usize,
-    ) -> (Vec<u8>, Option<BatchClosed>) {
-        let bytes = self.records[from..to].concat();
-        let records = Records::new((to - from) as u16, &bytes).unwrap();
-        let all =
-            town.asks(line, &Message::BatchPart(BatchPart { batch: self.id, first: from as u32, records }));
-        let Message::BatchVerdicts(said) = all[0].message() else { panic!("{all:?}") };
-        assert_eq!((said.batch, said.first), (self.id, from as u32));
-        let closed = all.get(1).map(|one| match one.message() {
-            Message::BatchClosed(closed) => closed,
-            other => panic!("{other:?}"),
-        });
-        (said.verdicts.numbers().to_vec(), closed)
-    }
-}
+use yika_tests::gateway::{Gateway, Said, Sums, date, tap};
+use yika_tests::setup::ACQUIRER;
 
 #[test]
 fn a_tap_is_stored_once_whatever_comes_again() {
@@ -474,58 +335,96 @@ fn what_was_held_is_forgotten_after_its_window() {
     batch.opens(&mut town, &mut line);
     batch.sends(&mut town, &mut line, 0, 5);
     assert_eq!(town.world.driver.core.durable.taps.len(), 5);
+    // A tap of a clock that goes five minutes ahead is inside the window for as much longer, and known for as long.
     town.world.advance(62_000);
+    assert_eq!(town.world.driver.core.durable.taps.len(), 5);
+    town.world.advance(300_000);
     assert!(town.world.driver.core.durable.taps.is_empty());
     balanced(&town.world);
 }
 
-fn payment<'a>(reference: &[u8; 16], wall_ms: u64, fields: &'a [u8]) -> Payment<'a> {
-    Payment {
-        head: TransactionHead { reference: *reference, time: local(wall_ms) },
-        message_kind: [0x02, 0x00],
-        fields: Fields::new(fields).unwrap(),
-        scenario: None,
-        district: None,
-        carrier: None,
+#[test]
+fn a_tap_from_a_clock_that_is_ahead_is_not_stored_twice_at_the_edge_of_its_window() {
+    let mut town = Town::with(|settings| settings.bounds.tap_window_ms = 60_000);
+    let mut line = town.connects();
+    let record = tap(1, 1, 200, town.now() + 290_000);
+    assert_eq!(town.taps(&mut line, &record).unwrap().0, Verdict::Stored);
+    let mut after = Vec::new();
+    for _ in 0..14 {
+        town.world.advance(25_000);
+        let mut line = town.connects();
+        after.push(town.taps(&mut line, &record).unwrap().0);
+    }
+    let edge = after.iter().position(|verdict| *verdict == Verdict::OutsideWindow).unwrap();
+    assert!(edge > 11 && after[..edge].iter().all(|verdict| *verdict == Verdict::StoredEarlier), "{after:?}");
+    balanced(&town.world);
+}
+
+/// The credits that the last of these frames tells.
+fn granted(all: &[Said]) -> u64 {
+    match all.last().unwrap().message() {
+        Message::Credit(said) => said.credits,
+        other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_payment_of_a_gateway_goes_to_its_bank_and_is_answered_once() {
+fn credits_that_a_refusal_gives_back_are_told() {
+    let mut town = Town::with(|settings| settings.bounds.taps_max = 0);
+    let mut line = town.connects();
+    let batch = Batch::of(1, 1, 300, &town);
+    batch.opens(&mut town, &mut line);
+    let beyond = Message::BatchPart(part(&batch, (0, 256), &mut Vec::new(), &town));
+    let all = town.asks(&mut line, &beyond);
+    assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 32), "{all:?}");
+    assert_eq!((all.len(), granted(&all)), (2, 1256));
+    // A part of a batch that nobody opened here, and one that goes beyond its batch.
+    let stranger = Batch { id: 9, ..Batch::of(9, 1, 10, &town) };
+    let all = town.asks(&mut line, &Message::BatchPart(part(&stranger, (0, 10), &mut Vec::new(), &town)));
+    assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 48), "{all:?}");
+    assert_eq!(granted(&all), 1266);
+    let small = Batch::of(2, 2, 5, &town);
+    small.opens(&mut town, &mut line);
+    let long = Batch { id: 2, ..Batch::of(2, 2, 6, &town) };
+    let all = town.asks(&mut line, &Message::BatchPart(part(&long, (0, 6), &mut Vec::new(), &town)));
+    assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 50), "{all:?}");
+    assert_eq!(granted(&all), 1272);
+    balanced(&town.world);
+}
+
+#[test]
+fn another_announcement_under_the_id_of_an_open_batch_changes_nothing() {
     let mut town = Town::new();
     let mut line = town.connects();
-    let stamped = town.world.stamped(&yika_tests::purchase(1234));
-    let mut fields = Vec::new();
-    for (n, value) in stamped.fields.iter() {
-        Fields::push(n, value, &mut fields);
-    }
-    let mut bytes = Vec::new();
-    Record::Payment(payment(b"payment number 1", town.now(), &fields)).encode(&mut bytes);
-    let record = RawRecord::new(&bytes).unwrap();
-    let message = Message::Transaction(Transaction { wait_ms: 20_000, record });
-    let answered = |all: &[Said]| {
-        let Message::TransactionAnswer(said) = all[0].message() else { panic!("{all:?}") };
-        let rrn = said.fields.get(37).map(<[u8]>::to_vec);
-        (said.state, Code::new(said.code).to_string(), said.fields.get(38).map(<[u8]>::to_vec), rrn)
-    };
-    assert!(town.asks(&mut line, &message).is_empty(), "its bank is asked first");
-    let request = town.world.at_bank(BANK_A).unwrap();
-    assert_eq!((request.wire.amount(), request.wire.text(2)), (1234, stamped.text(2)));
-    town.world.bank_answers(&request, "00");
-    let all = line.peer.hears(&town.world.bytes_at(line.end));
-    let first = answered(&all);
-    assert_eq!((first.0, first.1.as_str()), (0, "00"));
-    assert!(first.2.is_some() && first.3.is_some(), "{first:?}");
-    // The same record on another connection: the same answer, and the bank hears nothing.
-    let mut line = town.connects();
-    let again = town.asks(&mut line, &message);
-    assert_eq!(answered(&again), first);
-    assert!(town.world.banks_are_quiet());
-    // A payment that is no message is refused with its code.
-    let mut bytes = Vec::new();
-    Record::Payment(payment(b"payment number 2", town.now(), b"")).encode(&mut bytes);
-    let record = RawRecord::new(&bytes).unwrap();
-    let all = town.asks(&mut line, &Message::Transaction(Transaction { wait_ms: 1, record }));
-    assert_eq!(answered(&all).1, "40");
+    let mut batch = Batch::of(7, 1, 20, &town);
+    batch.open.date = date(20_261_120);
+    batch.opens(&mut town, &mut line);
+    let other = BatchOpen { records: 5, ..batch.open };
+    let all = town.asks(&mut line, &Message::BatchOpen(other));
+    assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 49), "{all:?}");
+    let (verdicts, closed) = batch.sends(&mut town, &mut line, 0, 20);
+    assert!(verdicts.iter().all(|verdict| *verdict == 0));
+    let closed = closed.unwrap();
+    let current = town.world.driver.core.durable.dates.current.0;
+    assert_eq!((closed.differs, closed.business_date.number()), (0, current), "not the gateway's day");
     balanced(&town.world);
+}
+
+#[test]
+fn who_does_not_prove_itself_in_time_is_let_go() {
+    let mut town = Town::new();
+    let ends = [town.world.terminal(), town.world.terminal(), town.world.terminal()];
+    let mut peer = Gateway::new(SESSION);
+    let hello = peer.greets(peer.hello(&town.key, ACQUIRER, "depot-3"));
+    town.world.sends_bytes(ends[1], &hello[..7]);
+    town.world.sends_bytes(ends[2], &hello);
+    peer.agrees(&town.key, &town.world.bytes_at(ends[2])).unwrap();
+    let proven = town.connects();
+    town.world.advance(9_000);
+    assert!(ends.iter().all(|end| !town.world.was_closed(*end)));
+    // Words that say nothing do not help.
+    town.world.sends_bytes(ends[1], &hello[7..9]);
+    town.world.advance(3_000);
+    assert!(ends.iter().all(|end| town.world.was_closed(*end)));
+    assert!(!town.world.was_closed(proven.end));
 }

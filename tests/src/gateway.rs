@@ -133,22 +133,9 @@ fn said(frame: &Frame<'_>) -> Said {
     Said { kind: frame.head.kind, correlation: frame.head.correlation, body: frame.body.to_vec() }
 }
 
-/// A closed-loop tap as its record: source and counter tell it from others.
-pub fn tap(source: u8, sequence: u32, fen: u32, wall_ms: u64) -> Vec<u8> {
-    let head = TapHead {
-        source: [source; 8],
-        sequence,
-        time: local(wall_ms),
-        event: 1,
-        amount_fen: fen,
-        city: [0x50, 0x00],
-        line: 3,
-        station: 17,
-        device_kind: 1,
-        device: 42,
-        list_version: 9,
-    };
-    let record = Record::ClosedTap(ClosedTap {
+/// A tap of a transit purse with nothing that is optional.
+pub fn closed_tap(head: TapHead) -> ClosedTap<'static> {
+    ClosedTap {
         head,
         transaction_kind: 6,
         card_kind: 1,
@@ -158,7 +145,7 @@ pub fn tap(source: u8, sequence: u32, fen: u32, wall_ms: u64) -> Vec<u8> {
         status: 0,
         balance_fen: 5000,
         load_counter: 1,
-        purchase_counter: sequence,
+        purchase_counter: head.sequence,
         tac: [1, 2, 3, 4],
         tac_kind: 1,
         tac_terminal: [5; 6],
@@ -185,7 +172,25 @@ pub fn tap(source: u8, sequence: u32, fen: u32, wall_ms: u64) -> Vec<u8> {
         label: None,
         proof: None,
         source_version: None,
-    });
+    }
+}
+
+/// A closed-loop tap as its record: source and counter tell it from others.
+pub fn tap(source: u8, sequence: u32, fen: u32, wall_ms: u64) -> Vec<u8> {
+    let head = TapHead {
+        source: [source; 8],
+        sequence,
+        time: local(wall_ms),
+        event: 1,
+        amount_fen: fen,
+        city: [0x50, 0x00],
+        line: 3,
+        station: 17,
+        device_kind: 1,
+        device: 42,
+        list_version: 9,
+    };
+    let record = Record::ClosedTap(closed_tap(head));
     let mut out = Vec::new();
     record.encode(&mut out);
     out

@@ -77,13 +77,11 @@ fn tap_head(sequence: u32, event: u8, amount_fen: u32) -> TapHead {
 
 fn closed_tap(sequence: u32) -> ClosedTap<'static> {
     ClosedTap {
-        head: tap_head(sequence, 3, 400),
         transaction_kind: 9,
         card_kind: 1,
         card_subkind: 0,
         logical_id: [0x03, 0x10, 0x48, 0, 0, 0, 0, 0, 0, 0x17],
         physical_id: [0, 0, 0, 0, 0, 0, 0x1A, 0x2B, 0x3C, 0x4D],
-        status: 0,
         balance_fen: 8600,
         load_counter: 12,
         purchase_counter: 340,
@@ -98,21 +96,7 @@ fn closed_tap(sequence: u32) -> ClosedTap<'static> {
         scenario: Some(41),
         district: Some(500_103),
         carrier: Some(1),
-        entry: None,
-        institution: None,
-        last_use: None,
-        undiscounted_fen: None,
-        discount: None,
-        transfer: None,
-        payment: None,
-        receipt: None,
-        staff: None,
-        modes: None,
-        industry: None,
-        interoperable: None,
-        label: None,
-        proof: None,
-        source_version: None,
+        ..yika_tests::gateway::closed_tap(tap_head(sequence, 3, 400))
     }
 }
 

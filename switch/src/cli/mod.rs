@@ -249,6 +249,9 @@ pub(crate) enum CliError {
     /// A dialect or a message that cannot be read. Values of messages are never repeated.
     #[error("{0}")]
     Dialect(String),
+    /// A file that cannot be read.
+    #[error("{0}")]
+    Input(String),
     #[error("cannot write to standard output: {0}")]
     Out(#[from] std::io::Error),
 }
@@ -275,6 +278,7 @@ impl CliError {
             | CliError::Demo(_)
             | CliError::Journal(_)
             | CliError::Control(_)
+            | CliError::Input(_)
             | CliError::Out(_) => 74,
         }
     }

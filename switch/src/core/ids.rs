@@ -88,35 +88,33 @@ pub struct KeyedHash(#[serde(with = "raw_number")] pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CardToken(#[serde(with = "raw")] pub [u8; 16]);
 
-/// Byte arrays as one run of bytes: postcard would write and read them one by one.
+/// Bytes, of a fixed number or any, as one run: postcard would write and read them one by one.
 pub(super) mod raw {
     use serde::de::{Error, Visitor};
     use serde::{Deserializer, Serializer};
     use std::fmt;
+    use std::marker::PhantomData;
 
-    pub(crate) fn serialize<S: Serializer, const N: usize>(
-        bytes: &[u8; N],
-        out: S,
-    ) -> Result<S::Ok, S::Error> {
-        out.serialize_bytes(bytes)
+    pub(crate) fn serialize<S: Serializer>(bytes: &impl AsRef<[u8]>, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_bytes(bytes.as_ref())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: for<'a> TryFrom<&'a [u8]>>(
         input: D,
-    ) -> Result<[u8; N], D::Error> {
-        struct Exactly<const N: usize>;
-        impl<const N: usize> Visitor<'_> for Exactly<N> {
-            type Value = [u8; N];
+    ) -> Result<T, D::Error> {
+        struct Run<T>(PhantomData<T>);
+        impl<T: for<'a> TryFrom<&'a [u8]>> Visitor<'_> for Run<T> {
+            type Value = T;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{N} bytes")
+                write!(f, "the bytes of {}", std::any::type_name::<T>())
             }
 
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<[u8; N], E> {
-                bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<T, E> {
+                T::try_from(bytes).map_err(|_| E::invalid_length(bytes.len(), &self))
             }
         }
-        input.deserialize_bytes(Exactly)
+        input.deserialize_bytes(Run(PhantomData))
     }
 }
 

@@ -47,6 +47,10 @@ pub struct Closed {
     pub date: BusinessDate,
 }
 
+/// How far a device's clock may be ahead of ours. A tap is held so much longer than the window: it is inside it until
+/// then.
+pub const AHEAD_MAX_MS: u64 = 5 * 60 * 1000;
+
 /// Verdicts that a record may get.
 pub const VERDICTS: usize = Verdict::ALL.len();
 
@@ -61,7 +65,7 @@ pub struct TapsTaken {
     pub keep_until_ms: u64,
     pub taps: Vec<TapTaken>,
     /// Their bytes as they came, one behind the other.
-    #[serde(with = "bytes")]
+    #[serde(with = "raw")]
     pub records: Vec<u8>,
 }
 
@@ -152,21 +156,20 @@ pub enum GateSaid {
     /// How far a batch is.
     State {
         batch: u64,
+        announced: Announced,
         stored: u32,
         closed: Option<Closed>,
     },
     /// Another announcement has this id.
-    Conflict {
-        batch: u64,
-    },
+    Conflict,
     /// A part of a batch that nobody announced, or that is forgotten.
     Unannounced {
         batch: u64,
+        /// Of the part.
+        records: u32,
     },
     /// So many batches of the gateway are open already.
-    TooMany {
-        batch: u64,
-    },
+    TooMany,
     Verdicts {
         part: Part,
         verdicts: Vec<(Verdict, BusinessDate)>,
@@ -177,8 +180,8 @@ pub enum GateSaid {
     },
     /// No room now; nothing was stored.
     Busy {
+        /// What it is of; None: an announcement.
         part: Option<Part>,
-        batch: Option<u64>,
         draining: bool,
     },
     Totals {
@@ -188,31 +191,4 @@ pub enum GateSaid {
         known: bool,
         open: bool,
     },
-}
-
-/// Runs of bytes: postcard would write them one by one.
-mod bytes {
-    use serde::de::{Error, Visitor};
-    use serde::{Deserializer, Serializer};
-    use std::fmt;
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], out: S) -> Result<S::Ok, S::Error> {
-        out.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<u8>, D::Error> {
-        struct Run;
-        impl Visitor<'_> for Run {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("bytes")
-            }
-
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-        }
-        input.deserialize_bytes(Run)
-    }
 }

@@ -267,7 +267,7 @@ impl Driver {
         });
         let id = SessionId { slot, generation: self.generations[slot as usize] };
         let mut session = Session::new(id, listener, now);
-        session.gate = self.rim.listener(listener).and_then(|rim| rim.gate).map(Gate::new);
+        session.gate = self.rim.listener(listener).and_then(|rim| rim.gate).map(|gate| Gate::new(gate, now));
         self.sessions[slot as usize] = Some(session);
         Some(id)
     }

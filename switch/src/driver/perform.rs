@@ -36,7 +36,7 @@ impl Driver {
             Effect::Send(send) => self.send(now, &send),
             Effect::Reply(reply) => self.reply(now, &reply),
             Effect::Fetch(seq) => self.outputs.push(Output::Fetch(seq)),
-            Effect::Forget { peer, msg } => self.forget(peer, msg),
+            Effect::Forget { peer, msg } => self.forget(now, peer, msg),
             Effect::UseKey { participant, usage, epoch, block } => {
                 // The block was opened once already, before the core accepted it.
                 if let Err(error) = self.keys.change(participant, usage, epoch, &block, now.mono_us) {
@@ -181,7 +181,7 @@ impl Driver {
         }
     }
 
-    fn forget(&mut self, peer: Peer, msg: MsgHandle) {
+    fn forget(&mut self, now: Now, peer: Peer, msg: MsgHandle) {
         if let Peer::Line(id) = peer {
             self.let_request_go(id);
         }
@@ -190,9 +190,9 @@ impl Driver {
             && session.id == id
         {
             session.inflight = session.inflight.saturating_sub(1);
-            session.forget(msg);
             // A paused session may be read again.
             self.outputs.push(Output::SessionOut(id));
+            self.gate_forgets(id, msg, now);
         }
         self.messages.forget(msg);
     }

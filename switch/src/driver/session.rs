@@ -141,13 +141,6 @@ impl Session {
         }
     }
 
-    /// A request of it gets no answer.
-    pub fn forget(&mut self, msg: MsgHandle) {
-        if let Some(gate) = &mut self.gate {
-            gate.forget(msg);
-        }
-    }
-
     /// Takes what was read.
     ///
     /// # Errors

@@ -416,7 +416,9 @@ fn frame_inner(draft: &mut Draft<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> Re
         EncodeError::Length { field, .. } | EncodeError::Content { field, .. } => Some(field),
         _ => None,
     })?;
-    if let (Some(key), Some(place)) = (to.mac, &encoded.mac) {
+    if let Some(key) = to.mac {
+        // Where a field stands behind it there is no place for a MAC, and without one nothing leaves.
+        let place = encoded.mac.as_ref().ok_or(None)?;
         let mac = key.generate(&out[encoded.message.start..place.start]);
         to.dialect.set_mac(out, &encoded, &mac);
     }

@@ -1,7 +1,8 @@
 //! Where bytes come from: hex on the command line, a file of bytes or of hex, a capture, or stdin.
 
-use super::{CliError, pcap};
+use super::{CliError, pcap, unread};
 use std::io::Read as _;
+use std::path::Path;
 use yika_codec::unhex;
 
 /// What was given.
@@ -19,7 +20,8 @@ const BYTES_MAX: u64 = 256 << 20;
 pub(super) fn read(input: Option<&str>) -> Result<Given, CliError> {
     let Some(input) = input.filter(|input| *input != "-") else {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().take(BYTES_MAX).read_to_end(&mut bytes)?;
+        let mut stdin = std::io::stdin().lock().take(BYTES_MAX);
+        stdin.read_to_end(&mut bytes).map_err(|error| unread(Path::new("-"), &error))?;
         return given(bytes, "stdin");
     };
     if let Some(bytes) = hex(input.as_bytes()) {

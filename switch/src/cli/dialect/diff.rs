@@ -19,8 +19,8 @@ pub(super) fn diff(
     dialect_b: Option<&str>,
     clear: bool,
 ) -> Result<ExitCode, CliError> {
-    let a = message_rows(a, &reading.dialect, reading, clear)?;
-    let b = message_rows(b, dialect_b.unwrap_or(&reading.dialect), reading, clear)?;
+    let a = message_rows(("the first message", a), &reading.dialect, reading, clear)?;
+    let b = message_rows(("the second message", b), dialect_b.unwrap_or(&reading.dialect), reading, clear)?;
     let differing = differing(&a, &b);
     let wide = differing.iter().map(|(path, ..)| path.len()).max().unwrap_or(0);
     for (path, name, was, is) in &differing {
@@ -29,22 +29,28 @@ pub(super) fn diff(
     Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
 
-fn message_rows(input: &str, name: &str, reading: &Reading, clear: bool) -> Result<Vec<Row>, CliError> {
+/// What was typed may be the message itself: faults call it by `which` and do not repeat it.
+fn message_rows(
+    (which, input): (&str, &str),
+    name: &str,
+    reading: &Reading,
+    clear: bool,
+) -> Result<Vec<Row>, CliError> {
     let dialect = dialect(name)?;
     let Given::Bytes(bytes) = read(Some(input))? else {
         return Err(CliError::Dialect(format!(
-            "{input} is a capture: two messages are compared, give them apart"
+            "{which} is a capture: two messages are compared, give them apart"
         )));
     };
     let mut payload = &bytes[..];
     if let Some(name) = &reading.framing {
         let span = framing(name, &dialect)?.next(&bytes, usize::from(u16::MAX));
-        let span = span.map_err(|error| CliError::Dialect(format!("{input}: {error}")))?;
-        let span = span.ok_or_else(|| CliError::Dialect(format!("{input}: is no whole frame")))?;
+        let span = span.map_err(|error| CliError::Dialect(format!("{which}: {error}")))?;
+        let span = span.ok_or_else(|| CliError::Dialect(format!("{which} is no whole frame")))?;
         payload = &bytes[span.start..span.end];
     }
     let mut layout = Layout::default();
-    dialect.decode(payload, &mut layout).map_err(|error| CliError::Dialect(format!("{input}: {error}")))?;
+    dialect.decode(payload, &mut layout).map_err(|error| CliError::Dialect(format!("{which}: {error}")))?;
     let message = dialect.message(payload, &layout);
     let head = |path: &str, name: &str, shown: String| Row {
         path: path.to_owned(),

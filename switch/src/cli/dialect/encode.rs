@@ -1,10 +1,10 @@
 //! `yika dialect encode`: from JSON to bytes in hex.
 
-use super::{CliError, dialect, framing};
+use super::{CliError, dialect, framing, text_of};
 use crate::cli::out::Out;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use yika_codec::{Dialect, Draft, Inner, Mti, Node, PartForm, Sensitivity, ValueForm, hex, unhex};
 
@@ -14,15 +14,7 @@ pub(super) fn encode(
     named: Option<&str>,
     framed: Option<&str>,
 ) -> Result<(), CliError> {
-    let text = match file.filter(|path| path.as_os_str() != "-") {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| CliError::Dialect(format!("cannot read {}: {error}", path.display())))?,
-        None => {
-            let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text)?;
-            text
-        }
-    };
+    let text = text_of(file.unwrap_or(Path::new("-")))?;
     let mut seen = 0;
     for value in serde_json::Deserializer::from_str(&text).into_iter::<Value>() {
         seen += 1;

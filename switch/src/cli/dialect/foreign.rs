@@ -1,7 +1,7 @@
 //! `yika dialect convert`: the file and the report around [`super::convert`].
 
-use super::CliError;
 use super::convert::{Converted, FILE_BYTES_MAX, Source, convert as converted};
+use super::{CliError, unread};
 use crate::cli::out::{Out, complain, json_line};
 use serde_json::{Value, json};
 use std::io::{Read, Write as _};
@@ -14,8 +14,7 @@ pub(super) fn convert(
     name: Option<&str>,
     as_json: bool,
 ) -> Result<(), CliError> {
-    let bytes =
-        read(file).map_err(|error| CliError::Dialect(format!("cannot read {}: {error}", file.display())))?;
+    let bytes = read(file).map_err(|error| unread(file, &error))?;
     let source = from.map(|from| if from == "jpos" { Source::Jpos } else { Source::Moov });
     let shown = if file.as_os_str() == "-" { "stdin".to_owned() } else { file.display().to_string() };
     let Converted { toml, notes } = converted(&bytes, source, name, &shown)

@@ -15,6 +15,7 @@ mod values;
 use super::CliError;
 use super::out::Out;
 use clap::{Args, Subcommand};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -166,7 +167,7 @@ fn dialect(name: &str) -> Result<Arc<Dialect>, CliError> {
     if !name.ends_with(".toml") {
         let known: Vec<&str> = Dialect::builtin_names().collect();
         return Err(CliError::Dialect(format!(
-            "no dialect is named \"{name}\"; there are {}, or a path that ends with .toml",
+            "no dialect has the name that was given; there are {}, or a path that ends with .toml",
             known.join(", ")
         )));
     }
@@ -174,8 +175,7 @@ fn dialect(name: &str) -> Result<Arc<Dialect>, CliError> {
 }
 
 fn from_file(path: &Path) -> Result<Dialect, CliError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CliError::Dialect(format!("cannot read {}: {error}", path.display())))?;
+    let text = text_of(path)?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let resolve = |other: &str| {
         let beside = std::fs::read_to_string(folder.join(format!("{other}.toml"))).ok();
@@ -185,12 +185,33 @@ fn from_file(path: &Path) -> Result<Dialect, CliError> {
         .map_err(|errors| CliError::Dialect(errors.to_string()))
 }
 
+/// The text of a file, or of stdin where the path is `-`.
+fn text_of(path: &Path) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = match path.as_os_str() == "-" {
+        true => std::io::stdin().lock().read_to_string(&mut text),
+        false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+    };
+    read.map_err(|error| unread(path, &error))?;
+    Ok(text)
+}
+
+fn unread(path: &Path, error: &std::io::Error) -> CliError {
+    let what = if path.as_os_str() == "-" { "stdin".into() } else { path.display().to_string() };
+    let said = format!("cannot read {what}: {error}");
+    // What is there and is no text is bad data, all else a disk's fault.
+    if error.kind() == ErrorKind::InvalidData { CliError::Dialect(said) } else { CliError::Input(said) }
+}
+
 /// The framing of this name; `usual` is that of the dialect.
 fn framing(name: &str, dialect: &Dialect) -> Result<Framing, CliError> {
     if name == "usual" {
         return Ok(dialect.framing());
     }
     Framing::parse(name).ok_or_else(|| {
-        CliError::Dialect(format!("no framing is named \"{name}\"; there are usual, {}", Framing::FORMS))
+        CliError::Dialect(format!(
+            "no framing has the name that was given; there are usual, {}",
+            Framing::FORMS
+        ))
     })
 }

@@ -2,7 +2,8 @@
 
 use super::durable::apart;
 use super::{
-    Announced, Asked, BatchEnded, BatchOpened, Closed, GateEvent, GateSaid, Part, TapTaken, TapsTaken,
+    AHEAD_MAX_MS, Announced, Asked, BatchEnded, BatchOpened, Closed, GateEvent, GateSaid, Part, TapTaken,
+    TapsTaken,
 };
 use crate::core::batch::Batch;
 use crate::core::counters::Refusal;
@@ -42,32 +43,32 @@ impl Core {
     ) -> GateSaid {
         if let Some(held) = self.durable.taps.batch(&asked.gateway, id) {
             if held.announced != announced {
-                return GateSaid::Conflict { batch: id };
+                return GateSaid::Conflict;
             }
-            return GateSaid::State { batch: id, stored: held.stored, closed: held.closed };
+            return GateSaid::State { batch: id, announced, stored: held.stored, closed: held.closed };
         }
         if self.durable.taps.open_count(&asked.gateway) >= OPEN_MAX {
-            return GateSaid::TooMany { batch: id };
+            return GateSaid::TooMany;
         }
         let full = self.durable.taps.batches_held() >= self.settings.bounds.batches_max;
         if full {
             self.counters.reached.note(Bound::Batches);
         }
         if full || self.no_room().is_some() {
-            return self.busy(None, Some(id));
+            return self.busy(None);
         }
         let gateway = (*asked.gateway).clone();
         let keep_until_ms = self.keep_until_ms(now);
         let opened = BatchOpened { gateway, batch: id, announced, keep_until_ms };
         batch.record(&mut self.durable, Entry::BatchOpened(Box::new(opened)));
-        GateSaid::State { batch: id, stored: 0, closed: None }
+        GateSaid::State { batch: id, announced, stored: 0, closed: None }
     }
 
     fn take_taps(&mut self, now: Now, batch: &mut Batch, asked: &Asked, part: Part) -> GateSaid {
         if let Some(id) = part.batch
             && self.durable.taps.batch(&asked.gateway, id).is_none()
         {
-            return GateSaid::Unannounced { batch: id };
+            return GateSaid::Unannounced { batch: id, records: part.taps.len() as u32 };
         }
         let (verdicts, taken) = self.judge(&part);
         if taken.taps.is_empty() {
@@ -79,7 +80,7 @@ impl Core {
             self.counters.reached.note(Bound::Taps);
         }
         if full || self.no_room().is_some() {
-            return self.busy(Some(part), None);
+            return self.busy(Some(part));
         }
         let date = self.durable.dates.current;
         let entry = TapsTaken {
@@ -140,12 +141,13 @@ impl Core {
 
     fn end_batch(&mut self, batch: &mut Batch, asked: &Asked, id: u64, closed: Closed) -> GateSaid {
         match self.durable.taps.batch(&asked.gateway, id) {
-            None => GateSaid::Unannounced { batch: id },
+            None => GateSaid::Unannounced { batch: id, records: 0 },
             // It came whole a second time: what it came to stands.
             Some(held) if held.closed.is_some() => {
                 GateSaid::Closed { batch: id, closed: held.closed.unwrap_or(closed) }
             }
             Some(_) => {
+                let closed = Closed { date: self.durable.dates.current, ..closed };
                 let ended = BatchEnded { gateway: (*asked.gateway).clone(), batch: id, closed };
                 batch.record(&mut self.durable, Entry::BatchEnded(Box::new(ended)));
                 GateSaid::Closed { batch: id, closed }
@@ -153,14 +155,14 @@ impl Core {
         }
     }
 
-    fn busy(&mut self, part: Option<Part>, batch: Option<u64>) -> GateSaid {
+    fn busy(&mut self, part: Option<Part>) -> GateSaid {
         self.counters.taps_busy += 1;
         let draining = matches!(self.no_room(), Some(Refusal::Draining));
-        GateSaid::Busy { part, batch, draining }
+        GateSaid::Busy { part, draining }
     }
 
     fn keep_until_ms(&self, now: Now) -> u64 {
-        now.wall_ms.saturating_add(self.settings.bounds.tap_window_ms)
+        now.wall_ms.saturating_add(self.settings.bounds.tap_window_ms).saturating_add(AHEAD_MAX_MS)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the journal carries of taps, and how its entries change it.
 
-use super::{Announced, BatchEnded, BatchOpened, Closed, Gateway, TapsTaken};
+use super::{Announced, BatchEnded, BatchOpened, Closed, Gateway, TapTaken, TapsTaken};
 use crate::core::durable::Expiry;
 use crate::core::ids::{BusinessDate, KeyedHash, raw, raw_number};
 use crate::core::ring::Ring;
@@ -47,6 +47,18 @@ pub struct TapSums {
     /// SHA-256 of each, joined by exclusive or.
     #[serde(with = "raw")]
     pub hash: [u8; 32],
+}
+
+impl TapSums {
+    fn add(&mut self, tap: &TapTaken) {
+        self.join(&TapSums { count: 1, amount_fen: tap.amount_fen, hash: tap.hash });
+    }
+
+    fn join(&mut self, more: &TapSums) {
+        self.count += more.count;
+        self.amount_fen = self.amount_fen.saturating_add(more.amount_fen);
+        self.hash.iter_mut().zip(more.hash).for_each(|(sum, byte)| *sum ^= byte);
+    }
 }
 
 impl Taps {
@@ -105,6 +117,7 @@ impl Taps {
     }
 
     pub(in crate::core) fn absorb_taps(&mut self, taken: &TapsTaken) {
+        let mut sums: BTreeMap<u8, TapSums> = BTreeMap::new();
         for tap in &taken.taps {
             let place = if tap.apart { apart(tap.key, tap.print) } else { tap.key };
             self.held.put(place, HeldTap { print: tap.print, date: taken.date });
@@ -112,10 +125,10 @@ impl Taps {
             if tap.apart {
                 continue;
             }
-            let sums = self.sums.entry((taken.date, taken.gateway.clone(), tap.kind)).or_default();
-            sums.count += 1;
-            sums.amount_fen = sums.amount_fen.saturating_add(tap.amount_fen);
-            sums.hash.iter_mut().zip(tap.hash).for_each(|(sum, byte)| *sum ^= byte);
+            sums.entry(tap.kind).or_default().add(tap);
+        }
+        for (kind, more) in sums {
+            self.sums.entry((taken.date, taken.gateway.clone(), kind)).or_default().join(&more);
         }
         if let Some(batch) = taken.batch.and_then(|id| self.batches.get_mut(&(taken.gateway.clone(), id))) {
             batch.stored += taken.taps.len() as u32;

@@ -1,5 +1,6 @@
 //! What a gateway is told, once it is durable.
 
+use super::batches::OpenHere;
 use super::{Driver, Gate, RETRY_MS};
 use crate::core::effect::Event;
 use crate::core::ids::{BusinessDate, Now};
@@ -33,7 +34,7 @@ impl Driver {
                 let closed = self.gate_batches.decided(&asked.gateway, batch, part, verdicts)?;
                 Some((batch, closed))
             }),
-            GateSaid::Closed { batch, .. } => {
+            GateSaid::Closed { batch, .. } | GateSaid::Unannounced { batch, .. } => {
                 self.gate_batches.ended(&asked.gateway, *batch);
                 None
             }
@@ -47,7 +48,7 @@ impl Driver {
             }
             self.gate_answer(&asked, &mut gate, said, now);
             if let Some((batch, closed)) = whole {
-                let correlation = gate.announced.get(&batch).map_or(0, |(_, correlation)| *correlation);
+                let correlation = gate.open.get(&batch).map_or(0, |open| open.correlation);
                 let asked = Asked { correlation, ..asked };
                 if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) {
                     session.inflight += 1;
@@ -70,15 +71,14 @@ impl Driver {
     fn gate_answer(&mut self, asked: &Asked, gate: &mut Gate, said: GateSaid, now: Now) {
         let (id, correlation) = (asked.session, asked.correlation);
         match said {
-            GateSaid::State { batch, stored, closed } => {
-                let Some((announced, _)) = gate.announced.get(&batch).copied() else { return };
+            GateSaid::State { batch, announced, stored, closed } => {
                 let next = match closed {
                     Some(_) => announced.records,
                     None => self.gate_batches.next(&asked.gateway, batch, announced),
                 };
-                gate.reach.insert(batch, next);
+                gate.note(batch, OpenHere { records: announced.records, reach: next, correlation });
                 let state = u8::from(closed.is_some());
-                let said = BatchState { batch, state, stored, next, credits: gate.credits() };
+                let said = BatchState { batch, state, stored, next, credits: gate.grant() };
                 self.gate_say(id, gate, correlation, &Message::BatchState(said), now);
                 if let Some(closed) = closed {
                     let said = self.batch_closed(batch, &closed);
@@ -86,33 +86,30 @@ impl Driver {
                 }
             }
             GateSaid::Closed { batch, closed } => {
-                gate.drop_batch(batch);
+                gate.open.remove(&batch);
                 let said = self.batch_closed(batch, &closed);
                 self.gate_say(id, gate, correlation, &Message::BatchClosed(said), now);
             }
-            GateSaid::Conflict { batch } => {
-                gate.drop_batch(batch);
+            GateSaid::Conflict => {
                 self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::BatchConflict, false), now);
             }
-            GateSaid::Unannounced { batch } => {
-                gate.drop_batch(batch);
+            GateSaid::Unannounced { batch, records } => {
+                gate.records_answered += u64::from(records);
+                gate.open.remove(&batch);
                 self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::BatchUnknown, false), now);
             }
-            GateSaid::TooMany { batch } => {
-                gate.drop_batch(batch);
+            GateSaid::TooMany => {
                 let fault =
                     Fault { retry_after_ms: Some(RETRY_MS), ..Fault::of(ErrorCode::BatchMany, false) };
                 self.gate_fault(id, gate, correlation, fault, now);
             }
-            GateSaid::Busy { part, batch, draining } => {
-                if let Some(batch) = batch {
-                    gate.drop_batch(batch);
-                }
+            GateSaid::Busy { part, draining } => {
                 if let Some(part) = part {
                     gate.records_answered += part.taps.len() as u64;
-                    if let Some(batch) = part.batch {
-                        let next = self.gate_batches.reached(&asked.gateway, batch).unwrap_or(0);
-                        gate.reach.insert(batch, next.max(part.first));
+                    let next = part.batch.and_then(|batch| self.gate_batches.reached(&asked.gateway, batch));
+                    let open = part.batch.and_then(|batch| gate.open.get_mut(&batch));
+                    if let (Some(open), Some(next)) = (open, next) {
+                        open.reach = next;
                     }
                 }
                 let code = if draining { ErrorCode::NotReady } else { ErrorCode::Overload };
@@ -144,7 +141,8 @@ impl Driver {
         now: Now,
     ) {
         let (id, correlation) = (asked.session, asked.correlation);
-        let base = verdicts.first().map_or(self.core.durable.dates.current, |(_, date)| *date);
+        let new = verdicts.iter().find(|(verdict, _)| *verdict == Verdict::Stored);
+        let base = new.map_or(self.core.durable.dates.current, |(_, date)| *date);
         let stored = |verdict: Verdict| {
             matches!(
                 verdict,
@@ -158,7 +156,7 @@ impl Driver {
                 verdict: verdict.number(),
                 level: if stored(verdict) { level::STORED } else { 0 },
                 business_date: self.date(date),
-                credits: gate.credits(),
+                credits: gate.grant(),
                 reason: reasons.first().map(|(_, reason)| *reason),
             };
             return self.gate_say(id, gate, correlation, &Message::TapVerdict(said), now);
@@ -182,7 +180,7 @@ impl Driver {
             first: part.first,
             level: level::STORED,
             business_date: self.date(base),
-            credits: gate.credits(),
+            credits: gate.grant(),
             verdicts,
             reasons: Reasons::new(&reason_bytes).filter(|_| !reason_bytes.is_empty()),
             earlier: Earlier::new(&earlier_bytes).filter(|_| !earlier_bytes.is_empty()),

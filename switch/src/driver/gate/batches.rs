@@ -2,11 +2,12 @@
 //!
 //! Volatile: after a restart a batch begins anew at its first record, and what is stored already gets its verdict again.
 
-use super::{ANNOUNCED_MAX, BATCH_RECORDS_MAX, End, Gate, PART_RECORDS_MAX};
+use super::{BATCH_RECORDS_MAX, End, Gate, PART_RECORDS_MAX};
 use crate::core::ids::{BusinessDate, Now, SessionId};
 use crate::core::taps::{Announced, Closed, GateEvent, Gateway, Part, VERDICTS};
 use crate::driver::Driver;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use yika_codec::gate::{BatchOpen, BatchPart, ErrorCode, Fault, Verdict};
 use yika_keystore::{Authentic, Sha256};
 
@@ -22,6 +23,8 @@ pub struct GateBatches {
     sessions: BTreeMap<Gateway, [u8; 16]>,
 }
 
+/// Batches that one connection speaks of: twice as many as a gateway may have open.
+const OPEN_HERE_MAX: usize = 64;
 /// Gateways whose session id is remembered; it only tells them whether they are known.
 const SESSIONS_MAX: usize = 10_000;
 
@@ -47,9 +50,9 @@ impl GateBatches {
         }
     }
 
-    /// The index from which a batch goes on.
+    /// The index from which a batch goes on that the core has open as `announced`.
     pub(super) fn next(&mut self, gateway: &Gateway, batch: u64, announced: Announced) -> u32 {
-        let fresh = || Progress {
+        let fresh = Progress {
             announced,
             hash: Sha256::new(),
             next: 0,
@@ -57,7 +60,15 @@ impl GateBatches {
             counts: [0; VERDICTS],
             closing: false,
         };
-        self.under_way.entry((gateway.clone(), batch)).or_insert_with(fresh).next
+        match self.under_way.entry((gateway.clone(), batch)) {
+            Entry::Vacant(place) => place.insert(fresh).next,
+            // What stands here is of a batch that was forgotten meanwhile, and its id is used anew.
+            Entry::Occupied(mut place) if place.get().announced != announced => {
+                place.insert(fresh);
+                0
+            }
+            Entry::Occupied(place) => place.get().next,
+        }
     }
 
     /// The index it goes on from now; None when it is not under way.
@@ -93,7 +104,7 @@ impl GateBatches {
         whole.then(|| progress.closed())
     }
 
-    /// A batch is complete.
+    /// A batch is complete, or the core has forgotten it.
     pub(super) fn ended(&mut self, gateway: &Gateway, batch: u64) {
         self.under_way.remove(&(gateway.clone(), batch));
     }
@@ -105,7 +116,9 @@ impl Progress {
         let unread = self.counts[usize::from(Verdict::Unreadable.number())] > 0;
         let sum_differs = !unread && self.amount_fen != self.announced.amount_fen;
         let differs = u8::from(sum_differs) << 1 | u8::from(hash != self.announced.hash) << 2;
-        Closed { differs, amount_fen: self.amount_fen, hash, counts: self.counts, date: self.announced.date }
+        // The date is the core's to say.
+        let date = self.announced.date;
+        Closed { differs, amount_fen: self.amount_fen, hash, counts: self.counts, date }
     }
 }
 
@@ -129,7 +142,6 @@ impl Driver {
                     hash: open.hash,
                     date: BusinessDate(open.date.number()),
                 };
-                gate.note(open.batch, announced, correlation);
                 let event = GateEvent::Open { batch: open.batch, announced };
                 return self.gate_ask(id, gate, correlation, proof, event);
             }
@@ -150,16 +162,16 @@ impl Driver {
     ) -> Result<(), End> {
         gate.spend(u64::from(part.records.count()))?;
         let count = u32::from(part.records.count());
-        let records = gate.announced.get(&part.batch).map(|(announced, _)| announced.records);
-        let reach = gate.reach.get(&part.batch).copied();
-        let refused = match (records, reach) {
-            (Some(_), Some(_)) if part.records.count() > PART_RECORDS_MAX => Some(ErrorCode::BatchSize),
-            (Some(_), Some(reach)) if part.first > reach => Some(ErrorCode::BatchIndex),
-            (Some(records), Some(_)) if part.first.saturating_add(count) > records => {
-                Some(ErrorCode::BatchSize)
+        let refused = match gate.open.get_mut(&part.batch) {
+            None => Some(ErrorCode::BatchUnknown),
+            Some(_) if part.records.count() > PART_RECORDS_MAX => Some(ErrorCode::BatchSize),
+            Some(open) if part.first > open.reach || part.first.saturating_add(count) > open.records => {
+                Some(ErrorCode::BatchIndex)
             }
-            (Some(_), Some(_)) => None,
-            _ => Some(ErrorCode::BatchUnknown),
+            Some(open) => {
+                open.reach = open.reach.max(part.first + count);
+                None
+            }
         };
         if let Some(code) = refused {
             gate.records_answered += u64::from(count);
@@ -167,8 +179,6 @@ impl Driver {
             return Ok(());
         }
         let taps = part.records.iter().map(|record| self.tap_of(gate, record, now)).collect();
-        let end = part.first + count;
-        gate.reach.entry(part.batch).and_modify(|reach| *reach = (*reach).max(end));
         let records = part.records.bytes().to_vec();
         let part = Part { batch: Some(part.batch), first: part.first, taps, records };
         self.gate_ask(id, gate, correlation, proof, GateEvent::Taps(part));
@@ -176,19 +186,27 @@ impl Driver {
     }
 }
 
-impl Gate {
-    /// Remembers a batch that is announced here; the lowest id goes when there are too many, and is announced again.
-    fn note(&mut self, batch: u64, announced: Announced, correlation: u32) {
-        self.announced.insert(batch, (announced, correlation));
-        if self.announced.len() > ANNOUNCED_MAX
-            && let Some((lowest, _)) = self.announced.pop_first()
-        {
-            self.reach.remove(&lowest);
-        }
-    }
+/// A batch that is open on a connection.
+pub(super) struct OpenHere {
+    pub records: u32,
+    /// The index that the next part may begin at, at most.
+    pub reach: u32,
+    /// Of the frame that opened it last: the end is told under it.
+    pub correlation: u32,
+}
 
-    pub(super) fn drop_batch(&mut self, batch: u64) {
-        self.announced.remove(&batch);
-        self.reach.remove(&batch);
+impl Gate {
+    /// Remembers a batch that is open; the lowest other id goes when there are too many, and is opened again.
+    pub(super) fn note(&mut self, batch: u64, open: OpenHere) {
+        if self.open.len() >= OPEN_HERE_MAX
+            && !self.open.contains_key(&batch)
+            && let Some(lowest) = self.open.pop_first()
+        {
+            tracing::debug!(
+                batch = lowest.0,
+                "a connection speaks of too many batches; one is to be opened again"
+            );
+        }
+        self.open.insert(batch, open);
     }
 }

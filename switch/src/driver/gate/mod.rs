@@ -17,11 +17,11 @@ use super::{Driver, Output};
 use crate::config::GateConfig;
 use crate::core::effect::Event;
 use crate::core::ids::{MsgHandle, Now, ParticipantId, SessionId};
-use crate::core::taps::{Announced, Asked, GateEvent, Gateway, Part};
+use crate::core::taps::{Asked, GateEvent, Gateway, Part};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use yika_codec::gate::{
-    ErrorCode, FRAME_BYTES_BEFORE_ANSWER, Fault, Frame, Goodbye, Heartbeat, HeartbeatAnswer, Hello,
+    Credit, ErrorCode, FRAME_BYTES_BEFORE_ANSWER, Fault, Frame, Goodbye, Heartbeat, HeartbeatAnswer, Hello,
     HelloAnswer, Message, OpenBatches, Reason, Sender, Sequence, Text, VERSION, feature, level, next, write,
     write_open,
 };
@@ -41,13 +41,14 @@ pub struct Gate {
     /// Records that came, and records that were answered: the rest is under way.
     records_came: u64,
     records_answered: u64,
+    began_us: u64,
     last_said_us: u64,
     /// It said goodbye: when nothing of it is under way any more, so do we.
     leaving: bool,
-    /// By batch id: what was announced on this connection, and under which correlation.
-    announced: BTreeMap<u64, (Announced, u32)>,
-    /// By batch id: the index that the next part may begin at, at most.
-    reach: BTreeMap<u64, u32>,
+    /// The credits that it was told last.
+    credits_told: u64,
+    /// Batches that are open, by their id.
+    open: BTreeMap<u64, batches::OpenHere>,
     /// By correlation: what the gateway counts, until ours is known.
     counted: BTreeMap<u32, answers::Counted>,
     /// Payments under way, and the correlation that each came with.
@@ -88,13 +89,13 @@ const BATCH_RECORDS_MAX: u32 = 10_000;
 const PART_RECORDS_MAX: u16 = 256;
 /// When a refusal for want of room may be tried again.
 const RETRY_MS: u32 = 1_000;
-/// Batches that one connection speaks of: twice as many as a gateway may have open.
-const ANNOUNCED_MAX: usize = 64;
+/// How long a connection may take from its beginning to its first good MAC.
+const PROOF_TIME_MAX_US: u64 = 10_000_000;
 /// Heartbeats missed before a gateway is given up.
 const SILENCES_MAX: u64 = 3;
 
 impl Gate {
-    pub fn new(config: GateConfig) -> Box<Gate> {
+    pub fn new(config: GateConfig, now: Now) -> Box<Gate> {
         Box::new(Gate {
             config,
             state: State::Greeting,
@@ -106,19 +107,14 @@ impl Gate {
             features: 0,
             records_came: 0,
             records_answered: 0,
+            began_us: now.mono_us,
             last_said_us: 0,
             leaving: false,
-            announced: BTreeMap::new(),
-            reach: BTreeMap::new(),
+            credits_told: 0,
+            open: BTreeMap::new(),
             counted: BTreeMap::new(),
             asked: BTreeMap::new(),
         })
-    }
-
-    pub fn forget(&mut self, msg: MsgHandle) {
-        if self.asked.remove(&msg).is_some() {
-            self.records_answered += 1;
-        }
     }
 
     /// It said goodbye and nothing of it is under way any more.
@@ -129,6 +125,17 @@ impl Gate {
     /// Records that may have been sent in all since the hello.
     fn credits(&self) -> u64 {
         self.records_answered + self.config.credits
+    }
+
+    /// The same for a frame that tells it.
+    fn grant(&mut self) -> u64 {
+        self.credits_told = self.credits();
+        self.credits_told
+    }
+
+    /// What came back without a word of it: with a refusal, or for a payment that got no answer.
+    fn has_untold_credits(&self) -> bool {
+        self.state == State::Up && !self.leaving && self.credits_told < self.credits()
     }
 
     /// Counts records against what was granted.
@@ -189,8 +196,9 @@ impl Driver {
         if end.is_none() {
             input.keep(bytes, used);
         }
-        if let Some(end) = &end {
-            self.gate_end(id, &mut gate, end, now);
+        match &end {
+            Some(end) => self.gate_end(id, &mut gate, end, now),
+            None => self.say_credits(id, &mut gate, now),
         }
         if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) {
             if end.is_none() {
@@ -357,7 +365,7 @@ impl Driver {
     fn hello_answer<'o>(
         &self,
         id: SessionId,
-        gate: &Gate,
+        gate: &mut Gate,
         gateway: &Gateway,
         hello: &Hello<'_>,
         open: &'o [u8],
@@ -376,7 +384,7 @@ impl Driver {
             heartbeat_seconds: u16::try_from(gate.config.heartbeat.as_secs()).unwrap_or(u16::MAX),
             server_time_ms: now.wall_ms,
             levels: level::STORED,
-            credits: gate.config.credits,
+            credits: gate.grant(),
             batches_open: batches.map_or(0, |open| open.iter().count() as u16),
             batches,
             software: None,
@@ -430,18 +438,30 @@ impl Driver {
     /// Heartbeats where we were silent, and an end where the gateway was, each second.
     pub(super) fn look_at_gates(&mut self, now: Now) {
         let mut silent = Vec::new();
+        let mut granted = Vec::new();
         let mut gone = Vec::new();
         for session in self.sessions.iter().flatten().filter(|session| !session.closing) {
             let Some(gate) = session.gate.as_ref() else { continue };
             let beat_us = u64::try_from(gate.config.heartbeat.as_micros()).unwrap_or(u64::MAX);
-            if now.mono_us.saturating_sub(session.last_heard_us) > beat_us.saturating_mul(SILENCES_MAX) {
+            let late =
+                gate.state != State::Up && now.mono_us.saturating_sub(gate.began_us) > PROOF_TIME_MAX_US;
+            if late
+                || now.mono_us.saturating_sub(session.last_heard_us) > beat_us.saturating_mul(SILENCES_MAX)
+            {
                 gone.push(session.id);
+            } else if gate.has_untold_credits() {
+                granted.push(session.id);
             } else if gate.state == State::Up && now.mono_us.saturating_sub(gate.last_said_us) >= beat_us {
                 silent.push(session.id);
             }
         }
         for id in gone {
             self.gate_leave(id, Reason::Idle, now);
+        }
+        for id in granted {
+            let Some(mut gate) = self.take_gate(id) else { continue };
+            self.say_credits(id, &mut gate, now);
+            self.put_gate(id, gate);
         }
         for id in silent {
             let Some(mut gate) = self.take_gate(id) else { continue };
@@ -457,6 +477,7 @@ impl Driver {
 
     /// Puts a gate back into its session after an answer; the last one ends with a goodbye.
     fn put_gate_after(&mut self, id: SessionId, mut gate: Box<Gate>, now: Now) {
+        self.say_credits(id, &mut gate, now);
         let Some(session) = self.session(id) else { return };
         let (last, slow) =
             (gate.came_last(session.inflight), session.out.unread() > self.rim.bounds.out_bytes_max);
@@ -493,6 +514,13 @@ impl Driver {
                 }
                 self.gate_fault(id, gate, 0, fault, now);
             }
+        }
+    }
+
+    fn say_credits(&mut self, id: SessionId, gate: &mut Gate, now: Now) {
+        if gate.has_untold_credits() {
+            let credits = gate.grant();
+            self.gate_say(id, gate, 0, &Message::Credit(Credit { credits }), now);
         }
     }
 

@@ -13,7 +13,7 @@ use yika_keystore::Authentic;
 
 /// The outcome is known; or nobody can say yet and the gateway asks again.
 const FINAL: u8 = 0;
-const IN_DOUBT: u8 = 1;
+const IN_DOUBT: (u8, Code) = (1, Code::new(*b"96"));
 
 impl Driver {
     pub(super) fn gate_payment(
@@ -48,12 +48,8 @@ impl Driver {
             }
         };
         gate.records_answered += 1;
-        match refused {
-            Some(code) => self.say_outcome(id, gate, correlation, (FINAL, code), &FieldSet::new(), now),
-            None => {
-                self.say_outcome(id, gate, correlation, (IN_DOUBT, Code::new(*b"96")), &FieldSet::new(), now)
-            }
-        }
+        let outcome = refused.map_or(IN_DOUBT, |code| (FINAL, code));
+        self.say_outcome(id, gate, correlation, outcome, &FieldSet::new(), now);
     }
 
     /// The live message of a payment. Err: the code to refuse it with; None where nothing can be remembered of it.
@@ -135,6 +131,16 @@ impl Driver {
         self.put_gate_after(id, gate, now);
     }
 
+    /// A payment of a gateway that gets no answer of its own: it may ask again.
+    pub(in crate::driver) fn gate_forgets(&mut self, id: SessionId, msg: MsgHandle, now: Now) {
+        let Some(mut gate) = self.take_gate(id) else { return };
+        if let Some(correlation) = gate.asked.remove(&msg) {
+            gate.records_answered += 1;
+            self.say_outcome(id, &mut gate, correlation, IN_DOUBT, &FieldSet::new(), now);
+        }
+        self.put_gate_after(id, gate, now);
+    }
+
     fn say_outcome(
         &mut self,
         id: SessionId,
@@ -148,12 +154,13 @@ impl Driver {
         for (n, value) in record.iter().filter(|(n, _)| *n <= 128) {
             Fields::push(n, value, &mut bytes);
         }
-        let Ok(fields) = Fields::new(&bytes) else { return };
+        // They ascend, as they must.
+        let fields = Fields::new(&bytes).unwrap_or(Fields::EMPTY);
         let said = TransactionAnswer {
             state,
             code: *code.bytes(),
             business_date: self.date(self.core.durable.dates.current),
-            credits: gate.credits(),
+            credits: gate.grant(),
             fields,
             settlement: None,
             shares: None,

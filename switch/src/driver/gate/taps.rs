@@ -2,12 +2,9 @@
 
 use super::{Driver, Gate};
 use crate::core::ids::{KeyedHash, Now};
-use crate::core::taps::Tap;
+use crate::core::taps::{AHEAD_MAX_MS, Tap};
 use yika_codec::gate::{RawRecord, Record, Verdict};
 use yika_keystore::Sha256;
-
-/// How far a device's clock may be ahead of ours.
-const AHEAD_MAX_MS: u64 = 5 * 60 * 1000;
 
 impl Driver {
     pub(super) fn tap_of(&self, gate: &Gate, raw: RawRecord<'_>, now: Now) -> Tap {
