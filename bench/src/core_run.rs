@@ -135,8 +135,15 @@ impl Till {
         facts.rrn = Some(digits(self.made));
         let peer = Peer::Session(SessionId { slot: slot % 64, generation: 0 });
         let msg = MsgHandle { slot, generation: self.made as u32 };
-        let request =
-            Request { peer, msg, facts, custody: self.custody.clone(), signed_on: false, proven: true };
+        let request = Request {
+            peer,
+            msg,
+            facts,
+            custody: self.custody.clone(),
+            signed_on: false,
+            proven: true,
+            reference: None,
+        };
         Event::Request(waive(Waiver::NoMacKey, request))
     }
 }

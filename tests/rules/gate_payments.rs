@@ -1,10 +1,14 @@
 //! Payments of gateways (`docs/wire.md`): a payment is a payment, whoever it comes from.
 
 use crate::balanced;
-use crate::town::{Town, answered, payment, record_of, transaction};
+use crate::town::{Line, Town, answered, payment, record_of, transaction};
 use yika_codec::Mti;
-use yika_codec::gate::{Message, RawRecord, Record, Transaction};
+use yika_codec::gate::{ErrorCode, Message, RawRecord, Record, Transaction};
+use yika_tests::Wire;
+use yika_tests::gateway::Said;
 use yika_tests::setup::BANK_A;
+
+const REFERENCE: &[u8; 16] = b"payment number 1";
 
 #[test]
 fn a_payment_of_a_gateway_goes_to_its_bank_and_is_answered_once() {
@@ -70,5 +74,102 @@ fn a_payment_that_gets_no_answer_of_its_own_is_in_doubt_and_gives_its_credit_bac
     assert_eq!(answered(&all).0, 1, "it may ask again");
     let Message::TransactionAnswer(said) = all[0].message() else { panic!("{all:?}") };
     assert_eq!(said.credits, 1001);
+    balanced(&town.world);
+}
+
+/// The code of the error frame that answers.
+fn refused(all: &[Said]) -> ErrorCode {
+    let Message::Fault(fault) = all[0].message() else { panic!("{all:?}") };
+    assert_eq!(fault.fatal, 0);
+    ErrorCode::of(fault.code).unwrap()
+}
+
+/// A payment of this amount, asked for and approved.
+fn pays(town: &mut Town, line: &mut Line, reference: &[u8; 16], wire: &Wire) {
+    let bytes = record_of(reference, town, wire);
+    assert!(town.asks(line, &transaction(&bytes)).is_empty());
+    let request = town.world.at_bank(BANK_A).unwrap();
+    town.world.bank_answers(&request, "00");
+    assert_eq!(answered(&line.peer.hears(&town.world.bytes_at(line.end))).1, "00");
+}
+
+#[test]
+fn a_reference_names_one_payment_in_flight_afterwards_and_after_a_crash() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    let again = wire.clone().with(11, "654321");
+    let bytes = record_of(REFERENCE, &town, &wire);
+    let other = record_of(REFERENCE, &town, &again);
+    assert!(town.asks(&mut line, &transaction(&bytes)).is_empty(), "its bank is asked first");
+    let request = town.world.at_bank(BANK_A).unwrap();
+    let all = town.asks(&mut line, &transaction(&other));
+    assert_eq!(refused(&all), ErrorCode::Reference, "while the first is in flight");
+    town.world.bank_answers(&request, "00");
+    let first = answered(&line.peer.hears(&town.world.bytes_at(line.end)));
+    assert_eq!(first.1, "00");
+    let all = town.asks(&mut line, &transaction(&other));
+    assert_eq!(refused(&all), ErrorCode::Reference);
+    assert!(matches!(all[1].message(), Message::Credit(said) if said.credits == 1003), "{all:?}");
+    town.world.crash();
+    let mut line = town.connects();
+    let all = town.asks(&mut line, &transaction(&other));
+    assert_eq!(refused(&all), ErrorCode::Reference, "after a crash");
+    assert_eq!(answered(&town.asks(&mut line, &transaction(&bytes))), first, "the record itself");
+    assert!(town.world.banks_are_quiet(), "one payment was paid");
+    balanced(&town.world);
+}
+
+#[test]
+fn a_payment_under_a_second_reference_is_the_same_and_both_name_it() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    pays(&mut town, &mut line, REFERENCE, &wire);
+    let second = record_of(b"payment number 2", &town, &wire);
+    assert_eq!(answered(&town.asks(&mut line, &transaction(&second))).1, "00");
+    let other = record_of(b"payment number 2", &town, &wire.with(11, "654321"));
+    assert_eq!(refused(&town.asks(&mut line, &transaction(&other))), ErrorCode::Reference);
+    assert!(town.world.banks_are_quiet(), "one payment was paid");
+    balanced(&town.world);
+}
+
+#[test]
+fn a_refused_payment_leaves_its_reference_free_and_a_declined_one_does_not() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    let bytes = record_of(REFERENCE, &town, &wire.clone().without(2));
+    assert_eq!(answered(&town.asks(&mut line, &transaction(&bytes))).1, "30", "no card");
+    pays(&mut town, &mut line, REFERENCE, &wire);
+    let unpayable = town.world.stamped(&yika_tests::purchase(0));
+    let bytes = record_of(b"payment number 2", &town, &unpayable);
+    assert_eq!(answered(&town.asks(&mut line, &transaction(&bytes))).1, "13");
+    let payable = town.world.stamped(&yika_tests::purchase(5));
+    let bytes = record_of(b"payment number 2", &town, &payable);
+    assert_eq!(refused(&town.asks(&mut line, &transaction(&bytes))), ErrorCode::Reference);
+    balanced(&town.world);
+}
+
+#[test]
+fn a_reference_is_forgotten_with_its_payment_and_not_before() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    let bytes = record_of(REFERENCE, &town, &wire);
+    assert!(town.asks(&mut line, &transaction(&bytes)).is_empty());
+    town.world.advance(3_000);
+    let request = town.world.at_bank(BANK_A).unwrap();
+    town.world.bank_answers(&request, "00");
+    let window_ms = town.world.driver.core.settings().limits.dedupe_window_ms;
+    let known = |town: &Town| {
+        let durable = &town.world.driver.core.durable;
+        (durable.dedupe.len(), durable.references.len())
+    };
+    assert_eq!(known(&town), (1, 1));
+    town.world.advance(window_ms - 2_000);
+    assert_eq!(known(&town), (1, 1), "its hour began when it ended");
+    town.world.advance(window_ms + 60_000);
+    assert_eq!(known(&town), (0, 0));
     balanced(&town.world);
 }

@@ -92,6 +92,10 @@ impl Durable {
             Entry::TerminalsSignedOff => self.signed_on.clear(),
             Entry::Taps(taken) => self.taps.absorb_taps(&taken),
             Entry::BatchOpened(opened) => self.taps.absorb_opened(*opened),
+            Entry::Referenced { reference, payment } => {
+                let look_at_ms = self.remembered_until_ms();
+                self.references.absorb(reference, payment, look_at_ms);
+            }
             Entry::BatchEnded(ended) => self.taps.absorb_ended(*ended).map_err(misfit)?,
             Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
                 self.absorb_signed(self.terminal_key(acquirer, &terminal, &merchant), on);
@@ -532,6 +536,8 @@ impl Durable {
             self.drop_oldest_original();
         }
         self.taps.expire(self.wall_ms);
+        let look_again_ms = self.remembered_until_ms();
+        self.references.expire(self.wall_ms, look_again_ms, &self.dedupe);
         self.lapsed.forget_until(self.wall_ms, |_| {});
         if let Some(until_ms) = self.wall_ms.checked_sub(self.limits.original_window_ms) {
             let counts = &mut self.counts;

@@ -38,22 +38,29 @@ impl Core {
         if network_kind(request.facts.kind) {
             return self.network(batch, waiter, &request.facts, request.proven);
         }
+        if self.reference_fits(batch, waiter, request.reference).is_err() {
+            return;
+        }
         let key = self.dedupe_key(&request.facts);
         let held = self.durable.dedupe.get(&key);
         let is_done = |held: &Held| matches!(held.by, HeldBy::Done(_));
         match held.filter(|held| !(planted(Planted::CopyIsNew) && is_done(held))) {
-            Some(held) => self.copy(batch, waiter, request.facts, held),
+            Some(held) => self.copy(batch, waiter, request, key, held),
             None => self.fresh(now, batch, request, key),
         }
     }
 
     /// A copy of something held: join the wait, or answer from the journal, or refuse a clash.
-    fn copy(&mut self, batch: &mut Batch, waiter: Waiter, facts: Facts, held: Held) {
+    fn copy(&mut self, batch: &mut Batch, waiter: Waiter, request: Request, key: KeyedHash, held: Held) {
+        let facts = request.facts;
         self.counters.copies += 1;
         let Some(listener) = self.settings.listener(facts.listener) else { return };
         let clash = listener.codes.duplicate;
         if held.fingerprint != self.fingerprint(&facts) {
             return self.refuse(batch, waiter, facts.kind, clash, Refusal::Duplicate);
+        }
+        if self.note_second_reference(batch, request.reference, key).is_err() {
+            return batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg });
         }
         match held.by {
             HeldBy::InFlight(tx) => {
@@ -262,7 +269,7 @@ impl Core {
             return self.refuse(batch, waiter, kind, code, Refusal::Full(Bound::Inflight));
         }
         let deadline_us = now.mono_us + acquirer.deadline_us;
-        let mut intent = self.intent(now, &mut request, key, target);
+        let mut intent = self.intent(now, batch, &mut request, key, target);
         let Some(identity) = self.identity(now, to, kind, intent.rrn) else {
             return self.decline(now, batch, request, key, Reason::Unsupported);
         };
@@ -323,7 +330,7 @@ impl Core {
         key: KeyedHash,
         verdict: Verdict,
     ) {
-        let mut intent = self.intent(now, &mut request, key, verdict.target);
+        let mut intent = self.intent(now, batch, &mut request, key, verdict.target);
         let tx = intent.tx;
         let mut owed = verdict.owed;
         for (at, one) in owed.iter_mut().enumerate() {
@@ -356,15 +363,19 @@ impl Core {
         self.pump_all(now, batch);
     }
 
-    /// The request as it is journalled; takes its custody.
+    /// The request as it is journalled; takes its custody, and notes its reference: an entry of the intent follows.
     pub(super) fn intent(
-        &self,
+        &mut self,
         now: Now,
+        batch: &mut Batch,
         request: &mut Request,
         key: KeyedHash,
         target: Option<OriginalNo>,
     ) -> Intent {
         let custody = std::mem::take(&mut request.custody);
+        if let Some(reference) = request.reference.take() {
+            self.note_reference(batch, reference, key);
+        }
         let facts = &request.facts;
         let tx = TxId(u64::from(self.settings.shard) << 56 | self.durable.next_tx);
         let silence_code = self
@@ -414,7 +425,7 @@ impl Core {
         }
         let reached = [
             (Bound::Open, durable.open.len() >= bounds.open_max),
-            (Bound::Dedupe, durable.dedupe.len() >= bounds.dedupe_max),
+            (Bound::Dedupe, durable.repeatable() >= bounds.dedupe_max),
             (Bound::Obligations, self.slots_wanted() > bounds.obligations_max),
         ];
         reached.into_iter().find(|(_, is)| *is).map(|(bound, _)| Refusal::Full(bound))
@@ -436,7 +447,7 @@ impl Core {
         let obligations_max = bounds.obligations_max + bounds.obligations_max / RESERVED;
         let reached = [
             (Bound::Journal, self.live.room == Room::Outcomes),
-            (Bound::Dedupe, self.durable.dedupe.len() >= dedupe_max),
+            (Bound::Dedupe, self.durable.repeatable() >= dedupe_max),
             (Bound::Obligations, self.slots_wanted() > obligations_max),
         ];
         reached.into_iter().find(|(_, is)| *is).map(|(bound, _)| Refusal::Full(bound))

@@ -12,6 +12,7 @@ use super::ids::{
 };
 use super::kept::Originals;
 use super::original::Original;
+use super::reference::References;
 use super::ring::Ring;
 use super::table::Table;
 use super::taps::Taps;
@@ -57,6 +58,7 @@ pub struct Durable {
     /// Terminals that signed on and not off, by acquirer, F41 and F42.
     pub signed_on: Table<KeyedHash, ()>,
     pub taps: Taps,
+    pub references: References,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -210,12 +212,18 @@ impl Durable {
             dates: Dates::default(),
             signed_on: Table::new(),
             taps: Taps::default(),
+            references: References::default(),
         }
     }
 
     /// The whole state as canonical bytes: equal states have equal bytes, whatever their history.
     pub fn to_bytes(&self) -> Vec<u8> {
         postcard::to_stdvec(self).expect("the state holds no type that postcard cannot write")
+    }
+
+    /// Payments by which repeats are told, or references of gateways, whichever are more.
+    pub fn repeatable(&self) -> usize {
+        self.dedupe.len().max(self.references.len())
     }
 
     pub fn participant_by_name(&self, name: &str) -> Option<ParticipantId> {

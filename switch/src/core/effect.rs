@@ -7,6 +7,7 @@ use super::ids::{
     BusinessDate, CardToken, Currency, LegRef, LineId, Money, MsgHandle, ObligationId, ParticipantId, Peer,
     Seq,
 };
+use super::reference::Reference;
 use super::taps::{Asked, GateEvent, GateSaid};
 use yika_codec::{Code, FieldSet, Kind, Mti};
 use yika_keystore::Authentic;
@@ -83,6 +84,8 @@ pub struct Request {
     pub signed_on: bool,
     /// It came with a good MAC, or its sender has no key to make one with.
     pub proven: bool,
+    /// What a gateway calls it.
+    pub reference: Option<Reference>,
 }
 
 /// A decoded, authentic answer from a participant.
@@ -131,6 +134,11 @@ pub enum Effect {
     Fetch(Seq),
     /// A request gets no answer; its live message is needed no longer.
     Forget {
+        peer: Peer,
+        msg: MsgHandle,
+    },
+    /// A gateway's reference names another payment already; the live message is needed no longer.
+    ReferenceTaken {
         peer: Peer,
         msg: MsgHandle,
     },

@@ -9,6 +9,7 @@ use super::ids::{
     BusinessDate, CardToken, KeyedHash, LegRef, Money, ObligationId, OriginalNo, ParticipantId, TxId, raw,
     raw_number,
 };
+use super::reference::Reference;
 use super::taps::{BatchEnded, BatchOpened, TapsTaken};
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
@@ -109,6 +110,11 @@ pub enum Entry {
     BatchOpened(Box<BatchOpened>),
     /// All of a batch came, and what it came to.
     BatchEnded(Box<BatchEnded>),
+    /// The payment with this dedupe key, whose intent follows or is held, came under a gateway's reference.
+    Referenced {
+        reference: Reference,
+        payment: KeyedHash,
+    },
 }
 
 /// How a participant is reached: as what, in which dialect, and where. What is owed was made for this way.

@@ -27,6 +27,7 @@ pub mod original;
 mod places;
 pub mod plan;
 mod recover;
+pub mod reference;
 mod reversal;
 pub mod ring;
 mod saf;
@@ -155,6 +156,7 @@ impl Core {
             durable.lapsed.oldest().map(|(at_ms, _)| at_ms),
             durable.exceptions.oldest().map(|(ms, _)| ms.saturating_add(durable.limits.original_window_ms)),
             durable.taps.oldest_ms(),
+            durable.references.oldest_ms(),
         ];
         if oldest.into_iter().flatten().any(|at_ms| at_ms.saturating_add(1000) <= now.wall_ms) {
             batch.record(&mut self.durable, Entry::TimePassed);

@@ -37,6 +37,7 @@ impl Driver {
             Effect::Reply(reply) => self.reply(now, &reply),
             Effect::Fetch(seq) => self.outputs.push(Output::Fetch(seq)),
             Effect::Forget { peer, msg } => self.forget(now, peer, msg),
+            Effect::ReferenceTaken { peer, msg } => self.gate_reference_taken(now, peer, msg),
             Effect::UseKey { participant, usage, epoch, block } => {
                 // The block was opened once already, before the core accepted it.
                 if let Err(error) = self.keys.change(participant, usage, epoch, &block, now.mono_us) {
@@ -181,7 +182,7 @@ impl Driver {
         }
     }
 
-    fn forget(&mut self, now: Now, peer: Peer, msg: MsgHandle) {
+    pub(super) fn forget(&mut self, now: Now, peer: Peer, msg: MsgHandle) {
         if let Peer::Line(id) = peer {
             self.let_request_go(id);
         }
@@ -245,8 +246,15 @@ impl Driver {
             }
         } else {
             let facts = network_facts(kind, &message, rim.participant, rim.listener);
-            let request =
-                Request { peer, msg, facts, custody: FieldSet::new(), signed_on: false, proven: true };
+            let request = Request {
+                peer,
+                msg,
+                facts,
+                custody: FieldSet::new(),
+                signed_on: false,
+                proven: true,
+                reference: None,
+            };
             Event::Request(waive(Waiver::BeforeKeys, request))
         };
         self.answers.push_back(event);

@@ -278,7 +278,7 @@ impl Session {
             return Err(Some(code));
         }
         let (peer, signed_on) = (Peer::Session(self.id), self.own.covers(&facts));
-        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on, proven }))
+        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on, proven, reference: None }))
     }
 
     fn refuse(&mut self, msg: MsgHandle, code: Code, listener: &ListenerRim, around: &mut Around<'_>) {

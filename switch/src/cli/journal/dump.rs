@@ -138,7 +138,8 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             };
             told.flag("on", *on)
         }
-        Entry::TerminalsSignedOff => group,
+        // Hashes say nothing to a reader.
+        Entry::TerminalsSignedOff | Entry::Referenced { .. } => group,
         Entry::Taps(_) | Entry::BatchOpened(_) | Entry::BatchEnded(_) => of_gateway(group, entry, names),
         Entry::Drained { participant, on } => {
             group.text("participant", names.of(*participant)).flag("on", *on)

@@ -29,6 +29,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::Taps(_) => "taps",
         Entry::BatchOpened(_) => "batch-opened",
         Entry::BatchEnded(_) => "batch-ended",
+        Entry::Referenced { .. } => "referenced",
     }
 }
 

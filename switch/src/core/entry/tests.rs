@@ -197,6 +197,7 @@ fn samples_of_gateways() -> Vec<Entry> {
                 date: BusinessDate(20_261_124),
             },
         })),
+        Entry::Referenced { reference: Reference { key: KeyedHash(10), print: 11 }, payment: KeyedHash(7) },
     ]
 }
 

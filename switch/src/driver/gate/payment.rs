@@ -5,11 +5,14 @@ use super::{Driver, Gate};
 use crate::core::Bound;
 use crate::core::effect::{Event, Reply, Request};
 use crate::core::ids::{MsgHandle, Now, Peer, SessionId};
+use crate::core::reference::Reference;
 use crate::driver::facts::facts;
 use crate::driver::messages::{NotHeld, Proof};
-use yika_codec::gate::{ErrorCode, Fault, Fields, Message, Payment, Record, Transaction, TransactionAnswer};
+use yika_codec::gate::{
+    ErrorCode, Fault, Fields, Message, Payment, RawRecord, Record, Transaction, TransactionAnswer,
+};
 use yika_codec::{Code, Draft, FieldSet, Mti};
-use yika_keystore::Authentic;
+use yika_keystore::{Authentic, Sha256};
 
 /// The outcome is known; or nobody can say yet and the gateway asks again.
 const FINAL: u8 = 0;
@@ -27,7 +30,8 @@ impl Driver {
     ) {
         let refused = match Record::decode(transaction.record) {
             Ok(Record::Payment(payment)) => match self.hold_payment(id, &payment, now) {
-                Ok(request) => {
+                Ok(mut request) => {
+                    request.reference = Some(self.reference_of(gate, &payment, transaction.record));
                     gate.asked.insert(request.msg, correlation);
                     if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) {
                         session.inflight += 1;
@@ -50,6 +54,13 @@ impl Driver {
         gate.records_answered += 1;
         let outcome = refused.map_or(IN_DOUBT, |code| (FINAL, code));
         self.say_outcome(id, gate, correlation, outcome, &FieldSet::new(), now);
+    }
+
+    /// What the gateway calls this payment, and the record it calls so.
+    fn reference_of(&self, gate: &Gate, payment: &Payment<'_>, record: RawRecord<'_>) -> Reference {
+        let (durable, participant) = (&self.core.durable, gate.gateway.participant);
+        let key = durable.keyed(b'F', participant, &[&payment.head.reference]);
+        Reference { key, print: durable.keyed(b'N', participant, &[&Sha256::of(record.bytes())]).0 }
     }
 
     /// The live message of a payment. Err: the code to refuse it with; None where nothing can be remembered of it.
@@ -111,7 +122,15 @@ impl Driver {
         if facts.names_terminal() && !known {
             return Err(listener.dialect.codes().terminal);
         }
-        Ok(Request { peer: Peer::Session(id), msg, facts, custody, signed_on: true, proven: true })
+        Ok(Request {
+            peer: Peer::Session(id),
+            msg,
+            facts,
+            custody,
+            signed_on: true,
+            proven: true,
+            reference: None,
+        })
     }
 
     /// The answer to a payment of a gateway.
@@ -139,6 +158,21 @@ impl Driver {
             self.say_outcome(id, &mut gate, correlation, IN_DOUBT, &FieldSet::new(), now);
         }
         self.put_gate_after(id, gate, now);
+    }
+
+    /// A payment whose reference names another one is refused; nothing became of it.
+    pub(in crate::driver) fn gate_reference_taken(&mut self, now: Now, peer: Peer, msg: MsgHandle) {
+        if let Peer::Session(id) = peer
+            && let Some(mut gate) = self.take_gate(id)
+        {
+            if let Some(correlation) = gate.asked.remove(&msg) {
+                gate.records_answered += 1;
+                let fault = Fault::of(ErrorCode::Reference, false);
+                self.gate_fault(id, &mut gate, correlation, fault, now);
+            }
+            self.put_gate(id, gate);
+        }
+        self.forget(now, peer, msg);
     }
 
     fn say_outcome(
