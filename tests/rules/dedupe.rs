@@ -196,6 +196,28 @@ fn rule_03_a_kept_payment_is_not_forgotten_inside_the_window_either() {
 }
 
 #[test]
+fn rule_03_a_longer_window_takes_no_repeat_that_a_shorter_one_has_let_go() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let (paid, _) = approved(&mut world, terminal, &purchase(100));
+    let window_ms = world.config.limits.dedupe_window_ms;
+    world.advance(window_ms + 60_000);
+    world.config.limits.dedupe_window_ms = 10 * window_ms;
+    world.restart().unwrap();
+    let terminal = world.terminal();
+    world.sends_raw(terminal, &paid.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "94", "nobody knows any more that it was paid");
+    assert!(world.banks_are_quiet());
+    // What is made from now on is known for as long as the new window says.
+    let (paid, answer) = approved(&mut world, terminal, &purchase(200));
+    world.advance(5 * window_ms);
+    let terminal = world.terminal();
+    world.sends_raw(terminal, &paid.repeated());
+    assert_eq!(world.answer(terminal).unwrap().fields, answer.fields);
+    balanced(&world);
+}
+
+#[test]
 fn rule_02_a_copy_beyond_the_bound_of_cold_reads_gets_no_answer_and_never_a_decline() {
     let mut settings = config();
     settings.bounds.fetches_max = 1;

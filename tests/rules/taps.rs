@@ -7,6 +7,7 @@ use yika_codec::gate::{
     BatchOpen, BatchPart, ErrorCode, Message, RawRecord, Reason, Record, Records, Tap, Verdict, feature,
 };
 use yika_switch::core::Bound;
+use yika_switch::core::taps::AHEAD_MAX_MS;
 use yika_tests::gateway::{Gateway, Said, Sums, date, tap};
 use yika_tests::setup::ACQUIRER;
 
@@ -357,6 +358,35 @@ fn a_tap_from_a_clock_that_is_ahead_is_not_stored_twice_at_the_edge_of_its_windo
     }
     let edge = after.iter().position(|verdict| *verdict == Verdict::OutsideWindow).unwrap();
     assert!(edge > 11 && after[..edge].iter().all(|verdict| *verdict == Verdict::StoredEarlier), "{after:?}");
+    balanced(&town.world);
+}
+
+#[test]
+fn p3_a_longer_window_takes_nothing_that_a_shorter_one_has_let_go() {
+    let mut town = Town::with(|settings| settings.bounds.tap_window_ms = 60_000);
+    let mut line = town.connects();
+    let (never_came, let_go) = (tap(1, 1, 200, town.now()), tap(1, 2, 200, town.now()));
+    assert_eq!(town.taps(&mut line, &let_go).unwrap().0, Verdict::Stored);
+    town.world.advance(500_000);
+    assert_eq!(town.world.driver.core.durable.taps.len(), 0);
+    let mut line = town.connects();
+    let held = tap(1, 3, 200, town.now());
+    assert_eq!(town.taps(&mut line, &held).unwrap().0, Verdict::Stored);
+    town.world.config.bounds.tap_window_ms = 3_600_000;
+    town.world.restart().unwrap();
+    let mut line = town.connects();
+    for old in [&let_go, &never_came] {
+        assert_eq!(town.taps(&mut line, old).unwrap().0, Verdict::OutsideWindow, "nobody knows which came");
+    }
+    // What is made from now on, by a clock that is ahead, too, is known for an hour.
+    town.world.advance(AHEAD_MAX_MS);
+    let mut line = town.connects();
+    let new = tap(1, 4, 200, town.now());
+    assert_eq!(town.taps(&mut line, &new).unwrap().0, Verdict::Stored);
+    town.world.advance(600_000);
+    let mut line = town.connects();
+    assert_eq!(town.taps(&mut line, &new).unwrap().0, Verdict::StoredEarlier);
+    assert_eq!(town.taps(&mut line, &tap(1, 5, 200, town.now() - 590_000)).unwrap().0, Verdict::Stored);
     balanced(&town.world);
 }
 

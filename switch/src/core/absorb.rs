@@ -14,6 +14,7 @@ use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, Parti
 use super::original::{
     KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
 };
+use super::taps::AHEAD_MAX_MS;
 use crate::planted::{Planted, planted};
 use yika_codec::Kind;
 
@@ -41,7 +42,14 @@ impl Durable {
             self.expire();
         }
         match entry {
-            Entry::Limits(limits) => self.limits = limits,
+            Entry::Limits(limits) => {
+                self.limits = limits;
+                self.repeat_window.set(limits.dedupe_window_ms, self.wall_ms);
+            }
+            // A tap may be of a clock that is ahead.
+            Entry::TapWindow { length_ms } => {
+                self.tap_window.set(length_ms, self.wall_ms.saturating_add(AHEAD_MAX_MS));
+            }
             Entry::Named { id, name } => {
                 let keys = Default::default();
                 let fresh =

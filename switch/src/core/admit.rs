@@ -461,7 +461,11 @@ impl Core {
 
     /// A repeat whose original is not held is new if its time lies inside the window (rule 3).
     fn inside_window(&self, now: Now, facts: &Facts) -> bool {
-        facts.made_ms.is_none_or(|made| now.wall_ms.abs_diff(made) < self.settings.limits.dedupe_window_ms)
+        facts.made_ms.is_none_or(|made_ms| {
+            let ahead_ms = made_ms.saturating_sub(now.wall_ms);
+            ahead_ms < self.settings.limits.dedupe_window_ms
+                && self.durable.repeat_window.holds(made_ms, now.wall_ms)
+        })
     }
 
     /// Rule 3: participant + F41 + F42 + MTI without repeat digit + F11 + F12/F13, else F7 (+ 60.2).

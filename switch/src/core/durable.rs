@@ -16,6 +16,7 @@ use super::reference::References;
 use super::ring::Ring;
 use super::table::Table;
 use super::taps::Taps;
+use super::window::Window;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
@@ -59,6 +60,9 @@ pub struct Durable {
     pub signed_on: Table<KeyedHash, ()>,
     pub taps: Taps,
     pub references: References,
+    /// How long payments are known by their dedupe keys, from when they were made on.
+    pub repeat_window: Window,
+    pub tap_window: Window,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -213,6 +217,8 @@ impl Durable {
             signed_on: Table::new(),
             taps: Taps::default(),
             references: References::default(),
+            repeat_window: Window::default(),
+            tap_window: Window::default(),
         }
     }
 

@@ -115,6 +115,10 @@ pub enum Entry {
         reference: Reference,
         payment: KeyedHash,
     },
+    /// How long taps are known; written as `Limits` is.
+    TapWindow {
+        length_ms: u64,
+    },
 }
 
 /// How a participant is reached: as what, in which dialect, and where. What is owed was made for this way.

@@ -37,6 +37,7 @@ pub mod table;
 pub mod taps;
 mod volatile;
 mod ways;
+pub mod window;
 
 pub use absorb::Misfit;
 pub use counters::{Bound, Counters, Reached};
@@ -336,6 +337,10 @@ impl Core {
     fn note_limits(&mut self, batch: &mut Batch) {
         if self.durable.limits != self.settings.limits {
             batch.record(&mut self.durable, Entry::Limits(self.settings.limits));
+        }
+        let length_ms = self.settings.bounds.tap_window_ms;
+        if self.durable.tap_window.length_ms() != length_ms {
+            batch.record(&mut self.durable, Entry::TapWindow { length_ms });
         }
     }
 }

@@ -147,6 +147,8 @@ pub struct Tap {
     pub kind: u8,
     pub amount_fen: u64,
     pub bytes: u32,
+    /// When it was made, by its device's clock.
+    pub made_ms: u64,
     /// The rim's verdict: it cannot be read, or may not be taken.
     pub refused: Option<Verdict>,
 }

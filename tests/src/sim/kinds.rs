@@ -42,7 +42,7 @@ macro_rules! kinds {
 kinds! {
     "entry" entry Entry: Named Limits Intent Step Outcome Taken Late Discharged Parked CutOver DateClosed KeyEpoch
         SignedOff TimePassed Reached Drained TerminalSigned TerminalsSignedOff Forgotten Taps
-        BatchOpened BatchEnded Referenced;
+        BatchOpened BatchEnded Referenced TapWindow;
     "outcome" outcome Reason: Approved Declined StandIn StandInLimit Accepted TimedOut InDoubt Reversed NoRoute IssuerDown
         NotAllowed OriginalNotFound AmountMismatch Busy PinFault PartialNotAllowed Coupon BadAmount BadCurrency
         Unsupported;

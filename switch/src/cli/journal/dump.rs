@@ -138,6 +138,7 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             };
             told.flag("on", *on)
         }
+        Entry::TapWindow { length_ms } => group.number("length_ms", *length_ms),
         // Hashes say nothing to a reader.
         Entry::TerminalsSignedOff | Entry::Referenced { .. } => group,
         Entry::Taps(_) | Entry::BatchOpened(_) | Entry::BatchEnded(_) => of_gateway(group, entry, names),

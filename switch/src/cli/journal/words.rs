@@ -30,6 +30,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::BatchOpened(_) => "batch-opened",
         Entry::BatchEnded(_) => "batch-ended",
         Entry::Referenced { .. } => "referenced",
+        Entry::TapWindow { .. } => "tap-window",
     }
 }
 

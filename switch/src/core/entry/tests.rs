@@ -198,6 +198,7 @@ fn samples_of_gateways() -> Vec<Entry> {
             },
         })),
         Entry::Referenced { reference: Reference { key: KeyedHash(10), print: 11 }, payment: KeyedHash(7) },
+        Entry::TapWindow { length_ms: 60_000 },
     ]
 }
 

@@ -2,8 +2,8 @@
 
 use super::durable::apart;
 use super::{
-    AHEAD_MAX_MS, Announced, Asked, BatchEnded, BatchOpened, Closed, GateEvent, GateSaid, Part, TapTaken,
-    TapsTaken,
+    AHEAD_MAX_MS, Announced, Asked, BatchEnded, BatchOpened, Closed, GateEvent, GateSaid, Part, Tap,
+    TapTaken, TapsTaken,
 };
 use crate::core::batch::Batch;
 use crate::core::counters::Refusal;
@@ -70,7 +70,7 @@ impl Core {
         {
             return GateSaid::Unannounced { batch: id, records: part.taps.len() as u32 };
         }
-        let (verdicts, taken) = self.judge(&part);
+        let (verdicts, taken) = self.judge(now, &part);
         if taken.taps.is_empty() {
             // What was stored earlier is durable, or in a batch before this one.
             return GateSaid::Verdicts { part, verdicts };
@@ -97,7 +97,7 @@ impl Core {
     }
 
     /// A verdict for each record of a part, and what of it is new.
-    fn judge(&mut self, part: &Part) -> (Vec<(Verdict, BusinessDate)>, New) {
+    fn judge(&mut self, now: Now, part: &Part) -> (Vec<(Verdict, BusinessDate)>, New) {
         let current = self.durable.dates.current;
         let mut new = New::default();
         // A record may stand in one part twice.
@@ -107,7 +107,7 @@ impl Core {
         for tap in &part.taps {
             let record = part.records.get(at..at + tap.bytes as usize).unwrap_or_default();
             at += tap.bytes as usize;
-            if let Some(refused) = tap.refused {
+            if let Some(refused) = tap.refused.or_else(|| self.outside_window(now, tap)) {
                 self.counters.taps_refused += 1;
                 verdicts.push((refused, current));
                 continue;
@@ -137,6 +137,12 @@ impl Core {
             verdicts.push((verdict, date));
         }
         (verdicts, new)
+    }
+
+    fn outside_window(&self, now: Now, tap: &Tap) -> Option<Verdict> {
+        let is_ahead = tap.made_ms > now.wall_ms.saturating_add(AHEAD_MAX_MS);
+        let is_old = !self.durable.tap_window.holds(tap.made_ms, now.wall_ms);
+        (is_ahead || is_old).then_some(Verdict::OutsideWindow)
     }
 
     fn end_batch(&mut self, batch: &mut Batch, asked: &Asked, id: u64, closed: Closed) -> GateSaid {

@@ -178,7 +178,7 @@ impl Driver {
             self.gate_fault(id, gate, correlation, Fault::of(code, false), now);
             return Ok(());
         }
-        let taps = part.records.iter().map(|record| self.tap_of(gate, record, now)).collect();
+        let taps = part.records.iter().map(|record| self.tap_of(gate, record)).collect();
         let records = part.records.bytes().to_vec();
         let part = Part { batch: Some(part.batch), first: part.first, taps, records };
         self.gate_ask(id, gate, correlation, proof, GateEvent::Taps(part));

@@ -275,7 +275,7 @@ impl Driver {
             }
             Message::Tap(tap) => {
                 gate.spend(1)?;
-                let taps = vec![self.tap_of(gate, tap.record, now)];
+                let taps = vec![self.tap_of(gate, tap.record)];
                 let records = tap.record.bytes().to_vec();
                 let part = Part { batch: None, first: 0, taps, records };
                 self.gate_ask(id, gate, correlation, proof, GateEvent::Taps(part));

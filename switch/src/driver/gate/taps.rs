@@ -1,13 +1,13 @@
-//! Records as they came, judged as far as no state is needed: readable, of a kind that is taken here, inside the window.
+//! Records as they came, judged as far as no state is needed: readable, and of a kind that is taken here.
 
 use super::{Driver, Gate};
-use crate::core::ids::{KeyedHash, Now};
-use crate::core::taps::{AHEAD_MAX_MS, Tap};
+use crate::core::ids::KeyedHash;
+use crate::core::taps::Tap;
 use yika_codec::gate::{RawRecord, Record, Verdict};
 use yika_keystore::Sha256;
 
 impl Driver {
-    pub(super) fn tap_of(&self, gate: &Gate, raw: RawRecord<'_>, now: Now) -> Tap {
+    pub(super) fn tap_of(&self, gate: &Gate, raw: RawRecord<'_>) -> Tap {
         let bytes = raw.bytes().len() as u32;
         let refused = |verdict| Tap {
             key: KeyedHash(0),
@@ -16,6 +16,7 @@ impl Driver {
             kind: raw.kind,
             amount_fen: 0,
             bytes,
+            made_ms: 0,
             refused: Some(verdict),
         };
         let record = match Record::decode(raw) {
@@ -27,14 +28,10 @@ impl Driver {
             return Tap { amount_fen, ..refused(Verdict::NotAccepted) };
         };
         let made_ms = u64::try_from(head.time.seconds_utc()).unwrap_or(0).saturating_mul(1000);
-        let oldest_ms = now.wall_ms.saturating_sub(self.core.settings().bounds.tap_window_ms);
-        if made_ms < oldest_ms || made_ms > now.wall_ms.saturating_add(AHEAD_MAX_MS) {
-            return Tap { amount_fen, ..refused(Verdict::OutsideWindow) };
-        }
         let hash = Sha256::of(raw.bytes());
         let (durable, participant) = (&self.core.durable, gate.gateway.participant);
         let key = durable.keyed(b'P', participant, &[&head.source, &head.sequence.to_be_bytes()]);
         let print = durable.keyed(b'N', participant, &[&hash]).0;
-        Tap { key, print, hash, kind: raw.kind, amount_fen, bytes, refused: None }
+        Tap { key, print, hash, kind: raw.kind, amount_fen, bytes, made_ms, refused: None }
     }
 }
