@@ -4,6 +4,7 @@ use crate::balanced;
 use crate::town::{Line, Town, answered, payment, record_of, transaction};
 use yika_codec::Mti;
 use yika_codec::gate::{ErrorCode, Message, RawRecord, Record, Transaction};
+use yika_keystore::{PinFormat, encrypt_test_pin};
 use yika_tests::Wire;
 use yika_tests::gateway::Said;
 use yika_tests::setup::BANK_A;
@@ -171,5 +172,46 @@ fn a_reference_is_forgotten_with_its_payment_and_not_before() {
     assert_eq!(known(&town), (1, 1), "its hour began when it ended");
     town.world.advance(window_ms + 60_000);
     assert_eq!(known(&town), (0, 0));
+    balanced(&town.world);
+}
+
+#[test]
+fn a_pin_of_a_gateway_goes_on_under_the_key_of_the_bank() {
+    let mut town = Town::with(|settings| {
+        settings.participants[0].pin_key = Some("pin-a".into());
+        for held in settings.participants.iter_mut().filter(|held| held.name == BANK_A) {
+            held.pin_key = Some("pin-0".into());
+        }
+    });
+    let (ours, theirs) = (town.ring.pin("pin-a"), town.ring.pin("pin-0"));
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    let pan = wire.text(2);
+    let block = |key| encrypt_test_pin(key, PinFormat::Iso0, pan.as_bytes(), b"1234").unwrap();
+    let bytes = record_of(REFERENCE, &town, &wire.clone().with(52, block(&ours).as_bytes()));
+    town.asks(&mut line, &transaction(&bytes));
+    let request = town.world.at_bank(BANK_A).unwrap();
+    assert_eq!(request.wire.fields.get(52).unwrap(), block(&theirs).as_bytes());
+    town.world.bank_answers(&request, "00");
+    assert_eq!(answered(&line.peer.hears(&town.world.bytes_at(line.end))).1, "00");
+    let wire = town.world.stamped(&yika_tests::purchase(1250)).with(52, block(&theirs).as_bytes());
+    let bytes = record_of(b"payment number 2", &town, &wire);
+    assert_eq!(answered(&town.asks(&mut line, &transaction(&bytes))).1, "99", "under another key");
+    assert!(town.world.banks_are_quiet());
+    balanced(&town.world);
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_refused_with_the_byte_of_the_body_that_is_at_fault() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    let mut bytes = record_of(REFERENCE, &town, &wire);
+    // The month of its time, behind length, kind, version and reference.
+    bytes[2 + 2 + 16 + 2] = 0x13;
+    let all = town.asks(&mut line, &transaction(&bytes));
+    let Message::Fault(fault) = all[0].message() else { panic!("{all:?}") };
+    assert_eq!((fault.code, fault.fatal), (ErrorCode::Value.number(), 0));
+    assert_eq!(fault.offset, 4 + 2 + 2 + 16, "behind the time that whoever asks will wait");
     balanced(&town.world);
 }

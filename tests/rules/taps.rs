@@ -203,6 +203,9 @@ fn p11_whatever_is_wrong_ends_or_refuses_as_the_page_says() {
     let bytes = line.peer.says(&Message::Hello(again)).0;
     assert_eq!(town.ends(&mut line, &bytes), ErrorCode::Turn);
     let mut line = town.connects();
+    let bytes = line.peer.says_raw_under(0, 0x03, &5u64.to_be_bytes());
+    assert_eq!(town.ends(&mut line, &bytes), ErrorCode::Frame, "a question that no answer could name");
+    let mut line = town.connects();
     let batch = Batch::of(1, 1, 900, &town);
     batch.opens(&mut town, &mut line);
     let mut bytes = Vec::new();
@@ -275,6 +278,7 @@ fn a_gateway_that_connects_anew_takes_over_and_one_that_is_silent_is_let_go() {
     town.world.advance(31_000);
     let all = new.peer.hears(&town.world.bytes_at(new.end));
     assert!(matches!(all[0].message(), Message::Heartbeat(_)), "{all:?}");
+    assert_eq!(all[0].correlation, 1, "a question of the server");
     town.world.advance(62_000);
     let all = new.peer.hears(&town.world.bytes_at(new.end));
     let idle = Reason::Idle.number();
@@ -306,18 +310,24 @@ fn a_goodbye_is_answered_when_what_was_under_way_is_told() {
 
 #[test]
 fn p9_taps_and_batches_beyond_their_bounds_are_told_to_come_again() {
-    for (bound, taps_max, batches_max) in [(Bound::Taps, 1, 10), (Bound::Batches, 10, 0)] {
+    for (bound, taps_max, batches_max, tap_sums_max) in
+        [(Bound::Taps, 1, 10, 10), (Bound::Batches, 10, 0, 10), (Bound::TapSums, 10, 10, 1)]
+    {
         let mut town = Town::with(|settings| {
             settings.bounds.taps_max = taps_max;
             settings.bounds.batches_max = batches_max;
+            settings.bounds.tap_sums_max = tap_sums_max;
         });
         let mut line = town.connects();
         assert_eq!(town.taps(&mut line, &tap(1, 1, 1, town.now())).unwrap().0, Verdict::Stored);
         let record = tap(1, 2, 1, town.now());
         let message = match bound {
-            Bound::Taps => Message::Tap(Tap { record: RawRecord::new(&record).unwrap() }),
-            _ => Message::BatchOpen(Batch::of(1, 1, 5, &town).open),
+            Bound::Batches => Message::BatchOpen(Batch::of(1, 1, 5, &town).open),
+            // A further tap, or the first of a gateway of another name.
+            _ => Message::Tap(Tap { record: RawRecord::new(&record).unwrap() }),
         };
+        let name = if bound == Bound::TapSums { "depot-4" } else { "depot-3" };
+        let mut line = town.connects_as(name);
         let all = town.asks(&mut line, &message);
         let Message::Fault(fault) = all[0].message() else { panic!("{all:?}") };
         assert_eq!((fault.code, fault.fatal, fault.retry_after_ms), (32, 0, Some(1000)));

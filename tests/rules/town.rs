@@ -23,6 +23,7 @@ pub(super) struct Line {
 pub(super) struct Town {
     pub(super) world: World,
     pub(super) key: GateKey,
+    pub(super) ring: KeyRing,
 }
 
 impl Town {
@@ -31,18 +32,22 @@ impl Town {
     }
 
     pub(super) fn with(change: impl FnOnce(&mut Config)) -> Town {
-        let (ring, keys) = KeyRing::agreed(&[ZONE]);
+        let (ring, keys) = KeyRing::agreed(&[ZONE, "pin-0", "pin-a"]);
         let mut settings = config();
         settings.participants[0].gate_keys = vec![ZONE.into()];
         settings.listeners[0].gate =
             Some(GateConfig { heartbeat: std::time::Duration::from_secs(30), credits: 1000 });
         change(&mut settings);
-        Town { world: World::with_keys(settings, keys), key: ring.gate(ZONE) }
+        Town { world: World::with_keys(settings, keys), key: ring.gate(ZONE), ring }
     }
 
     pub(super) fn connects(&mut self) -> Line {
+        self.connects_as("depot-3")
+    }
+
+    pub(super) fn connects_as(&mut self, gateway: &str) -> Line {
         let (end, mut peer) = (self.world.terminal(), Gateway::new(SESSION));
-        let bytes = peer.greets(peer.hello(&self.key, ACQUIRER, "depot-3"));
+        let bytes = peer.greets(peer.hello(&self.key, ACQUIRER, gateway));
         self.world.sends_bytes(end, &bytes);
         let answer = peer.agrees(&self.key, &self.world.bytes_at(end)).unwrap();
         assert_eq!((answer.levels, answer.credits), (1, 1000));

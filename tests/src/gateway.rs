@@ -103,10 +103,15 @@ impl Gateway {
     /// The same for a body that the codec would not write.
     pub fn says_raw(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
         self.correlation += 1;
+        self.says_raw_under(self.correlation, kind, body)
+    }
+
+    /// The same under any correlation.
+    pub fn says_raw_under(&mut self, correlation: u32, kind: u8, body: &[u8]) -> Vec<u8> {
         let mut out = ((20 + body.len()) as u32).to_be_bytes().to_vec();
         out.extend_from_slice(&[kind, 0, 0, 0]);
         out.extend_from_slice(&self.sent.give().unwrap().to_be_bytes());
-        out.extend_from_slice(&self.correlation.to_be_bytes());
+        out.extend_from_slice(&correlation.to_be_bytes());
         out.extend_from_slice(body);
         let mac = self.keys.as_ref().expect("after the hello").make.generate(&out);
         out.extend_from_slice(&mac);

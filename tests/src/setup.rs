@@ -101,6 +101,7 @@ pub fn config() -> Config {
             taps_max: 100_000,
             tap_window_ms: 3 * 86_400_000,
             batches_max: 1_000,
+            tap_sums_max: 100,
             obligations_max: 10_000,
             copies_max: 8,
             fetches_max: 64,

@@ -110,7 +110,7 @@ codes! {
         5 Mac Reconnect,
         /// A frame is missing or came twice.
         6 Sequence Reconnect,
-        /// A frame over the limit, too short, or with flags that are not known.
+        /// A frame over the limit, too short, with flags that are not known, or a question with correlation 0.
         7 Frame Call,
         /// A message that may not come now, or not from this side.
         8 Turn Call,
@@ -138,7 +138,7 @@ codes! {
         49 BatchConflict Keep,
         /// A part leaves a gap, or reaches beyond the batch.
         50 BatchIndex Reopen,
-        /// The batch announces more records than a batch may have.
+        /// A batch has no records, or it or a part more than it may.
         51 BatchSize Call,
         /// More batches are open than a gateway may have.
         52 BatchMany Retry,
@@ -166,7 +166,7 @@ codes! {
         2 Draining Reconnect,
         /// Nothing was heard for three heartbeats.
         3 Idle Reconnect,
-        /// The error before this frame ended it.
+        /// The sender failed at something that it does not explain.
         4 Error Reconnect,
         /// The zone key changed: a new hello agrees on new keys.
         5 KeyChange Reconnect,

@@ -225,9 +225,9 @@ impl<'a> Fault<'a> {
         }
     }
 
-    /// The error that tells of what could not be read.
-    pub fn unreadable(error: &ReadError) -> Fault<'a> {
-        let offset = u32::try_from(error.offset()).unwrap_or(u32::MAX);
+    /// The error that tells of what could not be read, in what begins at this byte of the body.
+    pub fn unreadable(error: &ReadError, begins_at: usize) -> Fault<'a> {
+        let offset = u32::try_from(begins_at + error.offset()).unwrap_or(u32::MAX);
         Fault { tag: error.tag(), offset, ..Fault::of(error.code(), false) }
     }
 }

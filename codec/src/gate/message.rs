@@ -113,6 +113,23 @@ messages! {
     0x41 TotalsAnswer(TotalsAnswer<'a>) Server,
 }
 
+impl Message<'_> {
+    /// Whether it is a question: it has a correlation, and an answer.
+    pub const fn asks(&self) -> bool {
+        matches!(
+            self,
+            Message::Hello(_)
+                | Message::Heartbeat(_)
+                | Message::Tap(_)
+                | Message::BatchOpen(_)
+                | Message::BatchPart(_)
+                | Message::Transaction(_)
+                | Message::ListPoll(_)
+                | Message::Totals(_)
+        )
+    }
+}
+
 /// The rows of one layout.
 pub(super) fn describe<'a, T: Layout<'a>>(number: u8) -> Described {
     let mut rows = Vec::new();

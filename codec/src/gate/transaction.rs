@@ -226,6 +226,11 @@ layout! {
     }
 }
 
+impl Transaction<'_> {
+    /// The byte of the body that its record begins at.
+    pub const RECORD_AT: usize = 4;
+}
+
 layout! {
     /// The answer to a transaction.
     TransactionAnswer<'a> = "transaction answer" {

@@ -102,6 +102,7 @@ fn limits(page: &mut Page, config: &Config) {
         ("taps_max", bounds.taps_max.to_string()),
         ("tap_window", show_duration(Duration::from_millis(bounds.tap_window_ms))),
         ("batches_max", bounds.batches_max.to_string()),
+        ("tap_sums_max", bounds.tap_sums_max.to_string()),
         ("terminals_max", bounds.terminals_max.to_string()),
         ("sessions_max", rim.sessions_max.to_string()),
         ("session_inflight_max", rim.session_inflight_max.to_string()),

@@ -60,6 +60,7 @@ pub enum Bound {
     Terminals,
     Taps,
     Batches,
+    TapSums,
     Inflight,
     /// What is not yet durable, or the spare segments.
     Journal,
@@ -71,7 +72,7 @@ pub enum Bound {
 
 impl Bound {
     /// Each with the key that sets it.
-    pub const ALL: [(Bound, &'static str); 17] = [
+    pub const ALL: [(Bound, &'static str); 18] = [
         (Bound::Open, "open_max"),
         (Bound::Dedupe, "dedupe_max"),
         (Bound::Obligations, "obligations_max"),
@@ -83,6 +84,7 @@ impl Bound {
         (Bound::Terminals, "terminals_max"),
         (Bound::Taps, "taps_max"),
         (Bound::Batches, "batches_max"),
+        (Bound::TapSums, "tap_sums_max"),
         (Bound::Inflight, "inflight_max"),
         (Bound::Journal, "journal"),
         (Bound::Sessions, "sessions_max"),

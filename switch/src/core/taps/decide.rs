@@ -75,14 +75,21 @@ impl Core {
             // What was stored earlier is durable, or in a batch before this one.
             return GateSaid::Verdicts { part, verdicts };
         }
-        let full = self.durable.taps.len() + taken.taps.len() > self.settings.bounds.taps_max;
-        if full {
-            self.counters.reached.note(Bound::Taps);
+        let date = self.durable.dates.current;
+        let (held, bounds) = (&self.durable.taps, &self.settings.bounds);
+        let full = if held.len() + taken.taps.len() > bounds.taps_max {
+            Some(Bound::Taps)
+        } else if held.sums_with(date, &asked.gateway, &taken.taps) > bounds.tap_sums_max {
+            Some(Bound::TapSums)
+        } else {
+            None
+        };
+        if let Some(bound) = full {
+            self.counters.reached.note(bound);
         }
-        if full || self.no_room().is_some() {
+        if full.is_some() || self.no_room().is_some() {
             return self.busy(Some(part));
         }
-        let date = self.durable.dates.current;
         let entry = TapsTaken {
             gateway: (*asked.gateway).clone(),
             batch: part.batch,

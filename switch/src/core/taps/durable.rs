@@ -6,7 +6,7 @@ use crate::core::ids::{BusinessDate, KeyedHash, raw, raw_number};
 use crate::core::ring::Ring;
 use crate::core::table::{Table, WIDE};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Taps, batches and sums.
 #[derive(Default, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Taps {
     /// Open batches of each gateway.
     open: BTreeMap<Gateway, u32>,
     sums: BTreeMap<(BusinessDate, Gateway, u8), TapSums>,
+    /// Sums of each date.
+    summed: BTreeMap<BusinessDate, u32>,
 }
 
 /// What finds a stored tap again.
@@ -92,6 +94,14 @@ impl Taps {
         of_date.map(|((_, gateway, kind), sums)| (gateway, *kind, sums))
     }
 
+    /// How many sums of a date there would be with these taps.
+    pub(super) fn sums_with(&self, date: BusinessDate, gateway: &Gateway, taps: &[TapTaken]) -> usize {
+        let held = self.summed.get(&date).copied().unwrap_or(0);
+        let kinds: BTreeSet<u8> = taps.iter().filter(|tap| !tap.apart).map(|tap| tap.kind).collect();
+        let is_new = |kind: &&u8| !self.sums.contains_key(&(date, gateway.clone(), **kind));
+        held as usize + kinds.iter().filter(is_new).count()
+    }
+
     /// When the oldest of what is held is forgotten.
     pub fn oldest_ms(&self) -> Option<u64> {
         let tap = self.ring.oldest().map(|oldest| oldest.at_ms);
@@ -101,6 +111,11 @@ impl Taps {
 
     pub(super) fn held(&self, key: KeyedHash) -> Option<&HeldTap> {
         self.held.get(&key)
+    }
+
+    /// Whether a batch is announced and not complete.
+    pub fn is_open(&self, gateway: &Gateway, batch: u64) -> bool {
+        self.batch(gateway, batch).is_some_and(|batch| batch.closed.is_none())
     }
 
     pub(super) fn batch(&self, gateway: &Gateway, batch: u64) -> Option<&HeldBatch> {
@@ -128,7 +143,11 @@ impl Taps {
             sums.entry(tap.kind).or_default().add(tap);
         }
         for (kind, more) in sums {
-            self.sums.entry((taken.date, taken.gateway.clone(), kind)).or_default().join(&more);
+            let sums = self.sums.entry((taken.date, taken.gateway.clone(), kind)).or_insert_with(|| {
+                *self.summed.entry(taken.date).or_default() += 1;
+                TapSums::default()
+            });
+            sums.join(&more);
         }
         if let Some(batch) = taken.batch.and_then(|id| self.batches.get_mut(&(taken.gateway.clone(), id))) {
             batch.stored += taken.taps.len() as u32;
@@ -178,6 +197,7 @@ impl Taps {
     /// Sums of dates before this one are forgotten.
     pub(in crate::core) fn forget_sums_before(&mut self, date: BusinessDate) {
         self.sums.retain(|(of, _, _), _| *of >= date);
+        self.summed.retain(|of, _| *of >= date);
     }
 }
 

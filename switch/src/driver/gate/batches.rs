@@ -104,6 +104,15 @@ impl GateBatches {
         whole.then(|| progress.closed())
     }
 
+    /// Forgets what the core has forgotten: nobody may speak of those batches again.
+    pub(super) fn sweep(&mut self, is_held: impl Fn(&Gateway, u64) -> bool) {
+        self.under_way.retain(|(gateway, batch), _| is_held(gateway, *batch));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.under_way.len()
+    }
+
     /// A batch is complete, or the core has forgotten it.
     pub(super) fn ended(&mut self, gateway: &Gateway, batch: u64) {
         self.under_way.remove(&(gateway.clone(), batch));

@@ -53,6 +53,8 @@ pub struct Gate {
     counted: BTreeMap<u32, answers::Counted>,
     /// Payments under way, and the correlation that each came with.
     asked: BTreeMap<MsgHandle, u32>,
+    /// The correlation of our newest question.
+    question: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,6 +116,7 @@ impl Gate {
             open: BTreeMap::new(),
             counted: BTreeMap::new(),
             asked: BTreeMap::new(),
+            question: 0,
         })
     }
 
@@ -131,6 +134,12 @@ impl Gate {
     fn grant(&mut self) -> u64 {
         self.credits_told = self.credits();
         self.credits_told
+    }
+
+    /// A correlation for a question of ours: never 0.
+    fn next_question(&mut self) -> u32 {
+        self.question = self.question.checked_add(1).unwrap_or(1);
+        self.question
     }
 
     /// What came back without a word of it: with a refusal, or for a payment that got no answer.
@@ -234,10 +243,13 @@ impl Driver {
             Ok(message) if message.sender() == Sender::Server => return Err(End::Fault(ErrorCode::Turn)),
             Ok(message) => message,
             Err(error) => {
-                self.gate_fault(id, gate, correlation, Fault::unreadable(&error), now);
+                self.gate_fault(id, gate, correlation, Fault::unreadable(&error, 0), now);
                 return Ok(());
             }
         };
+        if correlation == 0 && message.asks() {
+            return Err(End::Fault(ErrorCode::Frame));
+        }
         let needed = feature_of(&message);
         if needed & !gate.features != 0 {
             self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::NotAgreed, false), now);
@@ -321,6 +333,9 @@ impl Driver {
             Ok(_) => return Err(End::Fault(ErrorCode::Turn)),
             Err(error) => return Err(End::Fault(error.code())),
         };
+        if frame.head.correlation == 0 {
+            return Err(End::Fault(ErrorCode::Frame));
+        }
         gate.came.take(frame.head.sequence).map_err(|_| End::Fault(ErrorCode::Sequence))?;
         if !(hello.version_min..=hello.version_max).contains(&VERSION) {
             return Err(End::Fault(ErrorCode::Version));
@@ -437,6 +452,10 @@ impl Driver {
 
     /// Heartbeats where we were silent, and an end where the gateway was, each second.
     pub(super) fn look_at_gates(&mut self, now: Now) {
+        let taps = &self.core.durable.taps;
+        if self.gate_batches.len() as u64 > taps.batches_open() {
+            self.gate_batches.sweep(|gateway, batch| taps.is_open(gateway, batch));
+        }
         let mut silent = Vec::new();
         let mut granted = Vec::new();
         let mut gone = Vec::new();
@@ -465,7 +484,8 @@ impl Driver {
         }
         for id in silent {
             let Some(mut gate) = self.take_gate(id) else { continue };
-            self.gate_say(id, &mut gate, 0, &Message::Heartbeat(Heartbeat { time_ms: now.wall_ms }), now);
+            let (question, beat) = (gate.next_question(), Heartbeat { time_ms: now.wall_ms });
+            self.gate_say(id, &mut gate, question, &Message::Heartbeat(beat), now);
             self.put_gate(id, gate);
         }
     }

@@ -48,7 +48,13 @@ impl Driver {
             }
             Err(error) => {
                 gate.records_answered += 1;
-                return self.gate_fault(id, gate, correlation, Fault::unreadable(&error), now);
+                return self.gate_fault(
+                    id,
+                    gate,
+                    correlation,
+                    Fault::unreadable(&error, Transaction::RECORD_AT),
+                    now,
+                );
             }
         };
         gate.records_answered += 1;
