@@ -46,10 +46,6 @@ impl Durable {
                 self.limits = limits;
                 self.repeat_window.set(limits.dedupe_window_ms, self.wall_ms);
             }
-            // A tap may be of a clock that is ahead.
-            Entry::TapWindow { length_ms } => {
-                self.tap_window.set(length_ms, self.wall_ms.saturating_add(AHEAD_MAX_MS));
-            }
             Entry::Named { id, name } => {
                 let keys = Default::default();
                 let fresh =
@@ -98,16 +94,32 @@ impl Durable {
                 self.known(participant).ok_or_else(|| misfit("it drains a stranger"))?.drained = on;
             }
             Entry::TerminalsSignedOff => self.signed_on.clear(),
+            Entry::Taps(_)
+            | Entry::BatchOpened(_)
+            | Entry::BatchEnded(_)
+            | Entry::Referenced { .. }
+            | Entry::TapWindow { .. } => self.absorb_of_gateway(entry).map_err(misfit)?,
+            Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
+                self.absorb_signed(self.terminal_key(acquirer, &terminal, &merchant), on);
+            }
+        }
+        Ok(())
+    }
+
+    fn absorb_of_gateway(&mut self, entry: Entry) -> Result<(), &'static str> {
+        match entry {
             Entry::Taps(taken) => self.taps.absorb_taps(&taken),
             Entry::BatchOpened(opened) => self.taps.absorb_opened(*opened),
+            Entry::BatchEnded(ended) => self.taps.absorb_ended(*ended)?,
             Entry::Referenced { reference, payment } => {
                 let look_at_ms = self.remembered_until_ms();
                 self.references.absorb(reference, payment, look_at_ms);
             }
-            Entry::BatchEnded(ended) => self.taps.absorb_ended(*ended).map_err(misfit)?,
-            Entry::TerminalSigned { acquirer, terminal, merchant, on } => {
-                self.absorb_signed(self.terminal_key(acquirer, &terminal, &merchant), on);
+            // A tap may be of a clock that is ahead.
+            Entry::TapWindow { length_ms } => {
+                self.tap_window.set(length_ms, self.wall_ms.saturating_add(AHEAD_MAX_MS));
             }
+            _ => {}
         }
         Ok(())
     }

@@ -18,7 +18,6 @@ use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId
 use super::original::{Life, Original, first_life};
 use super::volatile::{Copy, Live, Room, Waiter};
 use crate::planted::{Planted, planted};
-use siphasher::sip::SipHasher13;
 use smallvec::smallvec;
 use yika_codec::{Code, FieldSet, Kind, Mti, digits};
 
@@ -457,45 +456,6 @@ impl Core {
     /// legs at most.
     fn slots_wanted(&self) -> usize {
         self.durable.obligations.len() + (self.durable.open.len() + 1) * 2
-    }
-
-    /// A repeat whose original is not held is new if its time lies inside the window (rule 3).
-    fn inside_window(&self, now: Now, facts: &Facts) -> bool {
-        facts.made_ms.is_none_or(|made_ms| {
-            let ahead_ms = made_ms.saturating_sub(now.wall_ms);
-            ahead_ms < self.settings.limits.dedupe_window_ms
-                && self.durable.repeat_window.holds(made_ms, now.wall_ms)
-        })
-    }
-
-    /// Rule 3: participant + F41 + F42 + MTI without repeat digit + F11 + F12/F13, else F7 (+ 60.2).
-    fn dedupe_key(&self, facts: &Facts) -> KeyedHash {
-        let parts: [&[u8]; 6] = [
-            &facts.terminal,
-            &facts.merchant,
-            &facts.mti.without_repeat().bcd().to_le_bytes(),
-            &facts.stan.to_le_bytes(),
-            &facts.local_at.or(facts.sent_at).unwrap_or(0).to_le_bytes(),
-            &facts.batch.unwrap_or(0).to_le_bytes(),
-        ];
-        self.durable.keyed(b'D', facts.acquirer, &parts)
-    }
-
-    /// Rule 3: card token, F3, F4, F49, F37, and what it names by F90 or F61.
-    fn fingerprint(&self, facts: &Facts) -> u64 {
-        let mut bytes = [0; 58];
-        bytes[..16].copy_from_slice(facts.card.as_ref().map_or(&[0; 16], |card| &card.token.0));
-        bytes[16..22].copy_from_slice(&facts.processing);
-        bytes[22..30].copy_from_slice(&facts.amount.to_le_bytes());
-        bytes[30..32].copy_from_slice(&facts.currency.0.to_le_bytes());
-        bytes[32..44].copy_from_slice(facts.rrn.as_ref().unwrap_or(&[0; 12]));
-        let named = &facts.original;
-        let len = if named.stan.is_some() || named.mti.is_some() { 58 } else { 44 };
-        bytes[44..46].copy_from_slice(&named.mti.map_or(0, Mti::bcd).to_le_bytes());
-        for (at, part) in [named.stan, named.sent_at, named.batch].into_iter().enumerate() {
-            bytes[46 + 4 * at..][..4].copy_from_slice(&part.unwrap_or(0).to_le_bytes());
-        }
-        SipHasher13::new_with_key(&self.durable.seed).hash(&bytes[..len])
     }
 
     /// The obligation that an advice, or the reversal of a kept leg, becomes; id and F11 are set by `take`.
