@@ -15,7 +15,7 @@ use crate::ebcdic::Page;
 use crate::mask::FieldMask;
 use crate::spec::{Content, Prefix, Spec, Wire};
 use crate::text::write_digits;
-use draft::Wrong;
+use draft::{Value, Wrong};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -109,15 +109,7 @@ impl Dialect {
         let start = pen.at;
         self.write_mti(draft, &mut pen);
         self.write_bitmap(present, &mut pen);
-        let written = match (self.third, present.words()) {
-            (ThirdBitmap::Field65, [primary, secondary, third]) if third != 0 => self
-                .write_fields(FieldMask::from_words([primary, 0, 0]), draft, &mut pen)
-                .map(|()| self.write_bits(third, &mut pen))
-                .and_then(|()| {
-                    self.write_fields(FieldMask::from_words([0, secondary, third]), draft, &mut pen)
-                }),
-            _ => self.write_fields(present, draft, &mut pen),
-        };
+        let written = self.write_fields(present, draft, &mut pen);
         if let Err(error) = written {
             pen.out.truncate(begin);
             return Err(error);
@@ -168,7 +160,7 @@ impl Dialect {
             None => {}
         }
         let foreign = draft.splice_dialect.is_some_and(|from| !std::ptr::eq(from, self));
-        if let Some(field) = draft.spliced.and(draft.present).first().filter(|_| foreign) {
+        if let (true, Some(field)) = (foreign, draft.first_spliced()) {
             return Err(EncodeError::Foreign { dialect: dialect(), field });
         }
         if let Some(field) = draft.present.minus(self.known).first() {
@@ -232,31 +224,42 @@ impl Dialect {
         }
     }
 
-    /// Writes one field after the other; walks the bits itself, which takes half the instructions of an iterator.
+    /// Writes one field after the other, and a third bitmap where it stands in field 65.
     #[inline]
     fn write_fields(
         &self,
-        fields: FieldMask,
+        present: FieldMask,
         draft: &Draft<'_>,
         pen: &mut Pen<'_>,
     ) -> Result<(), EncodeError> {
-        let moved_mac = draft.has(64) && !fields.has(64) && fields.has(128) && !draft.has(128);
-        let spliced = draft.spliced_as_sent(moved_mac).words();
-        let mut below = 0;
-        for (mut left, spliced) in fields.words().into_iter().zip(spliced) {
-            while left != 0 {
-                let lead = left.leading_zeros();
-                let bit = 1 << 63 >> lead;
-                left ^= bit;
-                let n = below + 1 + lead as u8;
-                let value = draft.value(if moved_mac && n == 128 { 64 } else { n });
-                if spliced & bit != 0 {
-                    copy_short(value, pen.take(value.len()));
-                } else {
-                    self.write_field(n, value, pen)?;
-                }
+        let [_, _, third] = present.words();
+        if third != 0 && self.third == ThirdBitmap::Field65 {
+            let (below, above) =
+                draft.values.split_at(draft.values.partition_point(|value| value.field < 65));
+            self.write_values(below, pen)?;
+            self.write_bits(third, pen);
+            return self.write_values(above, pen);
+        }
+        if present == draft.present {
+            return self.write_values(&draft.values, pen);
+        }
+        // The MAC goes behind the rest.
+        let at = draft.values.partition_point(|value| value.field < 64);
+        let (before, mac_and_rest) = draft.values.split_at(at);
+        self.write_values(before, pen)?;
+        let Some((mac, rest)) = mac_and_rest.split_first() else { return Ok(()) };
+        self.write_values(rest, pen)?;
+        self.write_values(&[Value { field: 128, ..*mac }], pen)
+    }
+
+    #[inline]
+    fn write_values(&self, values: &[Value<'_>], pen: &mut Pen<'_>) -> Result<(), EncodeError> {
+        for value in values {
+            if value.spliced {
+                copy_short(value.bytes, pen.take(value.bytes.len()));
+            } else {
+                self.write_field(value.field, value.bytes, pen)?;
             }
-            below += 64;
         }
         Ok(())
     }

@@ -41,8 +41,12 @@ impl FieldMask {
     /// The set and `n`; a number outside 1..=192 changes nothing.
     #[inline]
     #[must_use]
-    pub const fn with(self, n: u8) -> FieldMask {
-        self.or(one(n))
+    pub const fn with(mut self, n: u8) -> FieldMask {
+        let bit = n.wrapping_sub(1);
+        if bit < FIELD_MAX {
+            self.words[bit as usize / 64] |= (1 << 63) >> (bit & 63);
+        }
+        self
     }
 
     /// The set without `n`.

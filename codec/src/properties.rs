@@ -150,7 +150,7 @@ proptest! {
             dialect.decode(&again, &mut layout).unwrap();
             let mut read_again = FieldSet::new();
             dialect.message(&again, &layout).collect(&message.present(), &mut read_again);
-            prop_assert_eq!(read_again, set);
+            prop_assert_eq!(&read_again, &set);
         }
     }
 

@@ -38,9 +38,9 @@ fn values_written_give_the_same_bytes() {
     for golden in all() {
         let (dialect, wire) = (golden.dialect(), golden.wire());
         let header = golden.header();
+        let values: Vec<_> = golden.rows.iter().map(|row| (row.n, row.value())).collect();
         let mut draft = Draft::new(golden.mti());
         draft.header(&header);
-        let values: Vec<_> = golden.rows.iter().map(|row| (row.n, row.value())).collect();
         // The order of setting does not matter.
         for (n, value) in values.iter().rev() {
             draft.set(*n, value);

@@ -1,33 +1,38 @@
 //! A message to be written: which fields, and where their values are borrowed from.
 //!
-//! Lives on the stack and is cheap to make: values stand in the order they were set, with an index by field.
-//! What no dialect can encode is kept here until encode can report it.
+//! Lives on the stack and is cheap to make: values stand in the order of their fields, in which they are nearly always
+//! set. What no dialect can encode is kept here until encode can report it.
 
-use crate::dialect::{Dialect, SPECS};
+use crate::dialect::Dialect;
 use crate::fields::FieldSet;
 use crate::mask::{FIELD_MAX, FieldMask};
 use crate::message::Message;
 use crate::mti::Mti;
+use smallvec::SmallVec;
 
-/// Values kept without the heap: more fields than any network puts into one message.
-const INLINE: usize = 32;
+/// Values kept without the heap: more fields than a payment has.
+const INLINE: usize = 24;
 
 /// A message to be written: message type, header and canonical values, all borrowed.
 pub struct Draft<'a> {
     pub(super) mti: Mti,
     pub(super) header: &'a [u8],
+    /// The fields that `values` has.
     pub(super) present: FieldMask,
-    /// Fields whose value is wire bytes, length prefix included.
-    pub(super) spliced: FieldMask,
-    /// The dialect those came from.
+    /// The dialect that spliced values came from.
     pub(super) splice_dialect: Option<&'a Dialect>,
     pub(super) wrong: Option<Wrong>,
-    /// By field number: which of the values is its own.
-    index: [u8; SPECS],
-    /// How many values there are.
-    count: u8,
-    inline: [&'a [u8]; INLINE],
-    spilled: Vec<&'a [u8]>,
+    /// Ascending by field.
+    pub(super) values: SmallVec<[Value<'a>; INLINE]>,
+}
+
+/// What one field is sent with.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a> {
+    pub(super) field: u8,
+    /// The bytes are those of the wire, length prefix included.
+    pub(super) spliced: bool,
+    pub(super) bytes: &'a [u8],
 }
 
 /// The first thing that no dialect can encode.
@@ -45,13 +50,9 @@ impl<'a> Draft<'a> {
             mti,
             header: &[],
             present: FieldMask::EMPTY,
-            spliced: FieldMask::EMPTY,
             splice_dialect: None,
             wrong: None,
-            index: [NO_VALUE; SPECS],
-            count: 0,
-            inline: [&[]; INLINE],
-            spilled: Vec::new(),
+            values: SmallVec::new(),
         }
     }
 
@@ -72,15 +73,15 @@ impl<'a> Draft<'a> {
             self.wrong.get_or_insert(Wrong::Number(n));
             return;
         }
-        self.put(n, value);
-        if !self.spliced.is_empty() {
-            self.spliced = self.spliced.without(n);
-        }
+        self.put(Value { field: n, spliced: false, bytes: value });
     }
 
     /// Takes field `n` out.
     pub fn unset(&mut self, n: u8) {
-        self.present = self.present.without(n);
+        if self.present.has(n) {
+            self.present = self.present.without(n);
+            self.values.retain(|value| value.field != n);
+        }
     }
 
     /// True if field `n` is set.
@@ -90,6 +91,14 @@ impl<'a> Draft<'a> {
 
     /// Sets each field of the set.
     pub fn set_all(&mut self, fields: &'a FieldSet) {
+        if self.values.is_empty() {
+            // A set is in order, and has no other numbers.
+            for (field, bytes) in fields.iter() {
+                self.present = self.present.with(field);
+                self.values.push(Value { field, spliced: false, bytes });
+            }
+            return;
+        }
         for (n, value) in fields.iter() {
             self.set(n, value);
         }
@@ -108,45 +117,32 @@ impl<'a> Draft<'a> {
             }
             _ => self.splice_dialect = Some(from.dialect()),
         }
-        self.put(n, wire);
-        self.spliced = self.spliced.with(n);
+        self.put(Value { field: n, spliced: true, bytes: wire });
     }
 
-    /// The spliced fields under the numbers they are sent with: a MAC that was set in 64 may be sent in 128.
-    #[inline]
-    pub(super) fn spliced_as_sent(&self, moved_mac: bool) -> FieldMask {
-        if moved_mac && self.spliced.has(64) { self.spliced.with(128) } else { self.spliced }
+    /// The first field whose value is wire bytes.
+    pub(super) fn first_spliced(&self) -> Option<u8> {
+        self.values.iter().find(|value| value.spliced).map(|value| value.field)
     }
 
     #[inline]
-    fn put(&mut self, n: u8, value: &'a [u8]) {
-        let Some(index) = self.index.get_mut(usize::from(n)) else {
-            return;
-        };
-        self.present = self.present.with(n);
-        if *index == NO_VALUE {
-            *index = self.count;
-            self.count += 1;
-            if usize::from(*index) >= INLINE {
-                self.spilled.push(value);
-                return;
+    fn put(&mut self, value: Value<'a>) {
+        if self.values.last().is_none_or(|last| last.field < value.field) {
+            self.present = self.present.with(value.field);
+            self.values.push(value);
+        } else {
+            self.put_between(value);
+        }
+    }
+
+    /// Replaces a value, or puts one before those of higher fields.
+    fn put_between(&mut self, value: Value<'a>) {
+        match self.values.binary_search_by_key(&value.field, |held| held.field) {
+            Ok(at) => self.values[at] = value,
+            Err(at) => {
+                self.present = self.present.with(value.field);
+                self.values.insert(at, value);
             }
         }
-        let at = usize::from(*index);
-        let place = if at < INLINE { self.inline.get_mut(at) } else { self.spilled.get_mut(at - INLINE) };
-        if let Some(place) = place {
-            *place = value;
-        }
-    }
-
-    /// The value of field `n`; empty if it was never set.
-    #[inline]
-    pub(super) fn value(&self, n: u8) -> &'a [u8] {
-        let at = self.index.get(usize::from(n)).map_or(usize::from(NO_VALUE), |at| usize::from(*at));
-        let value = if at < INLINE { self.inline.get(at) } else { self.spilled.get(at - INLINE) };
-        value.copied().unwrap_or_default()
     }
 }
-
-/// There are 127 fields, so no value has this number.
-const NO_VALUE: u8 = 255;

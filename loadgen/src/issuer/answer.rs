@@ -106,6 +106,9 @@ pub(super) fn write(wire: &Wire, role: Role, request: &Message<'_>, decided: &De
     let start = out.len();
     let mut header = Vec::new();
     wire.dialect.reply_header(request.header(), &mut header);
+    let wrong = (decided.delivery == Delivery::WrongAmount).then(|| request.number(4).unwrap_or(0) + 1);
+    let amount = wrong.or(decided.amount).map(digits::<12>);
+    let code = *decided.code.bytes();
     let mut draft = Draft::new(request.mti().response());
     draft.header(&header);
     for n in ECHOED {
@@ -116,12 +119,9 @@ pub(super) fn write(wire: &Wire, role: Role, request: &Message<'_>, decided: &De
     if role == Role::CouponPlatform {
         draft.splice(request, 48);
     }
-    let wrong = (decided.delivery == Delivery::WrongAmount).then(|| request.number(4).unwrap_or(0) + 1);
-    let amount = wrong.or(decided.amount).map(digits::<12>);
     if let Some(amount) = &amount {
         draft.set(4, amount);
     }
-    let code = *decided.code.bytes();
     draft.set(39, &code);
     if let Some(approval) = &decided.approval {
         draft.set(38, approval);

@@ -1,6 +1,6 @@
-//! What makes a request the same as another (rule 3), and the hot table of it: which keys are held, and by what. There are as many as transactions in the window, and they lie
-//! all over the memory: keys in flight stand apart in a table so small that it stays in the processor's cache, and a payment
-//! touches the wide one once when it comes and once when it ends.
+//! What makes a request the same as another (rule 3), and the hot table of it: which keys are held, and by what. There are
+//! as many as transactions in the window, and they lie all over the memory: keys in flight stand apart in a table so small
+//! that it stays in the processor's cache, and a payment touches the wide one once when it comes and once when it ends.
 
 use super::Core;
 use super::facts::Facts;

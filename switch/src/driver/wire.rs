@@ -198,7 +198,7 @@ fn write_bare_refusal(
 /// Appends a network message of our own (0800): sign-on, sign-off, echo. False when the dialect has none.
 pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
     let Some(row) = to.dialect.kind_row(kind) else { return false };
-    let (mut sent_at, mut trace) = ([0; 10], [0; 6]);
+    let (mut sent_at, mut trace, mut private) = ([0; 10], [0; 6], *b"00000000000");
     let minutes = i32::from(to.dialect.f7_offset_minutes());
     write_digits(u64::from(month_to_second(to.now.wall_ms, minutes)), &mut sent_at);
     write_digits(u64::from(stan), &mut trace);
@@ -208,7 +208,6 @@ pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>)
         draft.set(7, &sent_at);
     }
     draft.set(11, &trace);
-    let mut private = *b"00000000000";
     if let Some(code) = &row.f70 {
         draft.set(70, code);
     }
