@@ -2,10 +2,11 @@
 //! what the other says. Never a payment lost to a shop's name, never a field of money dropped.
 
 use crate::{approved, balanced};
+use std::collections::BTreeMap;
 use yika_switch::config::{Config, parse};
 use yika_tests::setup::{BANK_A, BANK_B, TIMEOUT_MS, config};
 use yika_tests::world::mti;
-use yika_tests::{Wire, World, purchase};
+use yika_tests::{KeyRing, Wire, World, purchase};
 
 /// 测试商店 in GBK.
 const SHOP: [u8; 8] = [0xB2, 0xE2, 0xCA, 0xD4, 0xC9, 0xCC, 0xB5, 0xEA];
@@ -88,6 +89,28 @@ fn rule_01_dialects_are_told_apart_by_what_they_are_and_not_by_their_name() {
     let mut world = World::with(settings);
     let terminal = world.terminal();
     approved(&mut world, terminal, &purchase(100));
+    balanced(&world);
+}
+
+#[test]
+fn rule_15_a_line_with_a_key_sends_nothing_that_its_mac_cannot_cover() {
+    let three = "name = \"own\"\nextends = \"iso87-ascii\"\nfield_max = 192\n\
+        [wire]\nthird_bitmap = \"contiguous\"\n[fields]\n130 = { kind = \"an\", length = 4 }\n";
+    let (ring, keys) = KeyRing::agreed(&["mac-0"]);
+    let mut settings = with_file(three);
+    settings.participants[1].mac_key = Some("mac-0".into());
+    let mut world = World::with_keys(settings, keys);
+    world.bank_macs = BTreeMap::from([(BANK_A.to_owned(), ring.mac("mac-0"))]);
+    let terminal = world.terminal();
+    approved(&mut world, terminal, &purchase(100));
+    world.sends(terminal, &purchase(200).with(130, "MORE"));
+    assert_eq!(
+        world.answer(terminal).unwrap().code(),
+        "40",
+        "field 130 stands behind the MAC's place in 128"
+    );
+    assert!(world.banks_are_quiet());
+    assert_eq!(world.open_obligations(), 0, "no byte of it left");
     balanced(&world);
 }
 

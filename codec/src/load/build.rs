@@ -53,6 +53,9 @@ pub(super) fn build(rows: &Rows, errors: &mut Errors) -> Option<Dialect> {
     if field_max == Some(192) && third == ThirdBitmap::None {
         demand::<ThirdBitmap>(None, "wire.third_bitmap", top, errors);
     }
+    if let (true, Some(row)) = (third != ThirdBitmap::None, rows.fields.get(&65)) {
+        errors.push(row.place.error("where there is a third bitmap, 65 is its bit and no field"));
+    }
     let habits = habits?;
     Some(Dialect {
         name: Arc::from(name?),

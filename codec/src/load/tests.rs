@@ -217,6 +217,19 @@ fn rules_of_fields() {
 }
 
 #[test]
+fn where_there_is_a_third_bitmap_65_is_no_field() {
+    let text = ISO.replacen("field_max = 128", "field_max = 192", 1);
+    for place in ["contiguous", "field-65"] {
+        let text = text.replacen("[wire]\n", &format!("[wire]\nthird_bitmap = \"{place}\"\n"), 1);
+        assert!(load(&text).is_ok());
+        let text = text.replacen("[fields]\n", "[fields]\n65 = { kind = \"b\", length = 1 }\n", 1);
+        let errors = load(&text).unwrap_err();
+        let found: Vec<_> = errors.iter().map(|error| (error.key.as_str(), error.rule.as_str())).collect();
+        assert_eq!(found, [("fields.65", "where there is a third bitmap, 65 is its bit and no field")]);
+    }
+}
+
+#[test]
 fn what_is_missing_is_named_too() {
     let mut errors = errors_of(POS, "name = \"pos-bcd\"\n", "");
     assert_eq!(errors, ["test.toml:1:1: name: is missing"]);

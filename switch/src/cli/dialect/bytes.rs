@@ -38,7 +38,7 @@ pub(super) fn read(input: Option<&str>) -> Result<Given, CliError> {
 }
 
 fn given(bytes: Vec<u8>, from: &str) -> Result<Given, CliError> {
-    if bytes.is_empty() {
+    if bytes.trim_ascii().is_empty() {
         return Err(CliError::Dialect(format!("{from} is empty: there is nothing to read")));
     }
     if pcap::is_capture(&bytes) {
@@ -46,6 +46,20 @@ fn given(bytes: Vec<u8>, from: &str) -> Result<Given, CliError> {
         return Ok(Given::Capture(streams));
     }
     Ok(Given::Bytes(hex(&bytes).unwrap_or(bytes)))
+}
+
+/// What bytes that are no message may have been meant as.
+pub(super) fn meant_as(bytes: &[u8]) -> Option<&'static str> {
+    let text = bytes.trim_ascii();
+    let is_digit = |c: &u8| c.is_ascii_hexdigit() || c.is_ascii_whitespace() || *c == b':';
+    match text.first()? {
+        b'{' | b'[' => Some("this is JSON: `yika dialect encode` makes a message of it"),
+        _ if text.iter().all(is_digit) => Some("these are hex digits, but an odd number of them"),
+        _ if text.is_ascii() && text.iter().filter(|c| is_digit(c)).count() * 10 >= text.len() * 9 => Some(
+            "this is nearly hex: only pairs of 0-9 and A-F may stand in it, blanks and colons between them",
+        ),
+        _ => None,
+    }
 }
 
 /// The bytes that this text is the hex of; blanks, line ends and colons do not count. None if it is something else.
@@ -60,6 +74,20 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_meant_is_guessed() {
+        for (bytes, word) in [
+            (&b" {\"mti\": \"0200\"}"[..], "JSON"),
+            (b"02 00 3", "odd"),
+            (b"0200 3020 05 80 20 C0 00 0q", "nearly"),
+        ] {
+            assert!(meant_as(bytes).unwrap().contains(word), "{word}");
+        }
+        for other in [&b"hello world"[..], b"\x02\x00\x30", b" "] {
+            assert_eq!(meant_as(other), None);
+        }
+    }
 
     #[test]
     fn hex_is_told_from_a_file_name() {

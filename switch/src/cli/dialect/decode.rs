@@ -1,6 +1,6 @@
 //! `yika dialect decode`: from bytes to fields.
 
-use super::bytes::{Given, read};
+use super::bytes::{Given, meant_as, read};
 use super::values::{Row, json, rows};
 use super::{CliError, DATA_ERROR, Reading, Source, dialect, framing};
 use crate::cli::out::{Out, complain, json_line};
@@ -18,7 +18,12 @@ pub(super) fn decode(
     let dialect = dialect(&reading.dialect)?;
     let framed = reading.framing.as_deref().map(|name| framing(name, &dialect)).transpose()?;
     let mut reader = Reader { out, dialect: &dialect, as_json, clear, read: 0, failed: 0 };
-    match read(source.input.as_deref())? {
+    let given = read(source.input.as_deref())?;
+    let meant = match &given {
+        Given::Bytes(bytes) => meant_as(bytes),
+        Given::Capture(_) => None,
+    };
+    match given {
         Given::Bytes(bytes) => match framed {
             Some(framing) => reader.stream(&bytes, framing, "")?,
             None => reader.message(&bytes, "")?,
@@ -36,7 +41,8 @@ pub(super) fn decode(
     }
     let (read, failed) = (reader.read, reader.failed);
     if read == 0 {
-        complain("yika: no message was found; `yika dialect doctor` says what the bytes might be");
+        let usual = "`yika dialect doctor` says what the bytes might be";
+        complain(&format!("yika: no message was found; {}", meant.unwrap_or(usual)));
     }
     Ok(if failed > 0 || read == 0 { ExitCode::from(DATA_ERROR) } else { ExitCode::SUCCESS })
 }
