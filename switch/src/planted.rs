@@ -71,6 +71,16 @@ planted_faults! {
     CarriedNowhere,
     /// What a reversal undoes is not known to its book.
     StoodForgotten,
+    /// A tap that is stored is not known when it comes again.
+    TapStoredAgain,
+    /// What a part stored is not added to the sums.
+    TapsNotSummed,
+    /// A gateway is told verdicts of another date than the taps count for.
+    TapDateOfToday,
+    /// A reference names any payment.
+    ReferenceIgnored,
+    /// What a part repeats is counted again.
+    BatchCountsRepeats,
     /// State changes beside the entries.
     StateBesideEntries,
 }

@@ -217,6 +217,22 @@ fn rule_03_a_longer_window_takes_no_repeat_that_a_shorter_one_has_let_go() {
     balanced(&world);
 }
 
+/// A terminal whose clock is ahead: what it repeats looks younger than it is.
+#[test]
+fn rule_03_a_clock_that_is_ahead_makes_no_payment_of_a_repeat_that_is_forgotten() {
+    let mut world = World::new();
+    let window_ms = world.config.limits.dedupe_window_ms;
+    let terminal = world.terminal();
+    let ahead = purchase(100).at(world.now.wall_ms + window_ms / 9);
+    let (paid, _) = approved(&mut world, terminal, &ahead);
+    world.advance(window_ms + 1_000);
+    let terminal = world.terminal();
+    world.sends_raw(terminal, &paid.repeated());
+    assert_eq!(world.answer(terminal).unwrap().code(), "94");
+    assert!(world.banks_are_quiet());
+    balanced(&world);
+}
+
 #[test]
 fn rule_02_a_copy_beyond_the_bound_of_cold_reads_gets_no_answer_and_never_a_decline() {
     let mut settings = config();

@@ -96,6 +96,10 @@ fn rule_01_dialects_are_told_apart_by_what_they_are_and_not_by_their_name() {
 fn rule_15_a_line_with_a_key_sends_nothing_that_its_mac_cannot_cover() {
     let three = "name = \"own\"\nextends = \"iso87-ascii\"\nfield_max = 192\n\
         [wire]\nthird_bitmap = \"contiguous\"\n[fields]\n130 = { kind = \"an\", length = 4 }\n";
+    let mut world = World::with(with_file(three));
+    let terminal = world.terminal();
+    world.sends(terminal, &purchase(200).with(130, "MORE"));
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.text(130), "MORE", "without a key it goes through");
     let (ring, keys) = KeyRing::agreed(&["mac-0"]);
     let mut settings = with_file(three);
     settings.participants[1].mac_key = Some("mac-0".into());

@@ -169,9 +169,39 @@ fn a_reference_is_forgotten_with_its_payment_and_not_before() {
     };
     assert_eq!(known(&town), (1, 1));
     town.world.advance(window_ms - 2_000);
-    assert_eq!(known(&town), (1, 1), "its hour began when it ended");
-    town.world.advance(window_ms + 60_000);
+    assert_eq!(known(&town), (1, 1), "its window began when it ended");
+    town.world.advance(4_000);
+    assert_eq!(known(&town), (0, 1));
+    town.world.advance(60_000);
     assert_eq!(known(&town), (0, 0));
+    balanced(&town.world);
+}
+
+#[test]
+fn p3_a_record_that_comes_again_when_its_payment_is_forgotten_is_not_paid_again() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    let bytes = record_of(REFERENCE, &town, &wire);
+    pays(&mut town, &mut line, REFERENCE, &wire);
+    let reversal = record_of(b"reversal of no.1", &town, &wire.reversal("900001"));
+    let window_ms = town.world.driver.core.settings().limits.dedupe_window_ms;
+    for _ in 0..3 {
+        town.world.advance(window_ms / 2);
+        let mut line = town.connects();
+        let code = answered(&town.asks(&mut line, &transaction(&bytes))).1;
+        assert!(code == "00" || code == "94", "{code}");
+        assert!(town.world.banks_are_quiet(), "one payment was paid");
+    }
+    town.world.config.limits.dedupe_window_ms = 100 * window_ms;
+    town.world.restart().unwrap();
+    let mut line = town.connects();
+    assert_eq!(answered(&town.asks(&mut line, &transaction(&bytes))).1, "94", "a longer window");
+    assert!(town.world.banks_are_quiet());
+    // A reversal is taken at any age.
+    assert_eq!(answered(&town.asks(&mut line, &transaction(&reversal))).1, "00");
+    let undone = town.world.at_bank(BANK_A).unwrap();
+    town.world.bank_answers(&undone, "00");
     balanced(&town.world);
 }
 

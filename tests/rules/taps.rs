@@ -7,7 +7,7 @@ use yika_codec::gate::{
     BatchOpen, BatchPart, ErrorCode, Message, RawRecord, Reason, Record, Records, Tap, Verdict, feature,
 };
 use yika_switch::core::Bound;
-use yika_switch::core::taps::AHEAD_MAX_MS;
+use yika_switch::core::window::AHEAD_MAX_MS;
 use yika_tests::gateway::{Gateway, Said, Sums, date, tap};
 use yika_tests::setup::ACQUIRER;
 
@@ -397,6 +397,27 @@ fn p3_a_longer_window_takes_nothing_that_a_shorter_one_has_let_go() {
     let mut line = town.connects();
     assert_eq!(town.taps(&mut line, &new).unwrap().0, Verdict::StoredEarlier);
     assert_eq!(town.taps(&mut line, &tap(1, 5, 200, town.now() - 590_000)).unwrap().0, Verdict::Stored);
+    balanced(&town.world);
+}
+
+#[test]
+fn the_end_of_a_batch_is_told_to_the_connection_that_has_taken_over() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let batch = Batch::of(1, 1, 5, &town);
+    batch.opens(&mut town, &mut line);
+    town.world.commits = false;
+    let last = Message::BatchPart(part(&batch, (0, 5), &mut Vec::new(), &town));
+    assert!(town.asks(&mut line, &last).is_empty());
+    town.world.closes(line.end);
+    let mut line = town.connects();
+    assert!(town.asks(&mut line, &Message::BatchOpen(batch.open)).is_empty());
+    town.world.commits = true;
+    town.world.step();
+    let all = line.peer.hears(&town.world.bytes_at(line.end));
+    assert!(matches!(all[0].message(), Message::BatchState(said) if said.next == 5), "{all:?}");
+    assert!(matches!(all[1].message(), Message::BatchClosed(said) if said.differs == 0), "{all:?}");
+    assert_eq!(all[0].correlation, all[1].correlation);
     balanced(&town.world);
 }
 

@@ -1,9 +1,10 @@
 //! The other side of the gateway protocol: a gateway that keeps count of its frames and checks what it is told. Bytes
 //! go in and out; who carries them is the test's.
 
+use crate::wire::Wire;
 use yika_codec::gate::{
-    ClosedTap, Date, Frame, Hello, HelloAnswer, LocalTime, Message, Name, Record, Sequence, TapHead, feature,
-    next, write, write_open,
+    ClosedTap, Date, Fields, Frame, Hello, HelloAnswer, LocalTime, Message, Name, Payment, Record, Sequence,
+    TapHead, TransactionHead, feature, next, write, write_open,
 };
 use yika_keystore::{GateKey, GateSession, GateSide, Sha256};
 use yika_switch::core::clock::business_date;
@@ -98,6 +99,13 @@ impl Gateway {
             keys.make.generate(signed)
         });
         (out, self.correlation)
+    }
+
+    /// The answer to a question of the switch.
+    pub fn answers(&mut self, correlation: u32, message: &Message<'_>) -> Vec<u8> {
+        let (mut out, keys) = (Vec::new(), self.keys.as_ref().expect("after the hello"));
+        write(&mut out, self.sent.give().unwrap(), correlation, message, |signed| keys.make.generate(signed));
+        out
     }
 
     /// The same for a body that the codec would not write.
@@ -211,6 +219,25 @@ pub fn local(wall_ms: u64) -> LocalTime {
     let time = [second / 3600, second / 60 % 60, second % 60];
     let all: Vec<u8> = parts.into_iter().chain(time).map(bcd).collect();
     LocalTime::new(all.try_into().unwrap()).unwrap()
+}
+
+/// A payment record of these fields, with the times of this moment.
+pub fn payment(reference: &[u8; 16], wire: &Wire, wall_ms: u64) -> Vec<u8> {
+    let wire = wire.clone().at(wall_ms);
+    let (mut fields, mut bytes) = (Vec::new(), Vec::new());
+    for (n, value) in wire.fields.iter() {
+        Fields::push(n, value, &mut fields);
+    }
+    let record = Payment {
+        head: TransactionHead { reference: *reference, time: local(wall_ms) },
+        message_kind: wire.mti.bcd().to_be_bytes(),
+        fields: Fields::new(&fields).unwrap(),
+        scenario: None,
+        district: None,
+        carrier: None,
+    };
+    Record::Payment(record).encode(&mut bytes);
+    bytes
 }
 
 /// What a gateway adds up of records that are stored: count, fen, and their hashes joined.

@@ -2,6 +2,7 @@
 
 use yika_codec::{Dialect, Draft, FieldMask, FieldSet, Layout, Mti};
 use yika_keystore::MacKey;
+use yika_switch::core::clock::month_to_second;
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Wire {
@@ -21,6 +22,21 @@ impl Wire {
 
     pub fn without(mut self, n: u8) -> Wire {
         self.fields.remove(n);
+        self
+    }
+
+    /// With F7, F12 and F13 of this moment, where they are missing.
+    pub fn at(mut self, wall_ms: u64) -> Wire {
+        let (local, utc) = (month_to_second(wall_ms, 480), month_to_second(wall_ms, 0));
+        for (n, value) in [
+            (7, format!("{utc:010}")),
+            (12, format!("{:06}", local % 1_000_000)),
+            (13, format!("{:04}", local / 1_000_000)),
+        ] {
+            if !self.fields.has(n) {
+                self.fields.set(n, value.as_bytes());
+            }
+        }
         self
     }
 

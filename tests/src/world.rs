@@ -8,7 +8,6 @@ use std::sync::Arc;
 use yika_codec::{Dialect, Mti};
 use yika_keystore::{Keystore, Lmk, MacKey};
 use yika_switch::config::Config;
-use yika_switch::core::clock::month_to_second;
 use yika_switch::core::effect::Alarm;
 use yika_switch::core::ids::{LineId, ListenerNo, Now, SessionId};
 use yika_switch::driver::{Driver, Output};
@@ -336,21 +335,10 @@ impl World {
 
     /// With F11, F7, F12 and F13 filled in where they are missing.
     pub fn stamped(&mut self, wire: &Wire) -> Wire {
-        let mut wire = wire.clone();
-        let local = month_to_second(self.now.wall_ms, 480);
-        let utc = month_to_second(self.now.wall_ms, 0);
+        let mut wire = wire.clone().at(self.now.wall_ms);
         if !wire.fields.has(11) {
             let stan = self.stan();
             wire.fields.set(11, stan.as_bytes());
-        }
-        for (n, value) in [
-            (7, format!("{utc:010}")),
-            (12, format!("{:06}", local % 1_000_000)),
-            (13, format!("{:04}", local / 1_000_000)),
-        ] {
-            if !wire.fields.has(n) {
-                wire.fields.set(n, value.as_bytes());
-            }
         }
         wire
     }

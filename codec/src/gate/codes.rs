@@ -138,7 +138,7 @@ codes! {
         49 BatchConflict Keep,
         /// A part leaves a gap, or reaches beyond the batch.
         50 BatchIndex Reopen,
-        /// A batch has no records, or it or a part more than it may.
+        /// A batch announces no records or too many, or a part has too many.
         51 BatchSize Call,
         /// More batches are open than a gateway may have.
         52 BatchMany Retry,

@@ -22,10 +22,26 @@ const TPDU_BYTES: usize = 5;
 pub(super) fn build(rows: &Rows, errors: &mut Errors) -> Option<Dialect> {
     let top = rows.top.as_ref()?;
     let field_max = demand(rows.field_max, "field_max", top, errors);
+    let third = match rows.third {
+        Some((third, ref place)) => {
+            if field_max.is_some_and(|max| max < 192) {
+                errors.push(place.error("a third bitmap is for a dialect whose field_max is 192"));
+            }
+            third
+        }
+        None => ThirdBitmap::None,
+    };
     let (mut structures, numbers) = structures::build(&rows.structures, errors);
     let mut specs = Box::new([None; SPECS]);
     let mut known = FieldMask::EMPTY;
     for (&n, row) in &rows.fields {
+        if n == 65 && third != ThirdBitmap::None {
+            // One that another file gives makes way.
+            if row.place.is_in_file_of(top) {
+                errors.push(row.place.error("where there is a third bitmap, 65 is its bit and no field"));
+            }
+            continue;
+        }
         if field_max.is_some_and(|max| n > max) {
             errors.push(row.place.error("the number is above field_max"));
         }
@@ -41,20 +57,8 @@ pub(super) fn build(rows: &Rows, errors: &mut Errors) -> Option<Dialect> {
     let header = build_header(rows, top, errors);
     let habits = Habits::build(rows, &specs, known, field_max, top, errors);
     let demands = build_demands(rows, known, errors);
-    let third = match rows.third {
-        Some((third, ref place)) => {
-            if field_max.is_some_and(|max| max < 192) {
-                errors.push(place.error("a third bitmap is for a dialect whose field_max is 192"));
-            }
-            third
-        }
-        None => ThirdBitmap::None,
-    };
     if field_max == Some(192) && third == ThirdBitmap::None {
         demand::<ThirdBitmap>(None, "wire.third_bitmap", top, errors);
-    }
-    if let (true, Some(row)) = (third != ThirdBitmap::None, rows.fields.get(&65)) {
-        errors.push(row.place.error("where there is a third bitmap, 65 is its bit and no field"));
     }
     let habits = habits?;
     Some(Dialect {

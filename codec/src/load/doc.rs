@@ -75,6 +75,11 @@ impl Source<'_> {
 }
 
 impl Place {
+    /// Whether both stand in one file.
+    pub(super) fn is_in_file_of(&self, other: &Place) -> bool {
+        self.origin == other.origin
+    }
+
     /// An error at this place.
     pub(super) fn error(&self, rule: impl Into<String>) -> DialectError {
         DialectError {

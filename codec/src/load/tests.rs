@@ -226,6 +226,13 @@ fn where_there_is_a_third_bitmap_65_is_no_field() {
         let errors = load(&text).unwrap_err();
         let found: Vec<_> = errors.iter().map(|error| (error.key.as_str(), error.rule.as_str())).collect();
         assert_eq!(found, [("fields.65", "where there is a third bitmap, 65 is its bit and no field")]);
+        // That of a file which this one extends makes way.
+        let own = format!(
+            "name = \"own\"\nextends = \"iso\"\nfield_max = 192\n[wire]\nthird_bitmap = \"{place}\"\n"
+        );
+        let with_65 = ISO.replacen("[fields]\n", "[fields]\n65 = { kind = \"b\", length = 1 }\n", 1);
+        let dialect = Dialect::from_toml("own.toml", &own, &|_| Some(with_65.clone())).unwrap();
+        assert!(!dialect.knows(65) && dialect.knows(66));
     }
 }
 

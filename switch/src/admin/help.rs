@@ -77,6 +77,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
     ("yika_transactions_open", "Transactions without an outcome"),
     ("yika_terminals_signed_on", "Terminals signed on at listeners that want it"),
     ("yika_dedupe_keys", "Keys in the dedupe window"),
+    ("yika_references", "References of gateways that are known"),
     ("yika_originals_kept", "Payments that a void, completion, refund or reversal may still name"),
     ("yika_messages_live_bytes", "Memory of messages in flight"),
     ("yika_journal_pending_bytes", "Bytes of entries handed to the journal and not yet durable"),

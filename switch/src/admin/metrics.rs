@@ -210,6 +210,7 @@ fn gauges(driver: &Driver) -> Vec<(&'static str, f64)> {
         ("yika_transactions_open", durable.open.len() as f64),
         ("yika_terminals_signed_on", durable.signed_on.len() as f64),
         ("yika_dedupe_keys", durable.dedupe.len() as f64),
+        ("yika_references", durable.references.len() as f64),
         ("yika_originals_kept", durable.originals.len() as f64),
         ("yika_messages_live_bytes", driver.messages().bytes() as f64),
         ("yika_journal_pending_bytes", journal.pending_bytes() as f64),

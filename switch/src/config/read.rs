@@ -144,7 +144,7 @@ fn read_limits(table: Option<&Table<'_>>) -> (Limits, Bounds, RimBounds, AdminBo
         taps_max: count("taps_max", 1..=500_000_000, 10_000_000),
         tap_window_ms: ms(duration("tap_window", seconds(3600, 90 * day), Duration::from_secs(3 * day))),
         batches_max: count("batches_max", 1..=10_000_000, 100_000),
-        tap_sums_max: count("tap_sums_max", 1..=1_000_000, 20_000),
+        tap_sums_max: count("tap_sums_max", 1..=10_000_000, 1_000_000),
     };
     let rim = RimBounds {
         sessions_max: count("sessions_max", 1..=1_000_000, 20_000),

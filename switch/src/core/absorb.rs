@@ -14,7 +14,7 @@ use super::ids::{BusinessDate, KeyedHash, Money, ObligationId, OriginalNo, Parti
 use super::original::{
     KeptLeg, Life, Original, apply_to_target, first_life, names_an_original, undo_on_target,
 };
-use super::taps::AHEAD_MAX_MS;
+use super::window::AHEAD_MAX_MS;
 use crate::planted::{Planted, planted};
 use yika_codec::Kind;
 
@@ -44,7 +44,7 @@ impl Durable {
         match entry {
             Entry::Limits(limits) => {
                 self.limits = limits;
-                self.repeat_window.set(limits.dedupe_window_ms, self.wall_ms);
+                self.repeat_window.set(limits.dedupe_window_ms, self.wall_ms, self.wall_ms);
             }
             Entry::Named { id, name } => {
                 let keys = Default::default();
@@ -78,21 +78,10 @@ impl Durable {
                 self.books.carry(date, current);
                 self.forget_books();
             }
-            Entry::KeyEpoch { participant, usage, epoch, block } => {
-                let held =
-                    self.participants.get_mut(&participant).ok_or_else(|| misfit("it keys a stranger"))?;
-                let before = held.keys.remove(&usage).map(|old| old.block);
-                held.keys.insert(usage, KeyEpoch { epoch, block, since_ms: self.wall_ms, before });
-            }
-            Entry::SignedOff { participant, off } => {
-                self.known(participant).ok_or_else(|| misfit("a stranger signs"))?.signed_off = off;
-            }
-            Entry::Reached { participant, way } => {
-                self.known(participant).ok_or_else(|| misfit("it reaches a stranger"))?.way = Some(way);
-            }
-            Entry::Drained { participant, on } => {
-                self.known(participant).ok_or_else(|| misfit("it drains a stranger"))?.drained = on;
-            }
+            Entry::KeyEpoch { .. }
+            | Entry::SignedOff { .. }
+            | Entry::Reached { .. }
+            | Entry::Drained { .. } => self.absorb_of_participant(entry).map_err(misfit)?,
             Entry::TerminalsSignedOff => self.signed_on.clear(),
             Entry::Taps(_)
             | Entry::BatchOpened(_)
@@ -106,18 +95,41 @@ impl Durable {
         Ok(())
     }
 
+    fn absorb_of_participant(&mut self, entry: Entry) -> Result<(), &'static str> {
+        match entry {
+            Entry::KeyEpoch { participant, usage, epoch, block } => {
+                let since_ms = self.wall_ms;
+                let held = self.known(participant).ok_or("it keys a stranger")?;
+                let before = held.keys.remove(&usage).map(|old| old.block);
+                held.keys.insert(usage, KeyEpoch { epoch, block, since_ms, before });
+            }
+            Entry::SignedOff { participant, off } => {
+                self.known(participant).ok_or("a stranger signs")?.signed_off = off;
+            }
+            Entry::Reached { participant, way } => {
+                self.known(participant).ok_or("it reaches a stranger")?.way = Some(way);
+            }
+            Entry::Drained { participant, on } => {
+                self.known(participant).ok_or("it drains a stranger")?.drained = on;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn absorb_of_gateway(&mut self, entry: Entry) -> Result<(), &'static str> {
         match entry {
             Entry::Taps(taken) => self.taps.absorb_taps(&taken),
             Entry::BatchOpened(opened) => self.taps.absorb_opened(*opened),
             Entry::BatchEnded(ended) => self.taps.absorb_ended(*ended)?,
             Entry::Referenced { reference, payment } => {
-                let look_at_ms = self.remembered_until_ms();
-                self.references.absorb(reference, payment, look_at_ms);
+                let until_ms = self.remembered_until_ms();
+                self.references.absorb(reference, payment, until_ms);
             }
             // A tap may be of a clock that is ahead.
             Entry::TapWindow { length_ms } => {
-                self.tap_window.set(length_ms, self.wall_ms.saturating_add(AHEAD_MAX_MS));
+                let since_ms = self.wall_ms.saturating_add(AHEAD_MAX_MS);
+                self.tap_window.set(length_ms, since_ms, self.wall_ms);
             }
             _ => {}
         }
@@ -556,8 +568,7 @@ impl Durable {
             self.drop_oldest_original();
         }
         self.taps.expire(self.wall_ms);
-        let look_again_ms = self.remembered_until_ms();
-        self.references.expire(self.wall_ms, look_again_ms, &self.dedupe);
+        self.references.expire(self.wall_ms, &self.dedupe);
         self.lapsed.forget_until(self.wall_ms, |_| {});
         if let Some(until_ms) = self.wall_ms.checked_sub(self.limits.original_window_ms) {
             let counts = &mut self.counts;

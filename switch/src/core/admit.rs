@@ -58,7 +58,8 @@ impl Core {
         if held.fingerprint != self.fingerprint(&facts) {
             return self.refuse(batch, waiter, facts.kind, clash, Refusal::Duplicate);
         }
-        if self.note_second_reference(batch, request.reference, key).is_err() {
+        if let Err(bound) = self.note_second_reference(batch, request.reference, key) {
+            self.counters.reached.note(bound);
             return batch.effect(Effect::Forget { peer: waiter.peer, msg: waiter.msg });
         }
         match held.by {
@@ -162,7 +163,9 @@ impl Core {
             return self.refuse(batch, waiter, kind, codes.not_signed_on, Refusal::SignOn);
         }
         // A reversal is answered 00 whatever it finds (rule 5), however old: it undoes once.
-        if facts.mti.is_repeat() && kind != Kind::Reversal && !self.inside_window(now, facts) {
+        // A gateway repeats the very record: nobody can tell a repeat of it from the first.
+        let may_be_repeat = facts.mti.is_repeat() || request.reference.is_some();
+        if may_be_repeat && kind != Kind::Reversal && !self.inside_window(now, facts) {
             return self.refuse(batch, waiter, kind, codes.duplicate, Refusal::Duplicate);
         }
         let full = match kind {
@@ -362,7 +365,7 @@ impl Core {
         self.pump_all(now, batch);
     }
 
-    /// The request as it is journalled; takes its custody, and notes its reference: an entry of the intent follows.
+    /// The request as it is journalled; takes its custody, and notes its reference, which an entry with the intent follows.
     pub(super) fn intent(
         &mut self,
         now: Now,

@@ -6,6 +6,7 @@ use super::Core;
 use super::facts::Facts;
 use super::ids::{KeyedHash, Now, Seq, TxId, raw_number};
 use super::table::{Table, WIDE};
+use super::window::AHEAD_MAX_MS;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use yika_codec::Mti;
@@ -69,12 +70,14 @@ impl Dedupe {
 }
 
 impl Core {
-    /// A repeat whose original is not held is new if its time lies inside the window (rule 3).
+    /// A repeat whose original is not held is new if its time lies inside the window (rule 3), for certain: its clock may
+    /// be ahead by five minutes, or an eighth of a short window, and its original has come so much before that time.
     pub(super) fn inside_window(&self, now: Now, facts: &Facts) -> bool {
+        let window = &self.durable.repeat_window;
+        let ahead_max_ms = AHEAD_MAX_MS.min(window.length_ms() / 8);
         facts.made_ms.is_none_or(|made_ms| {
-            let ahead_ms = made_ms.saturating_sub(now.wall_ms);
-            ahead_ms < self.settings.limits.dedupe_window_ms
-                && self.durable.repeat_window.holds(made_ms, now.wall_ms)
+            made_ms <= now.wall_ms.saturating_add(ahead_max_ms)
+                && window.holds(made_ms.saturating_sub(ahead_max_ms), now.wall_ms)
         })
     }
 

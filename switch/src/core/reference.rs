@@ -1,16 +1,18 @@
 //! The reference that a gateway gives a payment (`docs/wire.md`, Transactions): for as long as the payment is known by its
-//! dedupe key, its reference may come again with the very same record and with no other.
+//! dedupe key, and some minutes more, its reference may come again with the very same record and with no other.
 
 use super::Core;
 use super::batch::Batch;
+use super::counters::Bound;
 use super::dedupe::Dedupe;
 use super::durable::Expiry;
 use super::effect::Effect;
 use super::entry::Entry;
 use super::ids::{KeyedHash, raw_number};
 use super::ring::Ring;
-use super::table::Table;
-use super::volatile::Waiter;
+use super::table::{Table, WIDE};
+use super::volatile::{Room, Waiter};
+use crate::planted::{Planted, planted};
 use serde::{Deserialize, Serialize};
 
 /// A reference and what came under it.
@@ -27,9 +29,11 @@ pub struct Reference {
 #[derive(Default, Serialize, Deserialize)]
 pub struct References {
     /// The record, and the dedupe key of the payment it became.
-    held: Table<KeyedHash, (Print, KeyedHash)>,
-    /// Each reference once, by when it is looked at next.
+    held: Table<KeyedHash, (Print, KeyedHash), WIDE>,
+    /// Each reference, by when its payment may be forgotten.
     ring: Ring<Expiry<KeyedHash>>,
+    /// Those whose payment was still known then, by when it is looked at again.
+    later: Ring<Expiry<KeyedHash>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,31 +54,41 @@ impl References {
         self.held.get(&reference.key).is_some_and(|(print, _)| print.0 != reference.print)
     }
 
-    pub(super) fn absorb(&mut self, reference: Reference, payment: KeyedHash, look_at_ms: u64) {
+    pub(super) fn absorb(&mut self, reference: Reference, payment: KeyedHash, until_ms: u64) {
         if self.held.put(reference.key, (Print(reference.print), payment)).is_none() {
-            self.ring.push(Expiry { at_ms: look_at_ms, key: reference.key });
+            self.ring.push(Expiry { at_ms: until_ms, key: reference.key });
         }
     }
 
     /// When the next reference may be forgotten.
     pub fn oldest_ms(&self) -> Option<u64> {
-        self.ring.oldest().map(|oldest| oldest.at_ms)
+        let rings = [&self.ring, &self.later];
+        rings.into_iter().filter_map(Ring::oldest).map(|oldest| oldest.at_ms).min()
     }
 
     /// Forgets the references of payments that are not known any more.
-    pub(super) fn expire(&mut self, wall_ms: u64, look_again_ms: u64, dedupe: &Dedupe) {
-        while let Some(oldest) = self.ring.oldest().filter(|oldest| oldest.at_ms <= wall_ms) {
-            let key = oldest.key;
-            self.ring.drop_oldest();
-            let is_known = self.held.get(&key).is_some_and(|(_, payment)| dedupe.get(payment).is_some());
-            if is_known && look_again_ms > wall_ms {
-                self.ring.push(Expiry { at_ms: look_again_ms, key });
+    pub(super) fn expire(&mut self, wall_ms: u64, dedupe: &Dedupe) {
+        let is_due = |oldest: &&Expiry<KeyedHash>| oldest.at_ms <= wall_ms;
+        let mut due = Vec::new();
+        for ring in [&mut self.ring, &mut self.later] {
+            while let Some(oldest) = ring.oldest().filter(is_due) {
+                due.push(oldest.key);
+                ring.drop_oldest();
+            }
+        }
+        for key in due {
+            // A payment is known from its end on, which comes after its reference.
+            if self.held.get(&key).is_some_and(|(_, payment)| dedupe.get(payment).is_some()) {
+                self.later.push(Expiry { at_ms: wall_ms.saturating_add(LOOK_AGAIN_MS), key });
             } else {
                 self.held.take(&key);
             }
         }
     }
 }
+
+/// More than a payment takes from its reference to its end.
+const LOOK_AGAIN_MS: u64 = 60_000;
 
 impl Core {
     /// Refuses a record whose reference names another one. Err: it was.
@@ -84,7 +98,8 @@ impl Core {
         waiter: Waiter,
         reference: Option<Reference>,
     ) -> Result<(), ()> {
-        if reference.is_none_or(|reference| !self.durable.references.clashes(reference)) {
+        let ignored = planted(Planted::ReferenceIgnored);
+        if ignored || reference.is_none_or(|reference| !self.durable.references.clashes(reference)) {
             return Ok(());
         }
         batch.effect(Effect::ReferenceTaken { peer: waiter.peer, msg: waiter.msg });
@@ -97,19 +112,23 @@ impl Core {
     }
 
     /// A payment that is known comes under a reference that is not: it names it, too. Err: there is no room to note
-    /// that, so nothing may be said either.
+    /// that, and the gateway has to ask again.
     pub(super) fn note_second_reference(
         &mut self,
         batch: &mut Batch,
         reference: Option<Reference>,
         payment: KeyedHash,
-    ) -> Result<(), ()> {
+    ) -> Result<(), Bound> {
         let Some(reference) = reference else { return Ok(()) };
         if self.durable.references.held.get(&reference.key).is_some() {
             return Ok(());
         }
-        if self.no_room().is_some() || self.durable.repeatable() >= self.settings.bounds.dedupe_max {
-            return Err(());
+        // It is as little as an outcome, and a drain waits for repeats.
+        if matches!(self.live.room, Room::Outcomes | Room::Reversals) {
+            return Err(Bound::Journal);
+        }
+        if self.durable.repeatable() >= self.settings.bounds.dedupe_max {
+            return Err(Bound::Dedupe);
         }
         self.note_reference(batch, reference, payment);
         Ok(())

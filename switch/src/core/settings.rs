@@ -58,7 +58,7 @@ pub struct Bounds {
     pub tap_window_ms: u64,
     /// Batches inside the same window, open and complete.
     pub batches_max: usize,
-    /// Sums of one business date: one for each gateway, by its name, and kind of record.
+    /// Sums of taps: one for each business date, gateway by its name, and kind of record.
     pub tap_sums_max: usize,
 }
 

@@ -47,10 +47,6 @@ pub struct Closed {
     pub date: BusinessDate,
 }
 
-/// How far a device's clock may be ahead of ours. A tap is held so much longer than the window: it is inside it until
-/// then.
-pub const AHEAD_MAX_MS: u64 = 5 * 60 * 1000;
-
 /// Verdicts that a record may get.
 pub const VERDICTS: usize = Verdict::ALL.len();
 

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use yika_codec::Mti;
 use yika_keystore::Keystore;
 use yika_switch::core::entry::{Discharge, Entry, Intent, LateEffect, LegIntent, Outcome, Owed};
-use yika_switch::core::ids::{ParticipantId, TxId};
+use yika_switch::core::ids::{KeyedHash, ParticipantId, TxId};
+use yika_switch::core::taps::TapsTaken;
 use yika_switch::journal::faulty::FaultyDisk;
 use yika_switch::journal::recovery::scan;
 
@@ -38,6 +39,10 @@ pub(super) struct Told {
     /// Wall time of the entry that is read, since the beginning, milliseconds.
     at_ms: u64,
     pub(super) twice: Option<TxId>,
+    /// Records of taps, and how often each stands there.
+    pub(super) taps: BTreeMap<Vec<u8>, u32>,
+    /// Keys of taps that are posted.
+    pub(super) tap_keys: BTreeMap<KeyedHash, u32>,
 }
 
 impl Told {
@@ -103,8 +108,21 @@ impl Told {
                 self.tell_of(id.0, |id| format!("obligation {id} is forgotten"));
                 self.forgotten.extend(self.payment_of(id.0));
             }
+            Entry::Taps(taken) => self.taps_taken(&taken),
             Entry::CutOver { trigger, .. } => self.met(kinds::cut_over(&trigger)),
             _ => {}
+        }
+    }
+
+    fn taps_taken(&mut self, taken: &TapsTaken) {
+        let mut rest = &taken.records[..];
+        for tap in &taken.taps {
+            let (record, behind) = rest.split_at(tap.bytes as usize);
+            rest = behind;
+            *self.taps.entry(record.to_vec()).or_default() += 1;
+            if !tap.apart {
+                *self.tap_keys.entry(tap.key).or_default() += 1;
+            }
         }
     }
 

@@ -12,10 +12,6 @@ pub const NEVER: &[(&str, &str)] = &[
     ("outcome Busy", "a terminal has one request under way at a time; `tests/rules/life.rs` has two"),
     ("outcome AmountMismatch", "terminals ask for no more than was paid; `tests/rules/life.rs` does"),
     ("outcome PinFault", "worlds have no PINs; `tests/rules/pins.rs` has"),
-    ("entry Taps", "no gateway plays in a world yet; `tests/rules/taps.rs` crashes one at each commit"),
-    ("entry BatchOpened", "the same"),
-    ("entry BatchEnded", "the same"),
-    ("entry Referenced", "the same; `tests/rules/gate_payments.rs` crashes between a payment and its repeat"),
     ("leg Sent", "what was sent and not answered is unknown when its outcome is written"),
     (
         "reversal Undone",

@@ -6,6 +6,7 @@
 mod check;
 pub mod coverage;
 pub mod fault;
+mod gateways;
 mod journal;
 pub mod kinds;
 pub mod matrix;

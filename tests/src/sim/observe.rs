@@ -23,6 +23,8 @@ pub(super) struct Seen {
     /// Requests that their terminal has reversed, by F41 and F37.
     pub(super) reversals: BTreeSet<([u8; 8], [u8; 12])>,
     layout: Layout,
+    /// Records that gateways were told to be stored.
+    pub(super) stored: BTreeSet<Vec<u8>>,
 }
 
 impl Seen {

@@ -240,6 +240,7 @@ impl World {
         self.coverage.deaths += 1;
         self.note(|| "the process is gone".into());
         (0..self.terminals.len()).for_each(|at| self.hang_up(at));
+        (0..self.depots.len()).for_each(|at| self.depot_hangs_up(at));
         for pipe in self.lines.values_mut() {
             (pipe.up, pipe.epoch) = (false, pipe.epoch + 1);
         }
@@ -248,6 +249,7 @@ impl World {
                 && (fault.at_us..fault.at_us + fault.lasts_us).contains(&self.now.mono_us)
         });
         self.disk.set_faults(Faults { full, ..Faults::default() });
+        self.note_stored();
         check::left_behind(&self.disk, &self.keys, &self.seen)?;
         self.schedule(after_us.min(2_000_000), Event::Boot(self.life));
         Ok(())

@@ -89,6 +89,7 @@ fn live(world: &mut World) -> Result<(), Violation> {
             )));
         }
     }
+    world.note_stored();
     check::at_rest(world)
 }
 
@@ -98,17 +99,22 @@ fn is_at_rest(world: &World) -> bool {
         let owes = !durable.obligations.is_empty();
         !driver.is_draining() && durable.open.is_empty() && !owes && driver.journal().is_idle()
     };
-    world.crews.iter().all(|crew| crew.under_way() == 0) && world.switch.as_ref().is_some_and(quiet)
+    world.crews.iter().all(|crew| crew.under_way() == 0)
+        && world.depots.iter().all(|depot| depot.is_at_rest())
+        && world.switch.as_ref().is_some_and(quiet)
 }
 
 fn unrest(world: &World) -> String {
+    let depots: Vec<String> =
+        world.depots.iter().filter(|depot| !depot.is_at_rest()).map(|depot| depot.ledger.unrest()).collect();
+    let depots = depots.join(", ");
     let terminals: u32 = world.crews.iter().map(yika_loadgen::Crew::under_way).sum();
     let Some(driver) = &world.switch else { return "the switch is not up".into() };
     let durable = &driver.core.durable;
     let first =
         durable.obligations.values().next().map(|held| format!("{:?}", held.owed.kind)).unwrap_or_default();
     format!(
-        "{terminals} terminals wait, {} transactions are open, {} obligations ({first})",
+        "{terminals} terminals wait and the gateways [{depots}], {} transactions are open, {} obligations ({first})",
         durable.open.len(),
         durable.obligations.len()
     )

@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::Code;
-use yika_keystore::{Keystore, Lmk, MacKey};
+use yika_keystore::{Keystore, MacKey};
 use yika_loadgen::{Arrivals, Crew, Desk, IssuerConfig, Load, Mix, Policy, Role, RunConfig, Script, Wire};
-use yika_switch::config::{Config, LinkConfig, Sharing, SignOn};
+use yika_switch::config::{Config, GateConfig, LinkConfig, ListenerConfig, Sharing, SignOn};
 use yika_switch::core::settings::StandIn;
 
 /// 2026-11-23 23:30:54 UTC: six seconds before the minute of the cut-over.
@@ -21,6 +21,7 @@ const CUT_OVER_MINUTE: u32 = 451;
 pub(super) struct Setting {
     pub(super) config: Config,
     pub(super) keys: Arc<Keystore>,
+    pub(super) ring: KeyRing,
     /// The one key of all MACs, where there are any.
     pub(super) mac: Option<MacKey>,
     pub(super) run_us: u64,
@@ -60,7 +61,8 @@ impl Setting {
         config.bounds.dedupe_max = if small { 60 } else { 100_000 };
         config.limits.dedupe_window_ms = if small { 100_000 } else { random.random_range(100_000..600_000) };
         shape_owed(&mut config, seed);
-        let (keys, mac) = shape_keys(&mut config, seed);
+        let (ring, keys, mac) = shape_keys(&mut config, seed);
+        shape_gateways(&mut config, seed);
         // The listeners' own has a place; no other gets one.
         config.bounds.currencies_max = 0;
         config.rim.session_inflight_max = random.random_range(2..200);
@@ -71,6 +73,7 @@ impl Setting {
         Setting {
             config,
             keys: Arc::new(keys),
+            ring,
             mac,
             unknown: std::array::from_fn(|bank| unknown(seed, bank as u64)),
             run_us: random.random_range(4_000_000..14_000_000),
@@ -139,6 +142,8 @@ impl Setting {
 }
 
 const MAC: &str = "mac-of-all";
+/// The zone key of all gateways.
+pub(super) const ZONE: &str = "zone-of-all";
 
 /// A bound of late answers that is reached.
 pub(super) const TINY_LATE_MAX: usize = 20;
@@ -155,19 +160,34 @@ fn shape_owed(config: &mut Config, seed: u64) {
 }
 
 /// Half of the worlds have MACs on all lines and sessions, a quarter has terminals that sign on.
-fn shape_keys(config: &mut Config, seed: u64) -> (Keystore, Option<MacKey>) {
+fn shape_keys(config: &mut Config, seed: u64) -> (KeyRing, Keystore, Option<MacKey>) {
     let mut random = StdRng::seed_from_u64(seed ^ 0x6b65_7973);
     if random.random_bool(0.25) {
         config.listeners.iter_mut().for_each(|listener| listener.sign_on_required = true);
     }
     if random.random_bool(0.5) {
-        return (Keystore::in_memory(Lmk::test()), None);
+        let (ring, keys) = KeyRing::agreed(&[ZONE]);
+        return (ring, keys, None);
     }
     for participant in &mut config.participants {
         participant.mac_key = Some(MAC.to_owned());
     }
-    let (ring, keys) = KeyRing::agreed(&[MAC]);
-    (keys, Some(ring.mac(MAC)))
+    let (ring, keys) = KeyRing::agreed(&[MAC, ZONE]);
+    let mac = ring.mac(MAC);
+    (ring, keys, Some(mac))
+}
+
+/// A listener of gateways behind those of the terminals.
+fn shape_gateways(config: &mut Config, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed ^ 0x6761_7465);
+    let gate = GateConfig {
+        heartbeat: Duration::from_millis(random.random_range(300..3_000)),
+        credits: random.random_range(24..400),
+    };
+    config.participants[0].gate_keys = vec![ZONE.to_owned()];
+    let listener = ListenerConfig { gate: Some(gate), ..config.listeners[0].clone() };
+    config.listeners.push(listener);
+    assert_eq!(config.listeners.len(), usize::from(super::gateways::LISTENER) + 1);
 }
 
 /// 25 nearly always; a bank that has another word for it makes an operator look.

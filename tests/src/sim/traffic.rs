@@ -302,7 +302,7 @@ impl World {
 }
 
 /// Not before what was sent before on the same way.
-fn after(last_us: &mut u64, when_us: u64) -> u64 {
+pub(super) fn after(last_us: &mut u64, when_us: u64) -> u64 {
     *last_us = when_us.max(*last_us + 1);
     *last_us
 }

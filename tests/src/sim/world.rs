@@ -3,9 +3,10 @@
 
 use super::coverage::Coverage;
 use super::fault::Fault;
+use super::gateways::Depot;
 use super::observe::Seen;
 use super::run::Violation;
-use super::setting::{BEGINNING_MS, Setting};
+use super::setting::{BEGINNING_MS, Setting, ZONE};
 use super::trace::Trace;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use yika_codec::Dialect;
 use yika_keystore::Keystore;
 use yika_loadgen::{Crew, Desk};
+use yika_switch::config::Config;
 use yika_switch::core::ids::{LineId, Now, Seq, SessionId};
 use yika_switch::driver::{Driver, Output};
 use yika_switch::journal::faulty::FaultyDisk;
@@ -38,6 +40,7 @@ pub(super) struct World {
     pub(super) banks: Vec<Bank>,
     pub(super) terminals: Vec<Connection>,
     pub(super) lines: BTreeMap<LineId, Pipe>,
+    pub(super) depots: Vec<Depot>,
     pub(super) faults: Vec<Fault>,
     /// New operations come until then.
     pub(super) accepting: bool,
@@ -62,6 +65,26 @@ pub(super) struct Bank {
     pub(super) signed_off: bool,
     /// What it would have said while it stalled.
     pub(super) held: Vec<(LineId, u32, Vec<u8>)>,
+}
+
+impl Bank {
+    fn new(config: &Config, name: &'static str, desk: Desk) -> Bank {
+        let participant = config.participants.iter().find(|one| one.name == name);
+        let link = participant.and_then(|one| one.link.as_ref()).expect("each bank has a link");
+        Bank {
+            name,
+            desk,
+            dialect: link.dialect.clone(),
+            down: false,
+            deaf: false,
+            stalls: false,
+            doubles: false,
+            garbles: false,
+            drained: false,
+            signed_off: false,
+            held: Vec::new(),
+        }
+    }
 }
 
 /// One direction pair of bytes; the epoch tells one connection from the next.
@@ -99,6 +122,24 @@ pub(super) struct Connection {
     pub(super) unread: VecDeque<Vec<u8>>,
 }
 
+impl Connection {
+    fn new(crew: usize, number: u32) -> Connection {
+        Connection {
+            crew,
+            number,
+            session: None,
+            deaf: false,
+            holds: false,
+            doubles: false,
+            garbles: false,
+            said_all: false,
+            held: Vec::new(),
+            pipe: Pipe::default(),
+            unread: VecDeque::new(),
+        }
+    }
+}
+
 pub(super) enum Event {
     /// Terminals begin an operation.
     Due,
@@ -113,6 +154,12 @@ pub(super) enum Event {
     /// A bank writes.
     Says(LineId, u32, Vec<u8>),
     FromBank(LineId, u32, Vec<u8>),
+    DepotActs(usize),
+    DepotDials(usize),
+    /// The switch has closed it.
+    DepotLost(usize, u32),
+    FromDepot(usize, u32, Vec<u8>),
+    ToDepot(usize, u32, Vec<u8>),
     Fault(usize),
     Over(usize),
     Boot(u32),
@@ -124,42 +171,13 @@ pub(super) const TICK_US: u64 = 5_000;
 impl World {
     pub(super) fn new(seed: u64, faults: Vec<Fault>, trace: bool) -> World {
         let setting = Setting::of(seed);
-        let bank = |(name, desk): (&'static str, Desk)| {
-            let config = setting.config.participants.iter().find(|one| one.name == name);
-            let link = config.and_then(|one| one.link.as_ref()).expect("each bank has a link");
-            let dialect = link.dialect.clone();
-            Bank {
-                name,
-                desk,
-                dialect,
-                down: false,
-                deaf: false,
-                stalls: false,
-                doubles: false,
-                garbles: false,
-                drained: false,
-                signed_off: false,
-                held: Vec::new(),
-            }
-        };
-        let banks = setting.desks().into_iter().map(bank).collect();
+        let desks = setting.desks().into_iter();
+        let banks = desks.map(|(name, desk)| Bank::new(&setting.config, name, desk)).collect();
         let crews = setting.crews();
-        let terminals =
-            (0..crews.len()).flat_map(|crew| (0..setting.connections()).map(move |number| (crew, number)));
-        let connection = |(crew, number)| Connection {
-            crew,
-            number,
-            session: None,
-            deaf: false,
-            holds: false,
-            doubles: false,
-            garbles: false,
-            said_all: false,
-            held: Vec::new(),
-            pipe: Pipe::default(),
-            unread: VecDeque::new(),
-        };
-        let terminals: Vec<Connection> = terminals.map(connection).collect();
+        let numbers = 0..setting.connections();
+        let terminals = (0..crews.len())
+            .flat_map(|crew| numbers.clone().map(move |number| Connection::new(crew, number)))
+            .collect();
         let mut world = World {
             random: StdRng::seed_from_u64(seed),
             now: Now { mono_us: 1, wall_ms: BEGINNING_MS },
@@ -176,6 +194,7 @@ impl World {
             banks,
             terminals,
             lines: BTreeMap::new(),
+            depots: Depot::all(seed, setting.config.limits.dedupe_window_ms, || setting.ring.gate(ZONE)),
             faults,
             accepting: true,
             seen: Seen::default(),
@@ -187,6 +206,10 @@ impl World {
         world.schedule(TICK_US, Event::Tick);
         world.schedule(100_000, Event::Due);
         (0..world.terminals.len()).for_each(|at| world.schedule(1_000, Event::Dial(at)));
+        for at in 0..world.depots.len() {
+            world.schedule(2_000, Event::DepotDials(at));
+            world.schedule(150_000, Event::DepotActs(at));
+        }
         let starts: Vec<u64> = world.faults.iter().map(|fault| fault.at_us).collect();
         starts.into_iter().enumerate().for_each(|(at, when)| world.schedule(when, Event::Fault(at)));
         world
@@ -250,6 +273,16 @@ impl World {
             Event::FromBank(line, epoch, bytes) if self.is_open(line, epoch) => {
                 self.hear_from_bank(line, &bytes);
             }
+            Event::DepotActs(at) => self.depot_acts(at),
+            Event::DepotDials(at) => self.depot_dials(at),
+            Event::DepotLost(at, epoch) if self.depots[at].pipe.epoch == epoch => self.depot_hangs_up(at),
+            Event::FromDepot(at, epoch, bytes) if self.depots[at].pipe.epoch == epoch => {
+                self.depots[at].unread.push_back(bytes);
+                self.read_depot(at);
+            }
+            Event::ToDepot(at, epoch, bytes) if self.depots[at].pipe.epoch == epoch => {
+                self.depot_hears(at, &bytes)?;
+            }
             Event::Fault(at) => self.begin_fault(at)?,
             Event::Over(at) => self.end_fault(at),
             Event::Boot(life) if life == self.life => self.boot()?,
@@ -281,6 +314,10 @@ impl World {
         let lines: Vec<LineId> = self.lines.keys().copied().collect();
         lines.into_iter().for_each(|line| self.flush_line(line));
         (0..self.terminals.len()).for_each(|at| self.flush_terminal(at));
+        for at in 0..self.depots.len() {
+            self.flush_depot(at);
+            self.read_depot(at);
+        }
         self.let_go_who_said_all();
         self.operator_and_banks_insist();
         if let Some(driver) = &mut self.switch {
@@ -342,12 +379,17 @@ impl World {
                 if let Some(at) = self.terminals.iter().position(|one| one.session == Some(id)) {
                     self.flush_terminal(at);
                     self.read_terminal(at);
+                } else if let Some(at) = self.depot_of(id) {
+                    self.flush_depot(at);
+                    self.read_depot(at);
                 }
             }
             Output::CloseSession(id, why) => {
                 self.note(|| format!("session {} closed: {why:?}", id.slot));
                 if let Some(at) = self.terminals.iter().position(|one| one.session == Some(id)) {
                     self.hang_up(at);
+                } else if let Some(at) = self.depot_of(id) {
+                    self.depot_is_closed(at);
                 }
             }
             Output::LineOut(line) => self.flush_line(line),

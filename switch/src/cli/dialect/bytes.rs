@@ -7,8 +7,8 @@ use yika_codec::unhex;
 
 /// What was given.
 pub(super) enum Given {
-    /// One message, or a stream of frames.
-    Bytes(Vec<u8>),
+    /// One message, or a stream of frames; where they came as they are, what they may have been meant as.
+    Bytes(Vec<u8>, Option<&'static str>),
     /// What each side of each connection of a capture said.
     Capture(Vec<pcap::Stream>),
 }
@@ -25,7 +25,7 @@ pub(super) fn read(input: Option<&str>) -> Result<Given, CliError> {
         return given(bytes, "stdin");
     };
     if let Some(bytes) = hex(input.as_bytes()) {
-        return Ok(Given::Bytes(bytes));
+        return Ok(Given::Bytes(bytes, None));
     }
     let fault = |error: std::io::Error| {
         let what = "what was given is neither hex (pairs of 0-9 and A-F) nor a file that can be read";
@@ -45,15 +45,22 @@ fn given(bytes: Vec<u8>, from: &str) -> Result<Given, CliError> {
         let streams = pcap::streams(&bytes).map_err(|why| CliError::Dialect(format!("{from}: {why}")))?;
         return Ok(Given::Capture(streams));
     }
-    Ok(Given::Bytes(hex(&bytes).unwrap_or(bytes)))
+    Ok(match hex(&bytes) {
+        Some(bytes) => Given::Bytes(bytes, None),
+        None => {
+            let meant = meant_as(&bytes);
+            Given::Bytes(bytes, meant)
+        }
+    })
 }
 
-/// What bytes that are no message may have been meant as.
-pub(super) fn meant_as(bytes: &[u8]) -> Option<&'static str> {
+/// What bytes that are no hex may have been meant as, should they be no message.
+fn meant_as(bytes: &[u8]) -> Option<&'static str> {
     let text = bytes.trim_ascii();
     let is_digit = |c: &u8| c.is_ascii_hexdigit() || c.is_ascii_whitespace() || *c == b':';
     match text.first()? {
         b'{' | b'[' => Some("this is JSON: `yika dialect encode` makes a message of it"),
+        // Else they were hex.
         _ if text.iter().all(is_digit) => Some("these are hex digits, but an odd number of them"),
         _ if text.is_ascii() && text.iter().filter(|c| is_digit(c)).count() * 10 >= text.len() * 9 => Some(
             "this is nearly hex: only pairs of 0-9 and A-F may stand in it, blanks and colons between them",

@@ -1,6 +1,6 @@
 //! `yika dialect decode`: from bytes to fields.
 
-use super::bytes::{Given, meant_as, read};
+use super::bytes::{Given, read};
 use super::values::{Row, json, rows};
 use super::{CliError, DATA_ERROR, Reading, Source, dialect, framing};
 use crate::cli::out::{Out, complain, json_line};
@@ -18,16 +18,15 @@ pub(super) fn decode(
     let dialect = dialect(&reading.dialect)?;
     let framed = reading.framing.as_deref().map(|name| framing(name, &dialect)).transpose()?;
     let mut reader = Reader { out, dialect: &dialect, as_json, clear, read: 0, failed: 0 };
-    let given = read(source.input.as_deref())?;
-    let meant = match &given {
-        Given::Bytes(bytes) => meant_as(bytes),
-        Given::Capture(_) => None,
-    };
-    match given {
-        Given::Bytes(bytes) => match framed {
-            Some(framing) => reader.stream(&bytes, framing, "")?,
-            None => reader.message(&bytes, "")?,
-        },
+    let mut meant = None;
+    match read(source.input.as_deref())? {
+        Given::Bytes(bytes, guess) => {
+            meant = guess;
+            match framed {
+                Some(framing) => reader.stream(&bytes, framing, "")?,
+                None => reader.message(&bytes, "")?,
+            }
+        }
         Given::Capture(streams) => {
             let usual = framed.unwrap_or(dialect.framing());
             let asked = |port: u16| reading.port.is_none_or(|asked| asked == port);

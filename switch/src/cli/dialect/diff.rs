@@ -37,7 +37,7 @@ fn message_rows(
     clear: bool,
 ) -> Result<Vec<Row>, CliError> {
     let dialect = dialect(name)?;
-    let Given::Bytes(bytes) = read(Some(input))? else {
+    let Given::Bytes(bytes, _) = read(Some(input))? else {
         return Err(CliError::Dialect(format!(
             "{which} is a capture: two messages are compared, give them apart"
         )));

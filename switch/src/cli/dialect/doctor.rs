@@ -36,7 +36,7 @@ pub(super) fn doctor(
     as_json: bool,
 ) -> Result<ExitCode, CliError> {
     let bytes = match read(source.input.as_deref())? {
-        Given::Bytes(bytes) => bytes,
+        Given::Bytes(bytes, _) => bytes,
         Given::Capture(streams) => {
             let longest = streams.into_iter().flat_map(|stream| stream.runs).max_by_key(Vec::len);
             longest.ok_or_else(|| CliError::Dialect("no TCP payload stands in the capture".into()))?

@@ -5,8 +5,9 @@ use crate::core::durable::Expiry;
 use crate::core::ids::{BusinessDate, KeyedHash, raw, raw_number};
 use crate::core::ring::Ring;
 use crate::core::table::{Table, WIDE};
+use crate::planted::{Planted, planted};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Taps, batches and sums.
 #[derive(Default, Serialize, Deserialize)]
@@ -20,8 +21,6 @@ pub struct Taps {
     /// Open batches of each gateway.
     open: BTreeMap<Gateway, u32>,
     sums: BTreeMap<(BusinessDate, Gateway, u8), TapSums>,
-    /// Sums of each date.
-    summed: BTreeMap<BusinessDate, u32>,
 }
 
 /// What finds a stored tap again.
@@ -88,18 +87,23 @@ impl Taps {
         self.sums.get(&(date, gateway.clone(), kind)).copied().unwrap_or_default()
     }
 
-    /// The sums of a date over all gateways.
-    pub fn sums_of(&self, date: BusinessDate) -> impl Iterator<Item = (&Gateway, u8, &TapSums)> {
-        let of_date = self.sums.iter().filter(move |((of, _, _), _)| *of == date);
-        of_date.map(|((_, gateway, kind), sums)| (gateway, *kind, sums))
+    /// All sums: by date, gateway and kind of record.
+    pub fn all_sums(&self) -> impl Iterator<Item = (BusinessDate, &Gateway, u8, &TapSums)> {
+        self.sums.iter().map(|((date, gateway, kind), sums)| (*date, gateway, *kind, sums))
     }
 
-    /// How many sums of a date there would be with these taps.
-    pub(super) fn sums_with(&self, date: BusinessDate, gateway: &Gateway, taps: &[TapTaken]) -> usize {
-        let held = self.summed.get(&date).copied().unwrap_or(0);
-        let kinds: BTreeSet<u8> = taps.iter().filter(|tap| !tap.apart).map(|tap| tap.kind).collect();
-        let is_new = |kind: &&u8| !self.sums.contains_key(&(date, gateway.clone(), **kind));
-        held as usize + kinds.iter().filter(is_new).count()
+    /// Whether these taps need another sum and there are `most` already.
+    pub(super) fn no_room_for_sums(
+        &self,
+        date: BusinessDate,
+        gateway: &Gateway,
+        taps: &[TapTaken],
+        most: usize,
+    ) -> bool {
+        let mut kinds: Vec<u8> = taps.iter().filter(|tap| !tap.apart).map(|tap| tap.kind).collect();
+        kinds.dedup();
+        self.sums.len() + kinds.len() > most
+            && kinds.iter().any(|kind| !self.sums.contains_key(&(date, gateway.clone(), *kind)))
     }
 
     /// When the oldest of what is held is forgotten.
@@ -137,17 +141,13 @@ impl Taps {
             let place = if tap.apart { apart(tap.key, tap.print) } else { tap.key };
             self.held.put(place, HeldTap { print: tap.print, date: taken.date });
             self.ring.push(Expiry { at_ms: taken.keep_until_ms, key: place });
-            if tap.apart {
+            if tap.apart || planted(Planted::TapsNotSummed) && taken.batch.is_some() {
                 continue;
             }
             sums.entry(tap.kind).or_default().add(tap);
         }
         for (kind, more) in sums {
-            let sums = self.sums.entry((taken.date, taken.gateway.clone(), kind)).or_insert_with(|| {
-                *self.summed.entry(taken.date).or_default() += 1;
-                TapSums::default()
-            });
-            sums.join(&more);
+            self.sums.entry((taken.date, taken.gateway.clone(), kind)).or_default().join(&more);
         }
         if let Some(batch) = taken.batch.and_then(|id| self.batches.get_mut(&(taken.gateway.clone(), id))) {
             batch.stored += taken.taps.len() as u32;
@@ -197,7 +197,6 @@ impl Taps {
     /// Sums of dates before this one are forgotten.
     pub(in crate::core) fn forget_sums_before(&mut self, date: BusinessDate) {
         self.sums.retain(|(of, _, _), _| *of >= date);
-        self.summed.retain(|of, _| *of >= date);
     }
 }
 

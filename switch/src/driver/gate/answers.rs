@@ -3,8 +3,8 @@
 use super::batches::OpenHere;
 use super::{Driver, Gate, RETRY_MS};
 use crate::core::effect::Event;
-use crate::core::ids::{BusinessDate, Now};
-use crate::core::taps::{Asked, Closed, GateEvent, GateSaid, Part, TapSums};
+use crate::core::ids::{BusinessDate, Now, SessionId};
+use crate::core::taps::{Asked, Closed, GateEvent, GateSaid, Gateway, Part, TapSums};
 use yika_codec::gate::{
     BatchClosed, BatchState, BatchVerdicts, Date, Earlier, ErrorCode, Fault, Message, Reasons, Record,
     Records, TapVerdict, Totals, TotalsAnswer, Unreadable, Verdict, Verdicts, level,
@@ -40,6 +40,9 @@ impl Driver {
             }
             _ => None,
         };
+        if let GateSaid::Closed { batch, closed } = &said {
+            self.tell_closed(&asked.gateway, *batch, closed, now);
+        }
         let id = asked.session;
         let gate = self.take_gate(id);
         if let Some(mut gate) = gate {
@@ -48,8 +51,6 @@ impl Driver {
             }
             self.gate_answer(&asked, &mut gate, said, now);
             if let Some((batch, closed)) = whole {
-                let correlation = gate.open.get(&batch).map_or(0, |open| open.correlation);
-                let asked = Asked { correlation, ..asked };
                 if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) {
                     session.inflight += 1;
                 }
@@ -58,6 +59,25 @@ impl Driver {
             self.put_gate_after(id, gate, now);
         } else if let Some((batch, closed)) = whole {
             self.close_batch(asked, batch, closed);
+        }
+    }
+
+    /// A batch is complete: whoever has it open hears it, under the correlation of its own opening. The connection that sent
+    /// the last part may be gone, and another have taken over.
+    fn tell_closed(&mut self, gateway: &Gateway, batch: u64, closed: &Closed, now: Now) {
+        let has = |gate: &Gate| *gate.gateway == *gateway && gate.open.contains_key(&batch);
+        let sessions = self.sessions.iter().flatten().filter(|session| !session.closing);
+        let ids: Vec<SessionId> = sessions
+            .filter(|session| session.gate.as_deref().is_some_and(has))
+            .map(|session| session.id)
+            .collect();
+        for id in ids {
+            let Some(mut gate) = self.take_gate(id) else { continue };
+            if let Some(open) = gate.open.remove(&batch) {
+                let said = self.batch_closed(batch, closed);
+                self.gate_say(id, &mut gate, open.correlation, &Message::BatchClosed(said), now);
+            }
+            self.put_gate(id, gate);
         }
     }
 
@@ -85,11 +105,8 @@ impl Driver {
                     self.gate_say(id, gate, correlation, &Message::BatchClosed(said), now);
                 }
             }
-            GateSaid::Closed { batch, closed } => {
-                gate.open.remove(&batch);
-                let said = self.batch_closed(batch, &closed);
-                self.gate_say(id, gate, correlation, &Message::BatchClosed(said), now);
-            }
+            // Told already, to whoever speaks of the batch now.
+            GateSaid::Closed { .. } => {}
             GateSaid::Conflict => {
                 self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::BatchConflict, false), now);
             }

@@ -1,6 +1,7 @@
 //! Payments of a gateway: a record of fields by number becomes a message of the listener's dialect and goes the way of any
 //! other; the answer comes back as a record.
 
+use super::taps::made_ms;
 use super::{Driver, Gate};
 use crate::core::Bound;
 use crate::core::effect::{Event, Reply, Request};
@@ -31,6 +32,8 @@ impl Driver {
         let refused = match Record::decode(transaction.record) {
             Ok(Record::Payment(payment)) => match self.hold_payment(id, &payment, now) {
                 Ok(mut request) => {
+                    // Unlike a time of a message it has a year.
+                    request.facts.made_ms = Some(made_ms(payment.head.time));
                     request.reference = Some(self.reference_of(gate, &payment, transaction.record));
                     gate.asked.insert(request.msg, correlation);
                     if let Some(Some(session)) = self.sessions.get_mut(id.slot as usize) {

@@ -3,8 +3,13 @@
 use super::{Driver, Gate};
 use crate::core::ids::KeyedHash;
 use crate::core::taps::Tap;
-use yika_codec::gate::{RawRecord, Record, Verdict};
+use yika_codec::gate::{LocalTime, RawRecord, Record, Verdict};
 use yika_keystore::Sha256;
+
+/// A time of a record as milliseconds of wall time.
+pub(super) fn made_ms(time: LocalTime) -> u64 {
+    u64::try_from(time.seconds_utc()).unwrap_or(0).saturating_mul(1000)
+}
 
 impl Driver {
     pub(super) fn tap_of(&self, gate: &Gate, raw: RawRecord<'_>) -> Tap {
@@ -27,7 +32,7 @@ impl Driver {
         let Some(head) = record.tap_head() else {
             return Tap { amount_fen, ..refused(Verdict::NotAccepted) };
         };
-        let made_ms = u64::try_from(head.time.seconds_utc()).unwrap_or(0).saturating_mul(1000);
+        let made_ms = made_ms(head.time);
         let hash = Sha256::of(raw.bytes());
         let (durable, participant) = (&self.core.durable, gate.gateway.participant);
         let key = durable.keyed(b'P', participant, &[&head.source, &head.sequence.to_be_bytes()]);

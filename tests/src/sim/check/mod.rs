@@ -6,9 +6,11 @@
 mod payments;
 mod promises;
 mod state;
+mod taps;
 
 pub(super) use state::damaged;
 
+use super::gateways;
 use super::journal::Told;
 use super::observe::Seen;
 use super::run::Violation;
@@ -43,7 +45,7 @@ pub(super) trait Checker: Sync {
 }
 
 /// All of them.
-const CHECKERS: &[&dyn Checker] = &[&promises::Promises, &state::State, &payments::Payments];
+const CHECKERS: &[&dyn Checker] = &[&promises::Promises, &state::State, &payments::Payments, &taps::Taps];
 
 /// A world in which nothing is under way and nothing is owed.
 pub(super) struct Rest<'a> {
@@ -54,6 +56,7 @@ pub(super) struct Rest<'a> {
     pub(super) seen: &'a Seen,
     pub(super) terminals: &'a [Ledger],
     pub(super) banks: &'a [Ledger],
+    pub(super) gateways: &'a [&'a gateways::Ledger],
     /// Answers over another amount than asked for that reached terminals.
     pub(super) wrong_amounts: u64,
 }
@@ -79,6 +82,7 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), Violation> {
     let told = Told::by(&world.disk, &world.keys)?;
     let terminals: Vec<Ledger> = world.crews.iter().map(|crew| crew.ledger("terminals")).collect();
     let banks: Vec<Ledger> = world.banks.iter().map(|bank| bank.desk.ledger()).collect();
+    let gateways: Vec<&gateways::Ledger> = world.depots.iter().map(|depot| &depot.ledger).collect();
     let rest = Rest {
         driver,
         config: &world.setting.config,
@@ -87,6 +91,7 @@ pub(super) fn at_rest(world: &mut World) -> Result<(), Violation> {
         seen: &world.seen,
         terminals: &terminals,
         banks: &banks,
+        gateways: &gateways,
         wrong_amounts: world.crews.iter().map(|crew| crew.faults()[0]).sum(),
     };
     CHECKERS.iter().try_for_each(|one| one.at_rest(&rest))?;
