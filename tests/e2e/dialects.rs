@@ -19,6 +19,8 @@ struct Way<'a> {
     terminal: Peer,
     bank: &'a mut Bank,
     stan: u32,
+    /// What was reversed, as the bank knows it.
+    undone: Vec<String>,
 }
 
 #[test]
@@ -48,7 +50,7 @@ fn lives(dialect_a: &'static str, dialect_b: &'static str, of_terminals: &[&'sta
         for card in [CARD_OF_A, CARD_OF_B] {
             let bank = if card == CARD_OF_A { &mut a } else { &mut b };
             let terminal = Peer::connect(address, dialect);
-            let mut way = Way { dialect, card, terminal, bank, stan: ways * 100 };
+            let mut way = Way { dialect, card, terminal, bank, stan: ways * 100, undone: Vec::new() };
             let (sent, answer, at_bank) = way.is_approved();
             way.is_declined();
             way.is_repeated(&sent, &answer);
@@ -134,9 +136,15 @@ impl Way<'_> {
 
     /// The bank gets the reversal of its own request, and agrees.
     fn takes_reversal_of(&mut self, stan: &str, minor: u64) {
-        let request = self.bank.hears();
+        let mut request = self.bank.hears();
+        // On a slow machine an answer may be late, and what it answered comes again.
+        while self.undone.contains(&names(&request.wire)) {
+            self.bank.answers(&request, "00");
+            request = self.bank.hears();
+        }
+        self.undone.push(names(&request.wire));
         let expected = if self.bank.dialect == "pos-bcd" { "0400" } else { "0420" };
-        assert_eq!(request.wire.mti.to_string(), expected);
+        assert_eq!(request.wire.mti.without_repeat().to_string(), expected);
         assert_eq!(request.wire.amount(), minor);
         assert_eq!(names(&request.wire), stan, "it names the message that the bank got");
         self.bank.answers(&request, "00");

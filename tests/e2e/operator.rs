@@ -170,6 +170,10 @@ fn p9_a_log_that_is_not_read_loses_lines_by_count_and_stops_no_payment() {
     let addresses: Addresses =
         serde_json::from_str(&std::fs::read_to_string(addresses_in(&data)).unwrap()).unwrap();
     let admin = addresses.admin.unwrap();
+    wait_for("the switch to be ready", Duration::from_secs(20), || {
+        get(admin, "/readyz").starts_with("HTTP/1.1 200")
+            && status(&data).is_ok_and(|status| status.participants.iter().all(|one| one.lines_open == 1))
+    });
     let mut terminal = Peer::connect(town.listener, "iso87-ascii");
     // Each is refused, with a line of the log that nobody reads.
     let wrong = purchase("iso87-ascii", CARD, 1, 100).with(7, "1332250000");
