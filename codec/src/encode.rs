@@ -272,10 +272,7 @@ impl Dialect {
         if !check::canonical(spec.content, value) {
             return Err(self.wrong_value(n, spec, value));
         }
-        if spec.wire == Wire::Plain
-            && spec.prefix == Prefix::Fixed
-            && value.len() == usize::from(spec.units_max)
-        {
+        if spec.is_verbatim && value.len() == usize::from(spec.units_max) {
             // Most fields of a message in ASCII, and the texts of any other.
             copy_short(value, pen.take(value.len()));
             return Ok(());

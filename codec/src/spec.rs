@@ -157,19 +157,33 @@ impl Prefix {
     pub(crate) fn write(self, units: usize, place: &mut [u8]) {
         // Lengths have at most five digits; 32 bits make the divisions cheap.
         let units = units as u32;
-        let ascii = |value: u32| b'0' + (value % 10) as u8;
-        let pair = |value: u32| (((value / 10 % 10) << 4) | (value % 10)) as u8;
+        let bcd = |[tens, ones]: [u8; 2]| tens << 4 | ones & 0xF;
         match (self, place) {
-            (Prefix::Ascii2, [tens, ones]) => (*tens, *ones) = (ascii(units / 10), ascii(units)),
+            (Prefix::Ascii2, [tens, ones]) => [*tens, *ones] = pair(units),
             (Prefix::Ascii3, [hundreds, tens, ones]) => {
-                (*hundreds, *tens, *ones) = (ascii(units / 100), ascii(units / 10), ascii(units));
+                *hundreds = b'0' + (units / 100 % 10) as u8;
+                [*tens, *ones] = pair(units);
             }
-            (Prefix::Bcd1, [low]) => *low = pair(units),
-            (Prefix::Bcd2, [high, low]) => (*high, *low) = (pair(units / 100), pair(units)),
+            (Prefix::Bcd1, [low]) => *low = bcd(pair(units)),
+            (Prefix::Bcd2, [high, low]) => (*high, *low) = (bcd(pair(units / 100)), bcd(pair(units))),
             (Prefix::Other(numeral, ..), place) => write_other(numeral, units, place),
             _ => {}
         }
     }
+}
+
+/// The last two digits.
+#[inline]
+fn pair(units: u32) -> [u8; 2] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let (mut pairs, mut n) = ([[b'0'; 2]; 100], 0);
+        while n < 100 {
+            pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+            n += 1;
+        }
+        pairs
+    };
+    PAIRS[(units % 100) as usize]
 }
 
 #[inline]
@@ -239,6 +253,8 @@ pub(crate) struct Spec {
     pub(crate) wire_add: u8,
     pub(crate) wire_shift: u8,
     pub(crate) hex_shift: u8,
+    /// A value of the whole length stands on the wire as it is, without a prefix.
+    pub(crate) is_verbatim: bool,
 }
 
 impl Spec {
@@ -273,6 +289,7 @@ impl Spec {
             wire_add,
             wire_shift,
             hex_shift,
+            is_verbatim: matches!((wire, prefix), (Wire::Plain, Prefix::Fixed)),
         }
     }
 
