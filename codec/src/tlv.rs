@@ -74,6 +74,32 @@ impl<'a> Tlv<'a> {
     }
 }
 
+/// Templates in templates that are looked through; more than EMV has.
+const DEPTH_MAX: u32 = 8;
+
+/// True if the bytes are whole objects, and none of these tags is among them or inside of them.
+pub(crate) fn is_without(bytes: &[u8], tags: &[u32]) -> bool {
+    is_without_at(bytes, tags, DEPTH_MAX)
+}
+
+fn is_without_at(bytes: &[u8], tags: &[u32], depth: u32) -> bool {
+    let objects = Tlv::new(bytes, false);
+    let mut at = 0;
+    while bytes.get(at..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0)) {
+        let Some((tag, after_tag)) = objects.tag(at) else { return false };
+        let Some((len, start)) = objects.length(after_tag) else { return false };
+        let Some(value) = start.checked_add(len).and_then(|end| bytes.get(start..end)) else { return false };
+        // Bit 6 of the first byte of a tag (ISO/IEC 8825-1).
+        let first = tag >> (24 - tag.leading_zeros() / 8 * 8);
+        let constructed = first & 0x20 != 0;
+        if tags.contains(&tag) || constructed && (depth == 0 || !is_without_at(value, tags, depth - 1)) {
+            return false;
+        }
+        at = start + len;
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

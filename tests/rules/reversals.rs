@@ -483,3 +483,21 @@ fn rule_05_each_declined_payment_of_one_f11_is_known_for_its_own_window() {
     approved(&mut world, terminal, &purchase(100).with(11, "000333"));
     balanced(&world);
 }
+
+#[test]
+fn rule_05_a_reversal_without_f37_has_that_of_its_payment_at_the_bank() {
+    let mut world = World::new();
+    let terminal = world.terminal();
+    let sent = world.sends(terminal, &purchase(100));
+    assert!(!sent.fields.has(37), "the switch gives one");
+    let paid = world.at_bank(BANK_A).unwrap();
+    world.bank_answers(&paid, "00");
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    world.sends_raw(terminal, &sent.reversal("000077"));
+    assert_eq!(world.answer(terminal).unwrap().code(), "00");
+    let reversal = world.at_bank(BANK_A).unwrap();
+    assert_eq!(reversal.wire.text(37), paid.wire.text(37));
+    assert_ne!(reversal.wire.stan(), paid.wire.stan());
+    world.bank_answers(&reversal, "00");
+    balanced(&world);
+}

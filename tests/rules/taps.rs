@@ -361,7 +361,7 @@ fn a_tap_from_a_clock_that_is_ahead_is_not_stored_twice_at_the_edge_of_its_windo
     let record = tap(1, 1, 200, town.now() + 290_000);
     assert_eq!(town.taps(&mut line, &record).unwrap().0, Verdict::Stored);
     let mut after = Vec::new();
-    for _ in 0..14 {
+    for _ in 0..16 {
         town.world.advance(25_000);
         let mut line = town.connects();
         after.push(town.taps(&mut line, &record).unwrap().0);
@@ -418,6 +418,62 @@ fn the_end_of_a_batch_is_told_to_the_connection_that_has_taken_over() {
     assert!(matches!(all[0].message(), Message::BatchState(said) if said.next == 5), "{all:?}");
     assert!(matches!(all[1].message(), Message::BatchClosed(said) if said.differs == 0), "{all:?}");
     assert_eq!(all[0].correlation, all[1].correlation);
+    balanced(&town.world);
+}
+
+#[test]
+fn a_record_that_is_stored_is_told_so_also_when_it_is_older_than_the_window() {
+    let mut town = Town::with(|settings| settings.bounds.tap_window_ms = 600_000);
+    let mut line = town.connects();
+    let old = tap(1, 1, 200, town.now() - 599_000);
+    assert_eq!(town.taps(&mut line, &old).unwrap().0, Verdict::Stored);
+    town.world.advance(5_000);
+    assert_eq!(town.taps(&mut line, &old).unwrap().0, Verdict::StoredEarlier, "it is known, and posted");
+    let never_came = tap(1, 2, 200, town.now() - 601_000);
+    assert_eq!(town.taps(&mut line, &never_came).unwrap().0, Verdict::OutsideWindow);
+    balanced(&town.world);
+}
+
+#[test]
+fn a_batch_is_the_same_on_another_day_and_takes_nothing_that_was_not_announced() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let batch = Batch::of(1, 1, 10, &town);
+    batch.opens(&mut town, &mut line);
+    assert_eq!(batch.sends(&mut town, &mut line, 0, 5).0, [0; 5]);
+    // The gateway's day is recorded and not compared.
+    let next_day = BatchOpen { date: date(20_261_125), ..batch.open };
+    let all = town.asks(&mut line, &Message::BatchOpen(next_day));
+    assert!(matches!(all[0].message(), Message::BatchState(state) if state.next == 5), "{all:?}");
+    // Other records at an index that others had: the batch is not what was announced.
+    let other = Batch { id: 1, ..Batch::of(1, 7, 2, &town) };
+    assert_eq!(other.sends(&mut town, &mut line, 0, 2).0, [0, 0]);
+    let (verdicts, closed) = batch.sends(&mut town, &mut line, 5, 10);
+    assert_eq!((&verdicts[..], closed.unwrap().differs), (&[0; 5][..], 1));
+    // A complete batch takes no more.
+    batch.opens(&mut town, &mut line);
+    let late = Batch { id: 1, ..Batch::of(1, 8, 2, &town) };
+    assert_eq!(late.sends(&mut town, &mut line, 0, 2).0, [4, 4]);
+    assert_eq!(batch.sends(&mut town, &mut line, 0, 10).0, [1; 10]);
+    let none = BatchOpen { batch: 0, ..batch.open };
+    let all = town.asks(&mut line, &Message::BatchOpen(none));
+    assert!(matches!(all[0].message(), Message::Fault(fault) if fault.code == 18), "{all:?}");
+    balanced(&town.world);
+}
+
+#[test]
+fn what_cannot_be_read_at_all_gives_its_credits_back() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    // A part of seven records whose lengths do not add up; a tap that ends in its head.
+    let part = [&1u64.to_be_bytes()[..], &[0; 4], &[0, 7], &[0, 0, 0, 9], &[0xFF; 9]].concat();
+    for (kind, body, credits) in [(0x14, &part[..], 1007), (0x10, &[0, 9, 1][..], 1008)] {
+        let bytes = line.peer.says_raw(kind, body);
+        town.world.sends_bytes(line.end, &bytes);
+        let all = line.peer.hears(&town.world.bytes_at(line.end));
+        assert!(matches!(all[0].message(), Message::Fault(fault) if fault.fatal == 0), "{all:?}");
+        assert_eq!(granted(&all), credits);
+    }
     balanced(&town.world);
 }
 

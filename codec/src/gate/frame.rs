@@ -122,6 +122,17 @@ pub fn next(buf: &[u8], frame_bytes_max: usize) -> Result<Option<Frame<'_>>, Gat
 }
 
 impl<'a> Frame<'a> {
+    /// The records that it costs, whether its body can be read or not.
+    pub fn records(&self) -> u64 {
+        // A part has their number behind batch and first index.
+        let count = || self.body.get(12..)?.first_chunk::<2>().map(|count| u16::from_be_bytes(*count));
+        match self.head.kind {
+            0x10 | 0x20 => 1,
+            0x14 => count().map_or(0, u64::from),
+            _ => 0,
+        }
+    }
+
     /// Reads the body.
     ///
     /// # Errors

@@ -234,7 +234,7 @@ layout! {
         terminal: [u8; 8],
         /// acceptor, as in field 42
         acceptor: [u8; 15],
-        /// chip data as in field 55, without tag 57
+        /// chip data as in field 55, without tracks
         chip: Chip<'a>,
         ;
         /// scenario of the catalogue

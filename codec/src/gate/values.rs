@@ -6,7 +6,7 @@ use super::layout::{ReadError, Reader, TAG_MANDATORY, Wire, counted, is_iso};
 #[cfg(test)]
 use super::tests::Maker;
 use crate::fields::FieldSet;
-use crate::tlv::Tlv;
+use crate::tlv;
 use std::fmt;
 
 /// The highest field number of ISO 8583, and so the highest tag that stands for one.
@@ -235,7 +235,8 @@ macro_rules! borrowed {
             #[cfg(test)]
             fn made(maker: &mut Maker<'a>) -> Self {
                 let bytes = maker.some($min, $max);
-                $name::new(bytes).unwrap_or($name(&b"4111111111111111"[..usize::min($max, 16)]))
+                let usual = [bytes, b"4111111111111111", b"\x9F\x27\x01\x40"];
+                usual.into_iter().find_map($name::new).expect("one of them may stand in each")
             }
         }
 
@@ -263,6 +264,9 @@ macro_rules! borrowed {
     };
 }
 
+/// Track 1 and 2 as chip data have them (EMV book 3, annex A), and track 2 of a contactless card.
+const TRACKS: [u32; 3] = [0x56, 0x57, 0x9F6B];
+
 borrowed! {
     /// A name that may stand in logs and file names: 1 to 32 visible ASCII characters behind one byte of length.
     Name: "name", length u8, 1..=32, |bytes| bytes.iter().all(u8::is_ascii_graphic),
@@ -278,9 +282,9 @@ borrowed! {
     Account: "digits", length u8, 8..=32, |bytes| bytes.iter().all(u8::is_ascii_digit), "8 to 32 digits", length;
     /// Bytes of another format, whole, behind two bytes of length: a QR code, chip data.
     Block: "block", length u16, 1..=2048, |_| true, "1 to 2,048 bytes", length;
-    /// Chip data as in field 55, behind two bytes of length. Track 2 (tag 57) must not stand in it.
-    Chip: "block", length u16, 1..=2048, |bytes| Tlv::new(bytes, false).find(0x57).is_none(),
-        "1 to 2,048 bytes of chip data without tag 57", length;
+    /// Chip data as in field 55, behind two bytes of length, well formed. No track may stand in it, at any depth.
+    Chip: "block", length u16, 1..=2048, |bytes| tlv::is_without(bytes, &TRACKS),
+        "1 to 2,048 bytes of whole BER-TLV objects without tags 56, 57 and 9F6B", length;
     /// Bytes of another format as the whole value of a tag.
     Raw: "bytes", 1..=2048, |_| true, "1 to 2,048 bytes", length;
 }
@@ -422,6 +426,16 @@ mod tests {
         assert!(Chip::new(b"\x9F\x27\x01\x40").is_some());
         assert!(Chip::new(b"\x9F\x27\x01\x40\x57\x01\x62").is_none());
         assert!(Chip::new(b"").is_none());
+        for track in ["70035701 62", "77057003570162", "5601 62", "9F6B0162", "E103DF0100 570162"] {
+            let bytes = crate::unhex(&track.replace(' ', "")).unwrap();
+            assert!(Chip::new(&bytes).is_none(), "{track}");
+        }
+        for malformed in
+            [&b"\x9F\x27\x01"[..], b"\x70\x80\x57\x01\x62\0\0", b"\xFF\xFF\xFF", b"\x70\x02\x57\x01\x62"]
+        {
+            assert!(Chip::new(malformed).is_none(), "what cannot be looked through is not stored");
+        }
+        assert!(Chip::new(b"\x70\x04\x9F\x27\x01\x40\0\0").is_some());
     }
 
     #[test]

@@ -475,7 +475,13 @@ impl Core {
         original: Option<Identity>,
     ) -> Owed {
         let facts = &request.facts;
-        let rrn = facts.rrn.unwrap_or_else(|| assigned_rrn(self.durable.next_tx));
+        // A reversal has the F37 that its participant knows the payment by.
+        let of_original = original.map(|original| original.rrn);
+        let rrn = match kind {
+            OwedKind::Reverse => of_original.or(facts.rrn),
+            OwedKind::Repeat | OwedKind::Advice => facts.rrn.or(of_original),
+        };
+        let rrn = rrn.unwrap_or_else(|| assigned_rrn(self.durable.next_tx));
         Owed {
             id: ObligationId(0),
             kind,

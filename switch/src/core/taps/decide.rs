@@ -2,7 +2,8 @@
 
 use super::durable::apart;
 use super::{
-    Announced, Asked, BatchEnded, BatchOpened, Closed, GateEvent, GateSaid, Part, Tap, TapTaken, TapsTaken,
+    Announced, Asked, BatchEnded, BatchOpened, Closed, GateEvent, GateSaid, Gateway, Part, Tap, TapTaken,
+    TapsTaken,
 };
 use crate::core::batch::Batch;
 use crate::core::counters::Refusal;
@@ -43,10 +44,12 @@ impl Core {
         announced: Announced,
     ) -> GateSaid {
         if let Some(held) = self.durable.taps.batch(&asked.gateway, id) {
-            if held.announced != announced {
+            // The gateway's day is recorded and not compared: it may have become another one meanwhile.
+            if (Announced { date: held.announced.date, ..announced }) != held.announced {
                 return GateSaid::Conflict;
             }
-            return GateSaid::State { batch: id, announced, stored: held.stored, closed: held.closed };
+            let (announced, stored, closed) = (held.announced, held.stored, held.closed);
+            return GateSaid::State { batch: id, announced, stored, closed };
         }
         if self.durable.taps.open_count(&asked.gateway) >= OPEN_MAX {
             return GateSaid::TooMany;
@@ -71,7 +74,7 @@ impl Core {
         {
             return GateSaid::Unannounced { batch: id, records: part.taps.len() as u32 };
         }
-        let (verdicts, taken) = self.judge(now, &part);
+        let (verdicts, taken) = self.judge(now, &asked.gateway, &part);
         if taken.taps.is_empty() {
             // What was stored earlier is durable, or in a batch before this one.
             return GateSaid::Verdicts { part, verdicts };
@@ -105,17 +108,21 @@ impl Core {
     }
 
     /// A verdict for each record of a part, and what of it is new.
-    fn judge(&mut self, now: Now, part: &Part) -> (Vec<(Verdict, BusinessDate)>, New) {
+    fn judge(&mut self, now: Now, gateway: &Gateway, part: &Part) -> (Vec<(Verdict, BusinessDate)>, New) {
         let current = self.durable.dates.current;
         let mut new = New::default();
         // A record may stand in one part twice.
         let mut here: BTreeMap<KeyedHash, u64> = BTreeMap::new();
+        let batch = part.batch.and_then(|id| self.durable.taps.batch(gateway, id));
+        let is_closed = batch.is_some_and(|batch| batch.closed.is_some());
         let mut at = 0;
         let mut verdicts = Vec::with_capacity(part.taps.len());
         for tap in &part.taps {
             let record = part.records.get(at..at + tap.bytes as usize).unwrap_or_default();
             at += tap.bytes as usize;
-            if let Some(refused) = tap.refused.or_else(|| self.outside_window(now, tap)) {
+            let known = self.durable.taps.held(tap.key).is_some();
+            let judged = || (!known).then(|| self.not_new(now, tap, is_closed)).flatten();
+            if let Some(refused) = tap.refused.or_else(judged) {
                 self.counters.taps_refused += 1;
                 verdicts.push((refused, current));
                 continue;
@@ -151,10 +158,14 @@ impl Core {
         (verdicts, new)
     }
 
-    fn outside_window(&self, now: Now, tap: &Tap) -> Option<Verdict> {
+    /// Why a tap that is not known is not stored: of another time, or of a batch that is complete without it.
+    fn not_new(&self, now: Now, tap: &Tap, batch_is_closed: bool) -> Option<Verdict> {
         let is_ahead = tap.made_ms > now.wall_ms.saturating_add(AHEAD_MAX_MS);
         let is_old = !self.durable.tap_window.holds(tap.made_ms, now.wall_ms);
-        (is_ahead || is_old).then_some(Verdict::OutsideWindow)
+        if is_ahead || is_old {
+            return Some(Verdict::OutsideWindow);
+        }
+        batch_is_closed.then_some(Verdict::NotAccepted)
     }
 
     fn end_batch(&mut self, batch: &mut Batch, asked: &Asked, id: u64, closed: Closed) -> GateSaid {

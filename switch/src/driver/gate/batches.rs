@@ -36,6 +36,8 @@ struct Progress {
     amount_fen: u64,
     counts: [u32; VERDICTS],
     closing: bool,
+    /// Records came at an index that others had.
+    has_strangers: bool,
 }
 
 impl GateBatches {
@@ -60,6 +62,7 @@ impl GateBatches {
             amount_fen: 0,
             counts: [0; VERDICTS],
             closing: false,
+            has_strangers: false,
         };
         match self.under_way.entry((gateway.clone(), batch)) {
             Entry::Vacant(place) => place.insert(fresh).next,
@@ -92,6 +95,8 @@ impl GateBatches {
             let record = part.records.get(at..at + tap.bytes as usize).unwrap_or_default();
             at += tap.bytes as usize;
             if index < seen && !planted(Planted::BatchCountsRepeats) {
+                // What a repeat brings for the first time is no repeat.
+                progress.has_strangers |= *verdict == Verdict::Stored;
                 continue;
             }
             progress.hash.update(record);
@@ -125,7 +130,9 @@ impl Progress {
         let hash = self.hash.clone().finish();
         let unread = self.counts[usize::from(Verdict::Unreadable.number())] > 0;
         let sum_differs = !unread && self.amount_fen != self.announced.amount_fen;
-        let differs = u8::from(sum_differs) << 1 | u8::from(hash != self.announced.hash) << 2;
+        let differs = u8::from(self.has_strangers)
+            | u8::from(sum_differs) << 1
+            | u8::from(hash != self.announced.hash) << 2;
         // The date is the core's to say.
         let date = self.announced.date;
         Closed { differs, amount_fen: self.amount_fen, hash, counts: self.counts, date }
@@ -143,6 +150,8 @@ impl Driver {
         now: Now,
     ) {
         let code = match open.content {
+            // The number of what stands in no batch.
+            _ if open.batch == 0 => ErrorCode::Value,
             CONTENT_TAPS if open.records == 0 || open.records > BATCH_RECORDS_MAX => ErrorCode::BatchSize,
             CONTENT_TAPS => {
                 let announced = Announced {

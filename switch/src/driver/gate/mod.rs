@@ -153,6 +153,13 @@ impl Gate {
         if self.records_came > self.credits() { Err(End::Fault(ErrorCode::Credit)) } else { Ok(()) }
     }
 
+    /// Records of a question that is refused as a whole cost nothing: whoever counted them hears of it.
+    fn give_back(&mut self, records: u64) {
+        let records = records.min(self.credits().saturating_sub(self.records_came));
+        self.records_came += records;
+        self.records_answered += records;
+    }
+
     fn frame_bytes_max(&self) -> usize {
         if self.state == State::Greeting { FRAME_BYTES_BEFORE_ANSWER } else { FRAME_BYTES_MAX }
     }
@@ -243,6 +250,7 @@ impl Driver {
             Ok(message) if message.sender() == Sender::Server => return Err(End::Fault(ErrorCode::Turn)),
             Ok(message) => message,
             Err(error) => {
+                gate.give_back(frame.records());
                 self.gate_fault(id, gate, correlation, Fault::unreadable(&error, 0), now);
                 return Ok(());
             }
@@ -252,6 +260,7 @@ impl Driver {
         }
         let needed = feature_of(&message);
         if needed & !gate.features != 0 {
+            gate.give_back(frame.records());
             self.gate_fault(id, gate, correlation, Fault::of(ErrorCode::NotAgreed, false), now);
             return Ok(());
         }
