@@ -245,3 +245,47 @@ fn a_record_that_cannot_be_read_is_refused_with_the_byte_of_the_body_that_is_at_
     assert_eq!(fault.offset, 4 + 2 + 2 + 16, "behind the time that whoever asks will wait");
     balanced(&town.world);
 }
+
+#[test]
+fn a_switch_that_drains_answers_what_is_under_way_and_says_goodbye() {
+    let mut town = Town::new();
+    let (mut idle, mut busy) = (town.connects(), town.connects_as("depot-4"));
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    let bytes = record_of(REFERENCE, &town, &wire);
+    assert!(town.asks(&mut busy, &transaction(&bytes)).is_empty());
+    let request = town.world.at_bank(BANK_A).unwrap();
+    town.world.driver.drain();
+    town.world.step();
+    let draining = |said: &Said| matches!(said.message(), Message::Goodbye(bye) if bye.reason == 2);
+    let all = idle.peer.hears(&town.world.bytes_at(idle.end));
+    assert!(matches!(&all[..], [bye] if draining(bye)), "{all:?}");
+    assert!(town.world.was_closed(idle.end) && !town.world.was_closed(busy.end));
+    town.world.bank_answers(&request, "00");
+    let all = busy.peer.hears(&town.world.bytes_at(busy.end));
+    assert_eq!(answered(&all).1, "00");
+    assert!(draining(all.last().unwrap()) && town.world.was_closed(busy.end), "{all:?}");
+    assert!(town.world.driver.is_drained());
+    balanced(&town.world);
+}
+
+#[test]
+fn the_date_of_a_payment_is_told_again_after_a_cut_over() {
+    let mut town = Town::new();
+    let mut line = town.connects();
+    let wire = town.world.stamped(&yika_tests::purchase(1250));
+    pays(&mut town, &mut line, REFERENCE, &wire);
+    let date = |all: &[Said]| match all[0].message() {
+        Message::TransactionAnswer(said) => said.business_date.number(),
+        other => panic!("{other:?}"),
+    };
+    let bytes = record_of(REFERENCE, &town, &wire);
+    let before = date(&town.asks(&mut line, &transaction(&bytes)));
+    town.world.driver.cut_over(1);
+    town.world.step();
+    assert_ne!(town.world.driver.core.durable.dates.current.0, before);
+    assert_eq!(date(&town.asks(&mut line, &transaction(&bytes))), before);
+    town.world.crash();
+    let mut line = town.connects();
+    assert_eq!(date(&town.asks(&mut line, &transaction(&bytes))), before);
+    balanced(&town.world);
+}

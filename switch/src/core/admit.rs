@@ -12,7 +12,7 @@ use super::entry::{
     Silence, Taken,
 };
 use super::facts::Facts;
-use super::finish::code_for;
+use super::finish::{Told, code_for};
 use super::handles::Handle;
 use super::ids::{KeyedHash, LegRef, Now, ObligationId, OriginalNo, ParticipantId, Seq, TxId};
 use super::original::{Life, Original, first_life};
@@ -109,16 +109,19 @@ impl Core {
                 continue;
             };
             self.counters.repeats_answered += 1;
-            if self.undone_since(&facts, outcome) {
+            let kept = self.kept_of(&facts, outcome);
+            if kept.as_ref().is_some_and(|kept| kept.life == Life::Reversed || kept.reversed_while_undone) {
                 let Some(listener) = self.settings.listener(facts.listener) else { continue };
                 let code = listener.codes.reversed_before;
-                self.reply(batch, waiter, facts.kind, code, None, FieldSet::new());
+                self.reply(batch, waiter, facts.kind, code);
                 continue;
             }
             let amount =
                 (outcome.approved > 0 && outcome.approved != facts.amount).then_some(outcome.approved);
             let code = if planted(Planted::CopyToldApproved) { Code::APPROVED } else { outcome.code };
-            self.reply(batch, waiter, facts.kind, code, amount, outcome.answer.clone());
+            let record = outcome.answer.clone();
+            let told = Told { code, amount, record, date: kept.map(|kept| kept.date) };
+            self.reply(batch, waiter, facts.kind, told);
         }
     }
 
@@ -139,17 +142,17 @@ impl Core {
         said(None) || said(Some(facts.mti.without_repeat()))
     }
 
-    /// Whether the payment was reversed after it was answered: then a repeat gets the decline (rule 5). Another payment
-    /// may have taken its F11 meanwhile; its F37 still finds it.
-    fn undone_since(&self, facts: &Facts, outcome: &Outcome) -> bool {
+    /// What is kept of a payment that was answered: when it was reversed since, a repeat gets the decline (rule 5). Another
+    /// payment may have taken its F11 meanwhile; its F37 still finds it.
+    fn kept_of(&self, facts: &Facts, outcome: &Outcome) -> Option<Original> {
         let own = |held: &Handle| matches!(held, Handle::Kept(no) if self.durable.original(*no).is_some_and(|held| held.tx == outcome.tx));
         let mti = facts.mti.without_repeat();
         let given = || outcome.answer.get(37).and_then(|rrn| rrn.try_into().ok());
         let by_rrn = || self.at_rrn(facts, facts.rrn.or_else(given)?, own);
-        let held = self.at_stan(facts, mti, facts.stan, own).or_else(by_rrn);
-        let Some(Handle::Kept(no)) = held else { return false };
-        let reversed = |held: Original| held.life == Life::Reversed || held.reversed_while_undone;
-        self.durable.original(no).is_some_and(reversed)
+        match self.at_stan(facts, mti, facts.stan, own).or_else(by_rrn)? {
+            Handle::Kept(no) => self.durable.original(no),
+            _ => None,
+        }
     }
 
     fn fresh(&mut self, now: Now, batch: &mut Batch, request: Request, key: KeyedHash) {
@@ -333,7 +336,7 @@ impl Core {
         verdict: Verdict,
     ) {
         let mut intent = self.intent(now, batch, &mut request, key, verdict.target);
-        let tx = intent.tx;
+        let (tx, date) = (intent.tx, intent.date);
         let mut owed = verdict.owed;
         for (at, one) in owed.iter_mut().enumerate() {
             one.id = ObligationId(self.durable.next_obligation + at as u64);
@@ -361,7 +364,8 @@ impl Core {
             self.enqueue(now, id, participant, None, 0);
         }
         let waiter = Waiter { peer: request.peer, msg: request.msg };
-        self.reply(batch, waiter, request.facts.kind, verdict.code, None, answer);
+        let told = Told { code: verdict.code, amount: None, record: answer, date: Some(date) };
+        self.reply(batch, waiter, request.facts.kind, told);
         self.pump_all(now, batch);
     }
 

@@ -197,6 +197,8 @@ pub struct Reply {
     pub amount: Option<u64>,
     /// F37 where the originator sent none, and everything of the answer record.
     pub record: FieldSet,
+    /// The business date that it counts for; None where nothing is told that counts.
+    pub date: Option<BusinessDate>,
 }
 
 /// What an operator should know at once.

@@ -11,12 +11,27 @@ use super::entry::{
     Entry, Identity, Intent, LegEnd, LegIntent, LegRole, LegState, Outcome, Owed, OwedKind, Reason, Silence,
     Step, Taken,
 };
-use super::ids::{LegRef, Money, Now, ObligationId, ParticipantId, TxId};
+use super::ids::{BusinessDate, LegRef, Money, Now, ObligationId, ParticipantId, TxId};
 use super::plan::{Allowed, End, LegResult, Next, next};
 use super::table::AnswerKey;
 use super::volatile::{Awaiting, LateWatch, Waiter};
 use crate::planted::{Planted, planted};
 use yika_codec::{Code, Codes, FieldSet, Kind};
+
+/// What an originator is told.
+pub(super) struct Told {
+    pub(super) code: Code,
+    /// F4, where it differs from what was asked.
+    pub(super) amount: Option<u64>,
+    pub(super) record: FieldSet,
+    pub(super) date: Option<BusinessDate>,
+}
+
+impl From<Code> for Told {
+    fn from(code: Code) -> Told {
+        Told { code, amount: None, record: FieldSet::new(), date: None }
+    }
+}
 
 impl Core {
     /// The leg under way of a transaction ended like this: go on, or end it.
@@ -104,13 +119,13 @@ impl Core {
     /// owes, and answers every copy that waits.
     pub(super) fn conclude(&mut self, now: Now, batch: &mut Batch, outcome: Outcome, fresh: Option<Intent>) {
         let tx = outcome.tx;
-        let (kind, asked, watches) = match (&fresh, self.durable.open.get(&tx)) {
-            (Some(intent), _) => (intent.kind, intent.money.minor, Vec::new()),
+        let (kind, asked, date, watches) = match (&fresh, self.durable.open.get(&tx)) {
+            (Some(intent), _) => (intent.kind, intent.money.minor, intent.date, Vec::new()),
             (None, Some(open)) => {
-                let (kind, money) = (open.intent.kind, open.intent.money);
+                let (kind, money, date) = (open.intent.kind, open.intent.money, open.intent.date);
                 let watches = self.late_watches(now, open, &outcome);
                 self.leave_place(money.currency);
-                (kind, money.minor, watches)
+                (kind, money.minor, date, watches)
             }
             (None, None) => return,
         };
@@ -120,7 +135,8 @@ impl Core {
         let owed: Vec<_> = outcome.owed.iter().map(|owed| (owed.id, owed.participant, owed.of)).collect();
         let unwritten = self.unwritten_legs(tx);
         for waiter in self.live.live.take(&tx).map(|live| live.waiters).into_iter().flatten() {
-            self.reply(batch, waiter, kind, code, amount, outcome.answer.clone());
+            let told = Told { code, amount, record: outcome.answer.clone(), date: Some(date) };
+            self.reply(batch, waiter, kind, told);
         }
         let entry = match fresh {
             Some(intent) => Entry::Taken(Box::new(Taken { intent, outcome, reversal: None })),
@@ -137,22 +153,15 @@ impl Core {
         self.pump_all(now, batch);
     }
 
-    pub(super) fn reply(
-        &mut self,
-        batch: &mut Batch,
-        to: Waiter,
-        kind: Kind,
-        code: Code,
-        amount: Option<u64>,
-        record: FieldSet,
-    ) {
-        batch.effect(Effect::Reply(Reply { peer: to.peer, msg: to.msg, kind, code, amount, record }));
+    pub(super) fn reply(&mut self, batch: &mut Batch, to: Waiter, kind: Kind, told: impl Into<Told>) {
+        let Told { code, amount, record, date } = told.into();
+        batch.effect(Effect::Reply(Reply { peer: to.peer, msg: to.msg, kind, code, amount, record, date }));
     }
 
     /// A code without a transaction: no entry, and a repeat is a new attempt (rule 2).
     pub(super) fn refuse(&mut self, batch: &mut Batch, to: Waiter, kind: Kind, code: Code, why: Refusal) {
         self.counters.refusal(why);
-        self.reply(batch, to, kind, code, None, FieldSet::new());
+        self.reply(batch, to, kind, code);
     }
 
     fn start_next(&mut self, now: Now, batch: &mut Batch, leg: LegRef, agreed: u64, amount: u64) {

@@ -12,7 +12,7 @@ use super::entry::{CutOverTrigger, Entry, KeyUse};
 use super::facts::Facts;
 use super::ids::{BusinessDate, Now, ParticipantId, Peer};
 use super::volatile::Waiter;
-use yika_codec::{Code, FieldSet, Kind};
+use yika_codec::{Code, Kind};
 use yika_keystore::LmkBlock;
 
 /// A cut-over so soon after the last is the same one, told by another: half a day, as dates are a day long.
@@ -36,7 +36,7 @@ impl Core {
             // A terminal does not move the business date, and its keys come by its own sign-in.
             _ => self.settings.listener(facts.listener).map_or(Code::new(*b"40"), |l| l.codes.unsupported),
         };
-        self.reply(batch, waiter, facts.kind, code, None, FieldSet::new());
+        self.reply(batch, waiter, facts.kind, code);
     }
 
     fn note_sign(&mut self, batch: &mut Batch, participant: ParticipantId, off: bool) {
@@ -144,7 +144,7 @@ impl Core {
             self.hasten(now, participant);
             self.pump(now, batch, participant);
         }
-        self.reply(batch, waiter, Kind::KeyChange, Code::APPROVED, None, FieldSet::new());
+        self.reply(batch, waiter, Kind::KeyChange, Code::APPROVED);
     }
 
     /// Opens the next date, once: several banks and the clock tell of the same cut-over, on either side of midnight,

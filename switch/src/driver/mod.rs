@@ -204,6 +204,9 @@ impl Driver {
             self.look_at_timers(now);
             self.answers.push_back(Event::Tick);
         }
+        if self.draining {
+            self.let_gates_go(now);
+        }
         loop {
             self.perform_released(now);
             if self.answers.is_empty() && self.requests.is_empty() {

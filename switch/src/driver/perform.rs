@@ -229,7 +229,7 @@ impl Driver {
         if self.needs_mac(kind, rim.participant, proof) {
             self.counts.lines.bad_mac += 1;
             let code = rim.link.dialect.codes().mac;
-            let reply = Reply { peer, msg, kind, code, amount: None, record: FieldSet::new() };
+            let reply = Reply { peer, msg, kind, code, amount: None, record: FieldSet::new(), date: None };
             return self.reply(now, &reply);
         }
         let event = if kind == Kind::KeyChange {
@@ -240,7 +240,8 @@ impl Driver {
                 }
                 Err((code, why)) => {
                     self.tell_key_refused(rim.participant, &why, now);
-                    let reply = Reply { peer, msg, kind, code, amount: None, record: FieldSet::new() };
+                    let reply =
+                        Reply { peer, msg, kind, code, amount: None, record: FieldSet::new(), date: None };
                     return self.reply(now, &reply);
                 }
             }

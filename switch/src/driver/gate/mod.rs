@@ -9,6 +9,7 @@ mod answers;
 mod batches;
 mod payment;
 mod taps;
+mod watch;
 
 pub use batches::GateBatches;
 
@@ -448,54 +449,6 @@ impl Driver {
         for id in older {
             self.counts.gates.taken_over += 1;
             self.gate_leave(id, Reason::TakenOver, now);
-        }
-    }
-
-    /// Says goodbye to a gateway and closes.
-    fn gate_leave(&mut self, id: SessionId, reason: Reason, now: Now) {
-        let Some(mut gate) = self.take_gate(id) else { return };
-        self.gate_end(id, &mut gate, &End::Goodbye(reason), now);
-        self.put_gate(id, gate);
-        self.close_session(id, Closed::Gate);
-    }
-
-    /// Heartbeats where we were silent, and an end where the gateway was, each second.
-    pub(super) fn look_at_gates(&mut self, now: Now) {
-        let taps = &self.core.durable.taps;
-        if self.gate_batches.len() as u64 > taps.batches_open() {
-            self.gate_batches.sweep(|gateway, batch| taps.is_open(gateway, batch));
-        }
-        let mut silent = Vec::new();
-        let mut granted = Vec::new();
-        let mut gone = Vec::new();
-        for session in self.sessions.iter().flatten().filter(|session| !session.closing) {
-            let Some(gate) = session.gate.as_ref() else { continue };
-            let beat_us = u64::try_from(gate.config.heartbeat.as_micros()).unwrap_or(u64::MAX);
-            let late =
-                gate.state != State::Up && now.mono_us.saturating_sub(gate.began_us) > PROOF_TIME_MAX_US;
-            if late
-                || now.mono_us.saturating_sub(session.last_heard_us) > beat_us.saturating_mul(SILENCES_MAX)
-            {
-                gone.push(session.id);
-            } else if gate.has_untold_credits() {
-                granted.push(session.id);
-            } else if gate.state == State::Up && now.mono_us.saturating_sub(gate.last_said_us) >= beat_us {
-                silent.push(session.id);
-            }
-        }
-        for id in gone {
-            self.gate_leave(id, Reason::Idle, now);
-        }
-        for id in granted {
-            let Some(mut gate) = self.take_gate(id) else { continue };
-            self.say_credits(id, &mut gate, now);
-            self.put_gate(id, gate);
-        }
-        for id in silent {
-            let Some(mut gate) = self.take_gate(id) else { continue };
-            let (question, beat) = (gate.next_question(), Heartbeat { time_ms: now.wall_ms });
-            self.gate_say(id, &mut gate, question, &Message::Heartbeat(beat), now);
-            self.put_gate(id, gate);
         }
     }
 

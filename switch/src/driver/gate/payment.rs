@@ -5,7 +5,7 @@ use super::taps::made_ms;
 use super::{Driver, Gate};
 use crate::core::Bound;
 use crate::core::effect::{Event, Reply, Request};
-use crate::core::ids::{MsgHandle, Now, Peer, SessionId};
+use crate::core::ids::{BusinessDate, MsgHandle, Now, Peer, SessionId};
 use crate::core::reference::Reference;
 use crate::driver::facts::facts;
 use crate::driver::messages::{NotHeld, Proof};
@@ -62,7 +62,7 @@ impl Driver {
         };
         gate.records_answered += 1;
         let outcome = refused.map_or(IN_DOUBT, |code| (FINAL, code));
-        self.say_outcome(id, gate, correlation, outcome, &FieldSet::new(), now);
+        self.say_outcome(id, gate, correlation, outcome, (&FieldSet::new(), None), now);
     }
 
     /// What the gateway calls this payment, and the record it calls so.
@@ -154,7 +154,7 @@ impl Driver {
             // The code has a place of its own.
             record.remove(39);
             self.counts.replies += 1;
-            self.say_outcome(id, &mut gate, correlation, (FINAL, reply.code), &record, now);
+            self.say_outcome(id, &mut gate, correlation, (FINAL, reply.code), (&record, reply.date), now);
         }
         self.put_gate_after(id, gate, now);
     }
@@ -164,7 +164,7 @@ impl Driver {
         let Some(mut gate) = self.take_gate(id) else { return };
         if let Some(correlation) = gate.asked.remove(&msg) {
             gate.records_answered += 1;
-            self.say_outcome(id, &mut gate, correlation, IN_DOUBT, &FieldSet::new(), now);
+            self.say_outcome(id, &mut gate, correlation, IN_DOUBT, (&FieldSet::new(), None), now);
         }
         self.put_gate_after(id, gate, now);
     }
@@ -190,7 +190,7 @@ impl Driver {
         gate: &mut Gate,
         correlation: u32,
         (state, code): (u8, Code),
-        record: &FieldSet,
+        (record, date): (&FieldSet, Option<BusinessDate>),
         now: Now,
     ) {
         let mut bytes = Vec::new();
@@ -202,7 +202,7 @@ impl Driver {
         let said = TransactionAnswer {
             state,
             code: *code.bytes(),
-            business_date: self.date(self.core.durable.dates.current),
+            business_date: self.date(date.unwrap_or(self.core.durable.dates.current)),
             credits: gate.grant(),
             fields,
             settlement: None,
