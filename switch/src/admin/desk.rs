@@ -144,6 +144,9 @@ fn status(driver: &Driver) -> Status {
         open_obligations: durable.obligations.len() as u64,
         dedupe_keys: durable.dedupe.len(),
         journal_entries: durable.next_seq.0 - 1,
+        gateways: driver.gateways_open(),
+        taps: durable.taps.len(),
+        batches_open: durable.taps.batches_open(),
         unaccounted: durable.books.unaccounted(),
         participants: tallies(driver).into_values().map(participant).collect(),
     }

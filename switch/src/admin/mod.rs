@@ -71,6 +71,12 @@ pub struct Status {
     pub open_obligations: u64,
     pub dedupe_keys: usize,
     pub journal_entries: u64,
+    /// Gateways that are connected and proven.
+    pub gateways: usize,
+    /// Taps inside their window.
+    pub taps: usize,
+    /// Batches of taps that are announced and not complete.
+    pub batches_open: u64,
     /// P7: what no book explains, minor units over all dates; 0 unless the switch itself is wrong.
     pub unaccounted: u64,
     pub participants: Vec<ParticipantStatus>,

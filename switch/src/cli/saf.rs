@@ -28,6 +28,10 @@ pub(super) fn status(out: &mut impl Write, place: &Place, json: bool) -> Result<
     line("obligations open", status.open_obligations.to_string());
     line("keys in dedupe window", status.dedupe_keys.to_string());
     line("journal entries", status.journal_entries.to_string());
+    if status.gateways > 0 || status.taps > 0 || status.batches_open > 0 {
+        line("gateways", format!("{} connected", status.gateways));
+        line("taps in their window", format!("{}, {} batches open", status.taps, status.batches_open));
+    }
     line("unaccounted", format!("{} minor units", status.unaccounted));
     for one in &status.participants {
         let halts = [(one.signed_off, ", signed off"), (one.drained, ", drained by an operator")];

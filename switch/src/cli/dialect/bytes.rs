@@ -9,8 +9,8 @@ use yika_codec::unhex;
 pub(super) enum Given {
     /// One message, or a stream of frames; where they came as they are, what they may have been meant as.
     Bytes(Vec<u8>, Option<&'static str>),
-    /// What each side of each connection of a capture said.
-    Capture(Vec<pcap::Stream>),
+    /// What each side of each connection said.
+    Capture(pcap::Capture),
 }
 
 /// More than any capture that is worth reading by eye.
@@ -42,8 +42,8 @@ fn given(bytes: Vec<u8>, from: &str) -> Result<Given, CliError> {
         return Err(CliError::Dialect(format!("{from} is empty: there is nothing to read")));
     }
     if pcap::is_capture(&bytes) {
-        let streams = pcap::streams(&bytes).map_err(|why| CliError::Dialect(format!("{from}: {why}")))?;
-        return Ok(Given::Capture(streams));
+        let capture = pcap::read(&bytes).map_err(|why| CliError::Dialect(format!("{from}: {why}")))?;
+        return Ok(Given::Capture(capture));
     }
     Ok(match hex(&bytes) {
         Some(bytes) => Given::Bytes(bytes, None),
@@ -71,6 +71,8 @@ fn meant_as(bytes: &[u8]) -> Option<&'static str> {
 
 /// The bytes that this text is the hex of; blanks, line ends and colons do not count. None if it is something else.
 fn hex(text: &[u8]) -> Option<Vec<u8>> {
+    // Some editors put a byte order mark in front.
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let digits: Vec<u8> = text.iter().copied().filter(|c| !c.is_ascii_whitespace() && *c != b':').collect();
     if digits.is_empty() {
         return None;
@@ -99,6 +101,7 @@ mod tests {
     #[test]
     fn hex_is_told_from_a_file_name() {
         assert_eq!(hex(b"02 00:30\n20"), Some(vec![0x02, 0x00, 0x30, 0x20]));
+        assert_eq!(hex(b"\xEF\xBB\xBF0200\r\n"), Some(vec![2, 0]));
         for other in [&b"message.bin"[..], b"020", b"", b" \n", b"\x02\x00"] {
             assert_eq!(hex(other), None);
         }

@@ -27,10 +27,14 @@ pub(super) fn decode(
                 None => reader.message(&bytes, "")?,
             }
         }
-        Given::Capture(streams) => {
+        Given::Capture(capture) => {
+            if let Some(missing) = capture.missing() {
+                reader.fail(&missing)?;
+            }
             let usual = framed.unwrap_or(dialect.framing());
             let asked = |port: u16| reading.port.is_none_or(|asked| asked == port);
-            for stream in streams.iter().filter(|stream| asked(stream.from.port()) || asked(stream.to.port()))
+            for stream in
+                capture.streams.iter().filter(|stream| asked(stream.from.port()) || asked(stream.to.port()))
             {
                 for run in &stream.runs {
                     reader.stream(run, usual, &format!("{} -> {}, ", stream.from, stream.to))?;

@@ -35,10 +35,14 @@ pub(super) fn doctor(
     extra: Option<&str>,
     as_json: bool,
 ) -> Result<ExitCode, CliError> {
+    let mut meant = None;
     let bytes = match read(source.input.as_deref())? {
-        Given::Bytes(bytes, _) => bytes,
-        Given::Capture(streams) => {
-            let longest = streams.into_iter().flat_map(|stream| stream.runs).max_by_key(Vec::len);
+        Given::Bytes(bytes, guess) => {
+            meant = guess;
+            bytes
+        }
+        Given::Capture(capture) => {
+            let longest = capture.streams.into_iter().flat_map(|stream| stream.runs).max_by_key(Vec::len);
             longest.ok_or_else(|| CliError::Dialect("no TCP payload stands in the capture".into()))?
         }
     };
@@ -47,7 +51,8 @@ pub(super) fn doctor(
         dialects.insert(0, dialect(name)?);
     }
     let attempts = examine(&bytes, &dialects);
-    let hints = hints(&bytes);
+    let mut hints = hints(&bytes);
+    hints.extend(meant.map(str::to_owned));
     let whole = attempts.iter().any(|attempt| attempt.whole);
     let told = attempts.iter().filter(|attempt| attempt.whole || !whole).take(TOLD_MAX);
     if as_json {
@@ -77,9 +82,14 @@ fn examine(bytes: &[u8], dialects: &[Arc<Dialect>]) -> Vec<Attempt> {
     let forms = Framing::names().flat_map(|name| [name.clone(), format!("{name}-trailer03")]);
     for framing in forms.filter_map(|name| Framing::parse(&name)) {
         if let Ok(Some(span)) = framing.next(bytes, usize::from(u16::MAX)) {
-            // A length that leaves most of the bytes over is chance.
-            if span.next * 2 > bytes.len() {
-                payloads.push((format!("framing {framing}"), &bytes[span.start..span.end]));
+            // A length that leaves most of the bytes over is chance, unless others follow to the end.
+            let payload = &bytes[span.start..span.end];
+            match frames_of(framing, bytes) {
+                Some(count) if count > 1 => {
+                    payloads.push((format!("framing {framing}, the first of {count} frames"), payload));
+                }
+                _ if span.next * 2 > bytes.len() => payloads.push((format!("framing {framing}"), payload)),
+                _ => {}
             }
         }
     }
@@ -97,6 +107,17 @@ fn examine(bytes: &[u8], dialects: &[Arc<Dialect>]) -> Vec<Attempt> {
     }
     attempts.sort_by_key(|one| (!one.whole, one.skipped, std::cmp::Reverse(one.fields), one.how.len()));
     attempts
+}
+
+/// How many frames the bytes are, without a rest.
+fn frames_of(framing: Framing, bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut count) = (0, 0);
+    while at < bytes.len() {
+        let span = framing.next(&bytes[at..], usize::from(u16::MAX)).ok()??;
+        at += span.next;
+        count += 1;
+    }
+    Some(count)
 }
 
 fn attempt(framing: String, skipped: usize, payload: &[u8], dialect: &Dialect) -> Option<Attempt> {
@@ -165,6 +186,8 @@ mod tests {
         assert_eq!(best(&iso), "no length in front, dialect iso87-ascii");
         let framed = [&[0, iso.len() as u8][..], &iso].concat();
         assert_eq!(best(&framed), "framing binary2, dialect iso87-ascii");
+        let three = framed.repeat(3);
+        assert_eq!(best(&three), "framing binary2, the first of 3 frames, dialect iso87-ascii");
         let inclusive = [format!("{:04}", iso.len() + 4).as_bytes(), &iso].concat();
         assert_eq!(best(&inclusive), "framing ascii4-inclusive, dialect iso87-ascii");
         let headed = [b"ISO026000077", &iso[..]].concat();

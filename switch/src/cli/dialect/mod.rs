@@ -186,13 +186,22 @@ fn from_file(path: &Path) -> Result<Dialect, CliError> {
 }
 
 /// The text of a file, or of stdin where the path is `-`.
+/// More than any dialect, specification or list of messages has.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
+
 fn text_of(path: &Path) -> Result<String, CliError> {
     let mut text = String::new();
     let read = match path.as_os_str() == "-" {
-        true => std::io::stdin().lock().read_to_string(&mut text),
-        false => std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text)),
+        true => std::io::stdin().lock().take(TEXT_BYTES_MAX + 1).read_to_string(&mut text),
+        false => {
+            std::fs::File::open(path).and_then(|file| file.take(TEXT_BYTES_MAX + 1).read_to_string(&mut text))
+        }
     };
     read.map_err(|error| unread(path, &error))?;
+    if text.len() as u64 > TEXT_BYTES_MAX {
+        let what = format!("{} is longer than {} MiB", path.display(), TEXT_BYTES_MAX >> 20);
+        return Err(CliError::Dialect(what));
+    }
     Ok(text)
 }
 

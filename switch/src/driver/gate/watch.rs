@@ -6,6 +6,12 @@ use crate::driver::session::Closed;
 use yika_codec::gate::{Heartbeat, Message, Reason};
 
 impl Driver {
+    /// Gateways that are connected and proven.
+    pub fn gateways_open(&self) -> usize {
+        let gates = self.sessions.iter().flatten().filter_map(|session| session.gate.as_ref());
+        gates.filter(|gate| gate.state == State::Up).count()
+    }
+
     /// The switch drains: gateways that wait for nothing are told so and let go.
     pub(in crate::driver) fn let_gates_go(&mut self, now: Now) {
         let idle = self.sessions.iter().flatten().filter(|session| !session.closing && session.inflight == 0);
