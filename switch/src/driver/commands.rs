@@ -15,6 +15,23 @@ pub struct Terminal {
 }
 
 impl Driver {
+    /// Takes no new session and no new transaction from now on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Nothing in flight, no copy waits for its cold read, and everything decided is durable and sent on.
+    pub fn is_drained(&self) -> bool {
+        self.core.durable.open.is_empty()
+            && !self.core.waits_for_reads()
+            && !self.has_work()
+            && self.journal.is_idle()
+    }
+
     pub fn settle(&mut self, id: ObligationId, reason: String, ticket: u64) {
         self.answers.push_back(Event::Settle { id, reason, ticket });
     }

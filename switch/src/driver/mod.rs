@@ -395,23 +395,6 @@ impl Driver {
         self.answers.push_back(Event::Fetched { seq, entry: entry.map(Box::new) });
     }
 
-    /// Takes no new session and no new transaction from now on.
-    pub fn drain(&mut self) {
-        self.draining = true;
-    }
-
-    pub fn is_draining(&self) -> bool {
-        self.draining
-    }
-
-    /// Nothing in flight, no copy waits for its cold read, and everything decided is durable and sent on.
-    pub fn is_drained(&self) -> bool {
-        self.core.durable.open.is_empty()
-            && !self.core.waits_for_reads()
-            && !self.has_work()
-            && self.journal.is_idle()
-    }
-
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
