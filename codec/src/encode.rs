@@ -15,7 +15,7 @@ use crate::ebcdic::Page;
 use crate::mask::FieldMask;
 use crate::spec::{Content, Prefix, Spec, Wire};
 use crate::text::write_digits;
-use draft::{Value, Wrong};
+use draft::Wrong;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -160,7 +160,7 @@ impl Dialect {
             None => {}
         }
         let foreign = draft.splice_dialect.is_some_and(|from| !std::ptr::eq(from, self));
-        if let (true, Some(field)) = (foreign, draft.first_spliced()) {
+        if let (true, Some(field)) = (foreign, draft.spliced.first()) {
             return Err(EncodeError::Foreign { dialect: dialect(), field });
         }
         if let Some(field) = draft.present.minus(self.known).first() {
@@ -234,34 +234,47 @@ impl Dialect {
     ) -> Result<(), EncodeError> {
         let [_, _, third] = present.words();
         if third != 0 && self.third == ThirdBitmap::Field65 {
-            let (below, above) =
-                draft.values.split_at(draft.values.partition_point(|value| value.field < 65));
-            self.write_values(below, pen)?;
+            let middle = draft.numbers.partition_point(|n| *n < 65);
+            self.write_values(draft, 0..middle, pen)?;
             self.write_bits(third, pen);
-            return self.write_values(above, pen);
+            return self.write_values(draft, middle..draft.numbers.len(), pen);
         }
         if present == draft.present {
-            return self.write_values(&draft.values, pen);
+            return self.write_values(draft, 0..draft.numbers.len(), pen);
         }
         // The MAC goes behind the rest.
-        let at = draft.values.partition_point(|value| value.field < 64);
-        let (before, mac_and_rest) = draft.values.split_at(at);
-        self.write_values(before, pen)?;
-        let Some((mac, rest)) = mac_and_rest.split_first() else { return Ok(()) };
-        self.write_values(rest, pen)?;
-        self.write_values(&[Value { field: 128, ..*mac }], pen)
+        let at = draft.numbers.partition_point(|n| *n < 64);
+        self.write_values(draft, 0..at, pen)?;
+        self.write_values(draft, at + 1..draft.numbers.len(), pen)?;
+        match draft.values.get(at) {
+            Some(mac) => self.write_one(128, draft.spliced.has(64), mac, pen),
+            None => Ok(()),
+        }
     }
 
     #[inline]
-    fn write_values(&self, values: &[Value<'_>], pen: &mut Pen<'_>) -> Result<(), EncodeError> {
-        for value in values {
-            if value.spliced {
-                copy_short(value.bytes, pen.take(value.bytes.len()));
-            } else {
-                self.write_field(value.field, value.bytes, pen)?;
-            }
+    fn write_values(
+        &self,
+        draft: &Draft<'_>,
+        which: Range<usize>,
+        pen: &mut Pen<'_>,
+    ) -> Result<(), EncodeError> {
+        let numbers = draft.numbers.get(which.clone()).unwrap_or_default();
+        let values = draft.values.get(which).unwrap_or_default();
+        let any_spliced = !draft.spliced.is_empty();
+        for (n, value) in numbers.iter().zip(values) {
+            self.write_one(*n, any_spliced && draft.spliced.has(*n), value, pen)?;
         }
         Ok(())
+    }
+
+    #[inline]
+    fn write_one(&self, n: u8, spliced: bool, value: &[u8], pen: &mut Pen<'_>) -> Result<(), EncodeError> {
+        if spliced {
+            copy_short(value, pen.take(value.len()));
+            return Ok(());
+        }
+        self.write_field(n, value, pen)
     }
 
     #[inline]

@@ -41,12 +41,17 @@ impl FieldMask {
     /// The set and `n`; a number outside 1..=192 changes nothing.
     #[inline]
     #[must_use]
-    pub const fn with(mut self, n: u8) -> FieldMask {
+    pub const fn with(self, n: u8) -> FieldMask {
+        self.or(one(n))
+    }
+
+    /// Adds `n` in its place: where one is added after the other, each change of one word does not wait for the whole set.
+    #[inline]
+    pub(crate) const fn insert(&mut self, n: u8) {
         let bit = n.wrapping_sub(1);
         if bit < FIELD_MAX {
             self.words[bit as usize / 64] |= (1 << 63) >> (bit & 63);
         }
-        self
     }
 
     /// The set without `n`.
@@ -179,5 +184,10 @@ mod tests {
         assert_eq!(FieldMask::of(&[130]).first(), Some(130));
         assert_eq!(FieldMask::of(&[130]).iter().collect::<Vec<_>>(), [130]);
         assert_eq!((mask.len(), mask.is_empty()), (6, false));
+        for n in 0..=255 {
+            let mut inserted = mask;
+            inserted.insert(n);
+            assert_eq!(inserted, mask.with(n), "{n}");
+        }
     }
 }

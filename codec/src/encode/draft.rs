@@ -17,22 +17,17 @@ const INLINE: usize = 24;
 pub struct Draft<'a> {
     pub(super) mti: Mti,
     pub(super) header: &'a [u8],
-    /// The fields that `values` has.
+    /// The fields that there are values of.
     pub(super) present: FieldMask,
-    /// The dialect that spliced values came from.
+    /// Fields whose value is wire bytes, length prefix included.
+    pub(super) spliced: FieldMask,
+    /// The dialect those came from.
     pub(super) splice_dialect: Option<&'a Dialect>,
     pub(super) wrong: Option<Wrong>,
-    /// Ascending by field.
-    pub(super) values: SmallVec<[Value<'a>; INLINE]>,
-}
-
-/// What one field is sent with.
-#[derive(Clone, Copy)]
-pub(super) struct Value<'a> {
-    pub(super) field: u8,
-    /// The bytes are those of the wire, length prefix included.
-    pub(super) spliced: bool,
-    pub(super) bytes: &'a [u8],
+    /// The numbers of the fields, ascending, and their values in the same order. They stand apart because a value alone is
+    /// handed on in registers; together they would go through memory, and each wait there for its own parts.
+    pub(super) numbers: SmallVec<[u8; INLINE]>,
+    pub(super) values: SmallVec<[&'a [u8]; INLINE]>,
 }
 
 /// The first thing that no dialect can encode.
@@ -50,8 +45,10 @@ impl<'a> Draft<'a> {
             mti,
             header: &[],
             present: FieldMask::EMPTY,
+            spliced: FieldMask::EMPTY,
             splice_dialect: None,
             wrong: None,
+            numbers: SmallVec::new(),
             values: SmallVec::new(),
         }
     }
@@ -73,14 +70,18 @@ impl<'a> Draft<'a> {
             self.wrong.get_or_insert(Wrong::Number(n));
             return;
         }
-        self.put(Value { field: n, spliced: false, bytes: value });
+        self.put(n, value);
+        if !self.spliced.is_empty() {
+            self.spliced = self.spliced.without(n);
+        }
     }
 
     /// Takes field `n` out.
     pub fn unset(&mut self, n: u8) {
-        if self.present.has(n) {
-            self.present = self.present.without(n);
-            self.values.retain(|value| value.field != n);
+        if let Ok(at) = self.numbers.binary_search(&n) {
+            (self.present, self.spliced) = (self.present.without(n), self.spliced.without(n));
+            self.numbers.remove(at);
+            self.values.remove(at);
         }
     }
 
@@ -93,9 +94,8 @@ impl<'a> Draft<'a> {
     pub fn set_all(&mut self, fields: &'a FieldSet) {
         if self.values.is_empty() {
             // A set is in order, and has no other numbers.
-            for (field, bytes) in fields.iter() {
-                self.present = self.present.with(field);
-                self.values.push(Value { field, spliced: false, bytes });
+            for (n, value) in fields.iter() {
+                self.push(n, value);
             }
             return;
         }
@@ -117,30 +117,33 @@ impl<'a> Draft<'a> {
             }
             _ => self.splice_dialect = Some(from.dialect()),
         }
-        self.put(Value { field: n, spliced: true, bytes: wire });
-    }
-
-    /// The first field whose value is wire bytes.
-    pub(super) fn first_spliced(&self) -> Option<u8> {
-        self.values.iter().find(|value| value.spliced).map(|value| value.field)
+        self.put(n, wire);
+        self.spliced.insert(n);
     }
 
     #[inline]
-    fn put(&mut self, value: Value<'a>) {
-        if self.values.last().is_none_or(|last| last.field < value.field) {
-            self.present = self.present.with(value.field);
-            self.values.push(value);
+    fn put(&mut self, n: u8, value: &'a [u8]) {
+        if self.numbers.last().is_none_or(|last| *last < n) {
+            self.push(n, value);
         } else {
-            self.put_between(value);
+            self.put_between(n, value);
         }
     }
 
+    #[inline]
+    fn push(&mut self, n: u8, value: &'a [u8]) {
+        self.present.insert(n);
+        self.numbers.push(n);
+        self.values.push(value);
+    }
+
     /// Replaces a value, or puts one before those of higher fields.
-    fn put_between(&mut self, value: Value<'a>) {
-        match self.values.binary_search_by_key(&value.field, |held| held.field) {
+    fn put_between(&mut self, n: u8, value: &'a [u8]) {
+        match self.numbers.binary_search(&n) {
             Ok(at) => self.values[at] = value,
             Err(at) => {
-                self.present = self.present.with(value.field);
+                self.present.insert(n);
+                self.numbers.insert(at, n);
                 self.values.insert(at, value);
             }
         }
