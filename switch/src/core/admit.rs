@@ -37,8 +37,8 @@ impl Core {
         if network_kind(request.facts.kind) {
             return self.network(batch, waiter, &request.facts, request.proven);
         }
-        if self.reference_fits(batch, waiter, request.reference).is_err() {
-            return;
+        if request.reference.is_some_and(|reference| self.durable.references.clashes(reference)) {
+            return batch.effect(Effect::ReferenceTaken { peer: waiter.peer, msg: waiter.msg });
         }
         let key = self.dedupe_key(&request.facts);
         let held = self.durable.dedupe.get(&key);

@@ -6,12 +6,11 @@ use super::batch::Batch;
 use super::counters::Bound;
 use super::dedupe::Dedupe;
 use super::durable::Expiry;
-use super::effect::Effect;
 use super::entry::Entry;
 use super::ids::{KeyedHash, raw_number};
 use super::ring::Ring;
 use super::table::{Table, WIDE};
-use super::volatile::{Room, Waiter};
+use super::volatile::Room;
 use crate::planted::{Planted, planted};
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +49,9 @@ impl References {
     }
 
     /// Whether another record has this reference.
-    fn clashes(&self, reference: Reference) -> bool {
-        self.held.get(&reference.key).is_some_and(|(print, _)| print.0 != reference.print)
+    pub(super) fn clashes(&self, reference: Reference) -> bool {
+        !planted(Planted::ReferenceIgnored)
+            && self.held.get(&reference.key).is_some_and(|(print, _)| print.0 != reference.print)
     }
 
     pub(super) fn absorb(&mut self, reference: Reference, payment: KeyedHash, until_ms: u64) {
@@ -91,21 +91,6 @@ impl References {
 const LOOK_AGAIN_MS: u64 = 60_000;
 
 impl Core {
-    /// Refuses a record whose reference names another one. Err: it was.
-    pub(super) fn reference_fits(
-        &self,
-        batch: &mut Batch,
-        waiter: Waiter,
-        reference: Option<Reference>,
-    ) -> Result<(), ()> {
-        let ignored = planted(Planted::ReferenceIgnored);
-        if ignored || reference.is_none_or(|reference| !self.durable.references.clashes(reference)) {
-            return Ok(());
-        }
-        batch.effect(Effect::ReferenceTaken { peer: waiter.peer, msg: waiter.msg });
-        Err(())
-    }
-
     /// A reference names the payment with this dedupe key from now on.
     pub(super) fn note_reference(&mut self, batch: &mut Batch, reference: Reference, payment: KeyedHash) {
         batch.record(&mut self.durable, Entry::Referenced { reference, payment });

@@ -296,12 +296,23 @@ impl World {
     }
 
     fn depot_sends(&mut self, at: usize, bytes: Vec<u8>) {
+        self.depot_carries(at, bytes, |pipe| &mut pipe.to_switch_us, Event::FromDepot);
+    }
+
+    /// Bytes go on their way in pieces, each behind the one before.
+    fn depot_carries(
+        &mut self,
+        at: usize,
+        bytes: Vec<u8>,
+        last_us: fn(&mut Pipe) -> &mut u64,
+        arrives: fn(usize, u32, Vec<u8>) -> Event,
+    ) {
         for piece in self.depots[at].pieces(bytes) {
             let (latency_us, depot) = (self.setting.latency_us.clone(), &mut self.depots[at]);
             let when_us = self.now.mono_us + depot.random.random_range(latency_us);
-            let when_us = after(&mut depot.pipe.to_switch_us, when_us);
+            let when_us = after(last_us(&mut depot.pipe), when_us);
             let epoch = depot.pipe.epoch;
-            self.schedule_at(when_us, Event::FromDepot(at, epoch, piece));
+            self.schedule_at(when_us, arrives(at, epoch, piece));
         }
     }
 
@@ -319,13 +330,7 @@ impl World {
         let (Some(driver), Some(id)) = (&mut self.switch, self.depots[at].session) else { return };
         let bytes = driver.session_pending(id).to_vec();
         driver.session_wrote(id, bytes.len());
-        for piece in self.depots[at].pieces(bytes) {
-            let (latency_us, depot) = (self.setting.latency_us.clone(), &mut self.depots[at]);
-            let when_us = self.now.mono_us + depot.random.random_range(latency_us);
-            let when_us = after(&mut depot.pipe.from_switch_us, when_us);
-            let epoch = depot.pipe.epoch;
-            self.schedule_at(when_us, Event::ToDepot(at, epoch, piece));
-        }
+        self.depot_carries(at, bytes, |pipe| &mut pipe.from_switch_us, Event::ToDepot);
     }
 
     /// The switch closes the connection: what it said before still arrives.
@@ -363,9 +368,7 @@ impl World {
         }
         Ok(())
     }
-}
 
-impl World {
     /// Writes down what gateways were told to be stored.
     pub(super) fn note_stored(&mut self) {
         let told = self.depots.iter().flat_map(|depot| depot.ledger.told_stored());

@@ -120,19 +120,18 @@ impl Core {
         for tap in &part.taps {
             let record = part.records.get(at..at + tap.bytes as usize).unwrap_or_default();
             at += tap.bytes as usize;
-            let known = self.durable.taps.held(tap.key).is_some();
-            let judged = || (!known).then(|| self.not_new(now, tap, is_closed)).flatten();
+            let held = |key: KeyedHash| {
+                let stored = self.durable.taps.held(key).map(|held| (held.print, held.date));
+                stored.or_else(|| here.get(&key).map(|print| (*print, current)))
+            };
+            let known = held(tap.key).filter(|_| !planted(Planted::TapStoredAgain));
+            let judged = || if known.is_none() { self.not_new(now, tap, is_closed) } else { None };
             if let Some(refused) = tap.refused.or_else(judged) {
                 self.counters.taps_refused += 1;
                 verdicts.push((refused, current));
                 continue;
             }
-            let held = |key: KeyedHash| {
-                let stored = self.durable.taps.held(key).map(|held| (held.print, held.date));
-                stored.or_else(|| here.get(&key).map(|print| (*print, current)))
-            };
             let place = apart(tap.key, tap.print);
-            let known = held(tap.key).filter(|_| !planted(Planted::TapStoredAgain));
             let (verdict, date, is_new) = match known {
                 None => (Verdict::Stored, current, Some(false)),
                 Some((print, date)) if print == tap.print => {

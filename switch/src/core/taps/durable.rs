@@ -7,7 +7,7 @@ use crate::core::ring::Ring;
 use crate::core::table::{Table, WIDE};
 use crate::planted::{Planted, planted};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Taps, batches and sums.
 #[derive(Default, Serialize, Deserialize)]
@@ -100,10 +100,13 @@ impl Taps {
         taps: &[TapTaken],
         most: usize,
     ) -> bool {
-        let mut kinds: Vec<u8> = taps.iter().filter(|tap| !tap.apart).map(|tap| tap.kind).collect();
-        kinds.dedup();
-        self.sums.len() + kinds.len() > most
-            && kinds.iter().any(|kind| !self.sums.contains_key(&(date, gateway.clone(), *kind)))
+        if self.sums.len() + taps.len() <= most {
+            return false;
+        }
+        let kinds: BTreeSet<u8> = taps.iter().filter(|tap| !tap.apart).map(|tap| tap.kind).collect();
+        let is_new = |kind: &&u8| !self.sums.contains_key(&(date, gateway.clone(), **kind));
+        let new = kinds.iter().filter(is_new).count();
+        new > 0 && self.sums.len() + new > most
     }
 
     /// When the oldest of what is held is forgotten.
