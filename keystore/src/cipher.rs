@@ -1,12 +1,14 @@
-//! Block ciphers with their key schedule expanded once: DES, two- and three-key TDES, AES.
+//! Block ciphers with their key schedule expanded once: DES, two- and three-key TDES, AES, SM4.
 //!
-//! A thin face over aws-lc-rs. It promises that no operation allocates and that schedules are wiped on
-//! drop (aws-lc-rs does both). It works on whole blocks only and never pads.
+//! A thin face over aws-lc-rs, and over RustCrypto for SM4. It promises that no operation allocates and that
+//! schedules are wiped on drop (both libraries do so). It works on whole blocks only and never pads.
 
 use aws_lc_rs::cipher::{
     self as engines, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, UnboundCipherKey,
 };
 use aws_lc_rs::iv::FixedLength;
+use sm4::Sm4;
+use sm4::cipher::{BlockCipherDecrypt as _, BlockCipherEncrypt as _, KeyInit as _};
 
 use crate::attributes::Algorithm;
 use crate::error::KeyError;
@@ -16,14 +18,20 @@ pub(crate) const BLOCK_BYTES_MAX: usize = 16;
 
 /// An expanded key that encrypts.
 pub(crate) struct Encipher {
-    key: EncryptingKey,
+    engine: Engine<EncryptingKey>,
     block_bytes: usize,
 }
 
 /// An expanded key that decrypts. A type of its own: a key that may not decrypt simply has none.
 pub(crate) struct Decipher {
-    key: DecryptingKey,
+    engine: Engine<DecryptingKey>,
     block_bytes: usize,
+}
+
+/// Which library holds the schedule.
+enum Engine<K> {
+    Lc(K),
+    Sm4(Box<Sm4>),
 }
 
 impl Encipher {
@@ -33,8 +41,13 @@ impl Encipher {
     /// `Length` when no cipher of the algorithm has this key length; `Weak` for weak DES parts or equal
     /// parts, which would make TDES as weak as DES (SP 800-67 3.1).
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Encipher, KeyError> {
-        let key = EncryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?;
-        Ok(Encipher { key, block_bytes: algorithm.block_bytes() })
+        let engine = match algorithm {
+            Algorithm::Sm4 => Engine::Sm4(sm4(key)?),
+            _ => Engine::Lc(
+                EncryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?,
+            ),
+        };
+        Ok(Encipher { engine, block_bytes: algorithm.block_bytes() })
     }
 
     pub(crate) fn block_bytes(&self) -> usize {
@@ -50,13 +63,15 @@ impl Encipher {
     /// CBC over whole blocks, in place.
     pub(crate) fn cbc(&self, iv: &[u8], blocks: &mut [u8]) {
         assert!(iv.len() == self.block_bytes && blocks.len().is_multiple_of(self.block_bytes));
+        let key = match &self.engine {
+            Engine::Lc(key) => key,
+            Engine::Sm4(sm4) => return sm4_cbc_encrypt(sm4, iv, blocks),
+        };
         let context = match <&[u8; 16]>::try_from(iv) {
             Ok(iv) => EncryptionContext::Iv128(FixedLength::from(iv)),
             Err(_) => EncryptionContext::Iv64(FixedLength::from(short_iv(iv))),
         };
-        self.key
-            .less_safe_encrypt(blocks, context)
-            .expect("whole blocks and one block of IV, asserted above");
+        key.less_safe_encrypt(blocks, context).expect("whole blocks and one block of IV, asserted above");
     }
 
     /// The CBC chain of a MAC: over the whole blocks of `head`, then `last`; returns the final cipher block,
@@ -92,8 +107,13 @@ impl Decipher {
     /// # Errors
     /// As [`Encipher::new`].
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Decipher, KeyError> {
-        let key = DecryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?;
-        Ok(Decipher { key, block_bytes: algorithm.block_bytes() })
+        let engine = match algorithm {
+            Algorithm::Sm4 => Engine::Sm4(sm4(key)?),
+            _ => Engine::Lc(
+                DecryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?,
+            ),
+        };
+        Ok(Decipher { engine, block_bytes: algorithm.block_bytes() })
     }
 
     /// Decrypts one block.
@@ -105,11 +125,42 @@ impl Decipher {
     /// The inverse of [`Encipher::cbc`].
     pub(crate) fn cbc(&self, iv: &[u8], blocks: &mut [u8]) {
         assert!(iv.len() == self.block_bytes && blocks.len().is_multiple_of(self.block_bytes));
+        let key = match &self.engine {
+            Engine::Lc(key) => key,
+            Engine::Sm4(sm4) => return sm4_cbc_decrypt(sm4, iv, blocks),
+        };
         let context = match <&[u8; 16]>::try_from(iv) {
             Ok(iv) => DecryptionContext::Iv128(FixedLength::from(iv)),
             Err(_) => DecryptionContext::Iv64(FixedLength::from(short_iv(iv))),
         };
-        self.key.decrypt(blocks, context).expect("whole blocks and one block of IV, asserted above");
+        key.decrypt(blocks, context).expect("whole blocks and one block of IV, asserted above");
+    }
+}
+
+fn sm4(key: &[u8]) -> Result<Box<Sm4>, KeyError> {
+    let (algorithm, bytes) = (Algorithm::Sm4, key.len());
+    let cipher = Sm4::new_from_slice(key);
+    cipher.map(Box::new).map_err(|_| KeyError::Length { algorithm, bytes, expected: algorithm.lengths() })
+}
+
+fn sm4_cbc_encrypt(sm4: &Sm4, iv: &[u8], blocks: &mut [u8]) {
+    let mut state = [0; 16];
+    state.copy_from_slice(iv);
+    for block in blocks.as_chunks_mut::<16>().0 {
+        state.iter_mut().zip(block.iter()).for_each(|(byte, data)| *byte ^= data);
+        sm4.encrypt_block((&mut state).into());
+        *block = state;
+    }
+}
+
+fn sm4_cbc_decrypt(sm4: &Sm4, iv: &[u8], blocks: &mut [u8]) {
+    let mut before = [0; 16];
+    before.copy_from_slice(iv);
+    for block in blocks.as_chunks_mut::<16>().0 {
+        let cipher = *block;
+        sm4.decrypt_block(block.into());
+        block.iter_mut().zip(before).for_each(|(byte, data)| *byte ^= data);
+        before = cipher;
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::attributes::{Algorithm, Mode, Usage};
+use crate::state::KeyState;
 
 /// Why a key could not be made, imported, exported, opened or stored.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,16 @@ pub enum KeyError {
         has: String,
         /// What would be allowed to do it.
         needs: &'static str,
+    },
+    /// The key is not, or no longer, in a state that allows this.
+    #[error("key {name:?} is {state} and may not {operation}: {}", state_remedy(*state))]
+    State {
+        /// The key's name, or its check value for a working key.
+        name: String,
+        /// What was tried.
+        operation: &'static str,
+        /// Its state.
+        state: KeyState,
     },
     /// The key-encryption key is weaker than the key it should carry.
     #[error(
@@ -163,6 +174,16 @@ pub enum KeyError {
         /// The reason.
         source: io::Error,
     },
+}
+
+fn state_remedy(state: KeyState) -> &'static str {
+    match state {
+        KeyState::PreActive => "activate it first",
+        KeyState::Active => "open it again",
+        KeyState::Retiring => "it only opens and checks what was made before; use the key that replaced it",
+        KeyState::Suspended => "find out why it was stopped, then activate it",
+        KeyState::Compromised | KeyState::Destroyed => "use another key",
+    }
 }
 
 /// Why a key block (ANSI X9.143) is refused.

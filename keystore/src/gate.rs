@@ -11,7 +11,9 @@ use crate::cmac::Cmac;
 use crate::error::KeyError;
 use crate::lmk::Opened;
 use crate::mac::{MacGenerateKey, MacVerifyKey};
+use crate::policy::Need;
 use crate::secret::KeyBytes;
+use crate::state::Deed;
 
 /// The zone key of a gateway's participant: session keys come of it, nothing else.
 pub struct GateKey {
@@ -35,6 +37,15 @@ pub struct GateSession {
     /// Checks the MACs of what it receives.
     pub check: MacVerifyKey,
 }
+
+const NEED: Need = Need {
+    operation: "derive session keys",
+    usages: &[Usage::Derivation],
+    algorithms: &[Algorithm::Aes],
+    modes: &[Mode::Both],
+    deeds: &[Deed::Protect, Deed::Process],
+    needs: "a key derivation key (use B3)",
+};
 
 const CLIENT_TO_SERVER: &[u8] = b"yika-gate 1 c2s";
 const SERVER_TO_CLIENT: &[u8] = b"yika-gate 1 s2c";
@@ -79,15 +90,7 @@ impl GateKey {
     }
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<GateKey, KeyError> {
-        let attributes = &opened.attributes;
-        if attributes.usage != Usage::Derivation || !attributes.mode.may(Mode::Both) {
-            return Err(KeyError::NotAllowed {
-                name: name.to_owned(),
-                operation: "derive session keys",
-                has: attributes.describe(),
-                needs: "a key derivation key (use B3)",
-            });
-        }
+        NEED.check(name, &opened.attributes, opened.state)?;
         let zone = Cmac::new(Encipher::new(Algorithm::Aes, opened.key.as_slice())?);
         Ok(GateKey { zone, check_value: opened.check_value })
     }

@@ -31,9 +31,11 @@ mod gate;
 mod lmk;
 mod mac;
 mod pin;
+mod policy;
 mod random;
 mod seal;
 mod secret;
+mod state;
 mod store;
 #[cfg(test)]
 mod testing;
@@ -48,5 +50,6 @@ pub use lmk::{Lmk, LmkBlock};
 pub use mac::{MacError, MacGenerateKey, MacKey, MacVerifyKey};
 pub use pin::{EncryptedPin, PinError, PinFormat, PinKey, encrypt_test_pin, matches_test_pin, translate_pin};
 pub use seal::{DATA_KEY_WRAPPED_BYTES, SEAL_TAG_BYTES, SealError, SealKey};
+pub use state::KeyState;
 pub use store::{Keystore, WrapForm, Wrapped};
 pub use token::Tokenizer;

@@ -20,6 +20,7 @@ use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
 use crate::block::{Header, Optional, Protection, Version};
 use crate::error::{BlockError, KeyError};
 use crate::secret::{KeyBytes, hex};
+use crate::state::KeyState;
 
 /// Local master key (AES-256): every key of the store rests under it.
 pub struct Lmk {
@@ -49,6 +50,8 @@ pub(crate) struct Opened {
     pub(crate) attributes: Attributes,
     pub(crate) check_value: [u8; 3],
     pub(crate) label: Option<String>,
+    /// That of the store for a named key; a working key is in use as long as it is held.
+    pub(crate) state: KeyState,
 }
 
 impl Lmk {
@@ -120,7 +123,13 @@ impl Lmk {
         label: Option<&str>,
     ) -> Result<LmkBlock, KeyError> {
         let check_value = key.check_value(attributes.algorithm)?;
-        let method = if attributes.algorithm == Algorithm::Aes { "01" } else { "00" };
+        let method = match attributes.algorithm {
+            Algorithm::Aes => "01",
+            Algorithm::Des | Algorithm::Tdes => "00",
+            // Private: X9.143 numbers no others.
+            Algorithm::Sm4 => "91",
+            Algorithm::Hmac => "92",
+        };
         let mut optional = vec![Optional { id: CHECK_VALUE, data: format!("{method}{}", hex(&check_value)) }];
         optional.extend(label.map(|label| Optional { id: LABEL, data: label.to_owned() }));
         Ok(LmkBlock(self.protection.wrap(&attributes.header(optional), key)))
@@ -132,14 +141,29 @@ impl Lmk {
         let (header, key) = self.protection.unwrap(&block.0).map_err(fail)?;
         let attributes = Attributes::from_header(&header).map_err(fail)?;
         let check_value = key.check_value(attributes.algorithm)?;
-        Ok(Opened { key, attributes, check_value, label: header.optional(LABEL).map(str::to_owned) })
+        Ok(Opened {
+            key,
+            attributes,
+            check_value,
+            label: header.optional(LABEL).map(str::to_owned),
+            state: KeyState::Active,
+        })
     }
 
     /// What may be told about an opened key.
     pub(crate) fn info(&self, name: &str, opened: &Opened) -> KeyInfo {
         let Attributes { usage, algorithm, mode, export } = opened.attributes;
         let check_value = opened.check_value;
-        KeyInfo { name: name.to_owned(), usage, algorithm, mode, export, check_value, test: self.test }
+        KeyInfo {
+            name: name.to_owned(),
+            usage,
+            algorithm,
+            mode,
+            export,
+            state: opened.state,
+            check_value,
+            test: self.test,
+        }
     }
 }
 
@@ -166,14 +190,13 @@ impl Attributes {
             expected: expected.to_owned(),
             found: String::from_utf8_lossy(found).into_owned(),
         };
-        let usage = std::str::from_utf8(&header.usage)
-            .ok()
-            .and_then(Usage::from_code)
-            .ok_or_else(|| unknown("key usage", 5, "M3, M6, 90, P0, K0, K1, D0 or B3", &header.usage))?;
+        let usage = std::str::from_utf8(&header.usage).ok().and_then(Usage::from_code).ok_or_else(|| {
+            unknown("key usage", 5, "a key usage of X9.143 that is served here", &header.usage)
+        })?;
         let algorithm = Algorithm::from_letter(char::from(header.algorithm))
-            .ok_or_else(|| unknown("algorithm", 7, "A, D or T", &[header.algorithm]))?;
+            .ok_or_else(|| unknown("algorithm", 7, "A, D, T, H or 4 (SM4)", &[header.algorithm]))?;
         let mode = Mode::from_letter(char::from(header.mode), usage).ok_or_else(|| {
-            unknown("mode of use", 8, "C, G, V, N (MAC), X, N (derivation) or B, E, D, N", &[header.mode])
+            unknown("mode of use", 8, "C, G, V, N (checks), X, N (derivation) or B, E, D, N", &[header.mode])
         })?;
         let export = Export::from_letter(char::from(header.export))
             .ok_or_else(|| unknown("exportability", 11, "E, N or S", &[header.export]))?;

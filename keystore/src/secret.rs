@@ -2,6 +2,7 @@
 //! Everything in the crate that holds a clear key between two ciphers holds it in this type. A move may
 //! leave a copy on the stack that nobody wipes: keys are passed by reference wherever they live on.
 
+use ring::hmac;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::attributes::Algorithm;
@@ -69,8 +70,8 @@ impl KeyBytes {
         Ok(key)
     }
 
-    /// The public fingerprint of a key, 3 bytes: TDES encrypts a block of zeros, AES takes the CMAC of
-    /// one (X9.24-1:2017 annex A).
+    /// The public fingerprint of a key, 3 bytes: DES, TDES and SM4 encrypt a block of zeros, AES takes the CMAC
+    /// of one, HMAC that of nothing (X9.24-1:2017 annex A).
     pub(crate) fn check_value(&self, algorithm: Algorithm) -> Result<[u8; 3], KeyError> {
         let full = self.check_value_full(algorithm)?;
         Ok([full[0], full[1], full[2]])
@@ -78,12 +79,24 @@ impl KeyBytes {
 
     /// As many bytes of the check value as a legacy layout may show: 8.
     pub(crate) fn check_value_full(&self, algorithm: Algorithm) -> Result<[u8; 8], KeyError> {
-        let cipher = Encipher::new(algorithm, self.as_slice())?;
         let mut full = [0; 8];
-        if algorithm == Algorithm::Aes {
-            full.copy_from_slice(&Cmac::new(cipher).tag(&[0; 16])[..8]);
-        } else {
-            cipher.block(&mut full);
+        match algorithm {
+            Algorithm::Hmac => full.copy_from_slice(
+                &hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.as_slice()), &[]).as_ref()[..8],
+            ),
+            Algorithm::Aes => {
+                let cipher = Encipher::new(algorithm, self.as_slice())?;
+                full.copy_from_slice(&Cmac::new(cipher).tag(&[0; 16])[..8]);
+            }
+            // Of the two keys of an SM4 retail MAC, the first.
+            Algorithm::Des | Algorithm::Tdes | Algorithm::Sm4 => {
+                let key = self.as_slice();
+                let key = if algorithm == Algorithm::Sm4 { &key[..key.len().min(16)] } else { key };
+                let mut block = [0; 16];
+                let cipher = Encipher::new(algorithm, key)?;
+                cipher.block(&mut block[..algorithm.block_bytes()]);
+                full.copy_from_slice(&block[..8]);
+            }
         }
         Ok(full)
     }
@@ -95,12 +108,15 @@ impl KeyBytes {
             // Two parts, also when they are sent as K1 K2 K1.
             (Algorithm::Tdes, key) if key.len() < 24 || key[..8] == key[16..] => 80,
             (Algorithm::Tdes, _) => 112,
-            (Algorithm::Aes, key) => u32::try_from(key.len() * 8).expect("a key has at most 32 bytes"),
+            (Algorithm::Sm4, _) => 128,
+            (Algorithm::Aes | Algorithm::Hmac, key) => {
+                u32::try_from(key.len() * 8).expect("a key has at most 32 bytes")
+            }
         }
     }
 
     fn set_parity(&mut self, algorithm: Algorithm) {
-        if algorithm != Algorithm::Aes {
+        if algorithm.is_des() {
             for byte in &mut self.bytes[..self.len] {
                 let odd = (*byte >> 1).count_ones() % 2 == 1;
                 *byte = (*byte & 0xFE) | u8::from(!odd);

@@ -16,7 +16,9 @@ use crate::cipher::{Decipher, Encipher};
 use crate::cmac::Cmac;
 use crate::error::KeyError;
 use crate::lmk::Opened;
+use crate::policy::Need;
 use crate::secret::KeyBytes;
+use crate::state::Deed;
 
 /// A key that makes and checks MACs. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +44,32 @@ struct Inner {
     method: Method,
     check_value: [u8; 3],
 }
+
+/// Their ciphers are those that a message can have today.
+const GENERATE: Need = Need {
+    operation: "make MACs",
+    usages: &[Usage::MacCmac, Usage::MacRetail, Usage::MacUnionPayEcb],
+    algorithms: &[Algorithm::Des, Algorithm::Tdes, Algorithm::Aes],
+    modes: &[Mode::Generate],
+    deeds: &[Deed::Protect],
+    needs: "a MAC key (use M3, M6 or 90) of mode G, C or N",
+};
+
+const VERIFY: Need = Need {
+    operation: "check MACs",
+    modes: &[Mode::Verify],
+    deeds: &[Deed::Process],
+    needs: "a MAC key (use M3, M6 or 90) of mode V, C or N",
+    ..GENERATE
+};
+
+const BOTH: Need = Need {
+    operation: "make and check MACs",
+    modes: &[Mode::Generate, Mode::Verify],
+    deeds: &[Deed::Protect, Deed::Process],
+    needs: "a MAC key (use M3, M6 or 90) of mode C or N",
+    ..GENERATE
+};
 
 enum Method {
     Cmac(Cmac),
@@ -78,8 +106,7 @@ impl MacKey {
     }
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacKey, KeyError> {
-        Inner::open(name, opened, &[Mode::Generate, Mode::Verify], "make and check MACs", "mode C or N")
-            .map(MacKey)
+        Inner::open(name, opened, &BOTH).map(MacKey)
     }
 }
 
@@ -99,7 +126,7 @@ impl MacVerifyKey {
     }
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacVerifyKey, KeyError> {
-        Inner::open(name, opened, &[Mode::Verify], "check MACs", "mode V, C or N").map(MacVerifyKey)
+        Inner::open(name, opened, &VERIFY).map(MacVerifyKey)
     }
 
     pub(crate) fn of_session(key: &KeyBytes) -> MacVerifyKey {
@@ -121,7 +148,7 @@ impl MacGenerateKey {
     }
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacGenerateKey, KeyError> {
-        Inner::open(name, opened, &[Mode::Generate], "make MACs", "mode G, C or N").map(MacGenerateKey)
+        Inner::open(name, opened, &GENERATE).map(MacGenerateKey)
     }
 
     pub(crate) fn of_session(key: &KeyBytes) -> MacGenerateKey {
@@ -130,29 +157,16 @@ impl MacGenerateKey {
 }
 
 impl Inner {
-    /// The one check of use, mode and algorithm; nobody checks again afterwards.
-    fn open(
-        name: &str,
-        opened: &Opened,
-        modes: &[Mode],
-        operation: &'static str,
-        needs: &'static str,
-    ) -> Result<Arc<Inner>, KeyError> {
+    fn open(name: &str, opened: &Opened, need: &Need) -> Result<Arc<Inner>, KeyError> {
         let attributes = &opened.attributes;
-        let refuse = |needs| KeyError::NotAllowed {
-            name: name.to_owned(),
-            operation,
-            has: attributes.describe(),
-            needs,
-        };
+        need.check(name, attributes, opened.state)?;
         let key = opened.key.as_slice();
         let cipher = || Encipher::new(attributes.algorithm, key);
         let method = match attributes.usage {
-            _ if !modes.iter().all(|&wanted| attributes.mode.may(wanted)) => return Err(refuse(needs)),
             Usage::MacCmac => Method::Cmac(Cmac::new(cipher()?)),
             Usage::MacRetail => Method::Retail(Box::new(Retail::new(key)?)),
             Usage::MacUnionPayEcb => Method::UnionPayEcb(cipher()?),
-            _ => return Err(refuse("a MAC key (use M3, M6 or 90)")),
+            usage => unreachable!("{usage} is not among those of the need"),
         };
         Ok(Arc::new(Inner { method, check_value: opened.check_value }))
     }

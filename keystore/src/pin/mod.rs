@@ -26,7 +26,9 @@ use crate::attributes::{Algorithm, Attributes, Mode, Usage};
 use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::Opened;
+use crate::policy::Need;
 use crate::random;
+use crate::state::Deed;
 use format::{ClearPin, Pan};
 
 /// A PIN encryption key. Cheap to clone.
@@ -150,6 +152,16 @@ pub fn matches_test_pin(
     Ok(found.as_nibbles().ct_eq(ClearPin::from_ascii(pin)?.as_nibbles()).into())
 }
 
+/// Which direction it may work in is asked again by each translation.
+const NEED: Need = Need {
+    operation: "encrypt PINs",
+    usages: &[Usage::Pin],
+    algorithms: &[Algorithm::Tdes, Algorithm::Aes],
+    modes: &[],
+    deeds: &[Deed::Protect, Deed::Process],
+    needs: "a PIN key (use P0)",
+};
+
 impl PinFormat {
     /// Bytes of a block in this format.
     #[must_use]
@@ -170,14 +182,7 @@ impl PinKey {
 
     pub(crate) fn open(name: &str, opened: &Opened, test: bool) -> Result<PinKey, KeyError> {
         let attributes = &opened.attributes;
-        if attributes.usage != Usage::Pin {
-            return Err(KeyError::NotAllowed {
-                name: name.to_owned(),
-                operation: "encrypt PINs",
-                has: attributes.describe(),
-                needs: "a PIN key (use P0)",
-            });
-        }
+        NEED.check(name, attributes, opened.state)?;
         let Attributes { algorithm, mode, .. } = *attributes;
         let key = opened.key.as_slice();
         let encipher = mode.may(Mode::Encrypt).then(|| Encipher::new(algorithm, key)).transpose()?;

@@ -13,7 +13,9 @@ use crate::block::Protection;
 use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::{LmkBlock, Opened};
+use crate::policy::Need;
 use crate::secret::{KeyBytes, hex};
+use crate::state::{Deed, KeyState};
 
 /// A key under a key-encryption key, as it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +88,11 @@ impl Keystore {
     /// S for a bare cryptogram, which in turn needs a TDES `K0` key to carry it. `KekTooWeak`, `NotFound`.
     pub fn export_wrapped(&self, name: &str, kek: &str, form: WrapForm) -> Result<Wrapped, KeyError> {
         let opened = self.open_named(name)?;
+        // One that is not yet in use is sent first and activated when the other side has it.
+        if !matches!(opened.state, KeyState::PreActive | KeyState::Active) {
+            let (name, operation) = (name.to_owned(), "be exported");
+            return Err(KeyError::State { name, operation, state: opened.state });
+        }
         let refuse = |operation, needs| {
             Err(KeyError::NotAllowed {
                 name: name.to_owned(),
@@ -104,7 +111,7 @@ impl Keystore {
             }
             _ => {}
         }
-        let kek_key = self.open_kek(kek, form, Mode::Encrypt)?;
+        let kek_key = self.open_kek(kek, if form == WrapForm::KeyBlock { &WRAP_BLOCK } else { &WRAP_ECB })?;
         check_strength(kek, &kek_key, opened.attributes.algorithm, &opened.key)?;
         let kek_bytes = kek_key.key.as_slice();
         match form {
@@ -114,7 +121,7 @@ impl Keystore {
                 Ok(Wrapped::KeyBlock(protection.wrap(&header, &opened.key)))
             }
             WrapForm::TdesEcb => {
-                if opened.attributes.algorithm == Algorithm::Aes {
+                if !opened.attributes.algorithm.is_des() {
                     return refuse("be exported as a bare cryptogram", "a DES or TDES key");
                 }
                 let cipher = Encipher::new(Algorithm::Tdes, kek_bytes)?;
@@ -138,13 +145,13 @@ impl Keystore {
         announced.check()?;
         let (key, attributes) = match wrapped {
             Wrapped::KeyBlock(block) => {
-                let kek_key = self.open_kek(kek, WrapForm::KeyBlock, Mode::Decrypt)?;
+                let kek_key = self.open_kek(kek, &UNWRAP_BLOCK)?;
                 let (key, attributes) = open_key_block(kek, &kek_key, block, &announced)?;
                 check_strength(kek, &kek_key, algorithm, &key)?;
                 (key, attributes)
             }
             Wrapped::TdesEcb { cryptogram, check_value } => {
-                let kek_key = self.open_kek(kek, WrapForm::TdesEcb, Mode::Decrypt)?;
+                let kek_key = self.open_kek(kek, &UNWRAP_ECB)?;
                 let key = open_cryptogram(kek, &kek_key, cryptogram, check_value, algorithm)?;
                 check_strength(kek, &kek_key, algorithm, &key)?;
                 (key, announced)
@@ -154,35 +161,44 @@ impl Keystore {
         Ok((key, attributes))
     }
 
-    /// Opens a key-encryption key for one form and direction: use, algorithm and mode are checked here.
-    fn open_kek(&self, kek: &str, form: WrapForm, direction: Mode) -> Result<Opened, KeyError> {
+    /// Opens a key-encryption key for one form and direction: use, algorithm, mode and state are checked here.
+    fn open_kek(&self, kek: &str, need: &Need) -> Result<Opened, KeyError> {
         let opened = self.open_named(kek)?;
-        let Attributes { usage, algorithm, mode, .. } = opened.attributes;
-        let needs = match form {
-            WrapForm::KeyBlock if !matches!(usage, Usage::Kek | Usage::KeyBlockProtection) => {
-                "a key-encryption key (use K0 or K1)"
-            }
-            WrapForm::TdesEcb if usage != Usage::Kek || algorithm != Algorithm::Tdes => {
-                "a TDES key of use K0: only that permits bare cryptograms"
-            }
-            _ if !mode.may(direction) => match direction {
-                Mode::Encrypt => "mode E, B or N",
-                _ => "mode D, B or N",
-            },
-            _ => return Ok(opened),
-        };
-        let operation = match direction {
-            Mode::Encrypt => "carry keys out",
-            _ => "bring keys in",
-        };
-        Err(KeyError::NotAllowed {
-            name: kek.to_owned(),
-            operation,
-            has: opened.attributes.describe(),
-            needs,
-        })
+        need.check(kek, &opened.attributes, opened.state)?;
+        Ok(opened)
     }
 }
+
+const UNWRAP_BLOCK: Need = Need {
+    operation: "bring keys in",
+    usages: &[Usage::Kek, Usage::KeyBlockProtection],
+    algorithms: &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4],
+    modes: &[Mode::Decrypt],
+    deeds: &[Deed::Process],
+    needs: "a key-encryption key (use K0 or K1) of mode D, B or N",
+};
+
+const WRAP_BLOCK: Need = Need {
+    operation: "carry keys out",
+    modes: &[Mode::Encrypt],
+    deeds: &[Deed::Protect],
+    needs: "a key-encryption key (use K0 or K1) of mode E, B or N",
+    ..UNWRAP_BLOCK
+};
+
+const UNWRAP_ECB: Need = Need {
+    usages: &[Usage::Kek],
+    algorithms: &[Algorithm::Tdes],
+    needs: "a TDES key of use K0, which alone permits bare cryptograms, of mode D, B or N",
+    ..UNWRAP_BLOCK
+};
+
+const WRAP_ECB: Need = Need {
+    usages: &[Usage::Kek],
+    algorithms: &[Algorithm::Tdes],
+    needs: "a TDES key of use K0, which alone permits bare cryptograms, of mode E, B or N",
+    ..WRAP_BLOCK
+};
 
 /// Opens a key block and compares what it says with what was announced.
 fn open_key_block(
@@ -217,7 +233,7 @@ fn open_cryptogram(
     algorithm: Algorithm,
 ) -> Result<KeyBytes, KeyError> {
     let bytes = cryptogram.len();
-    if !algorithm.fits(bytes) || algorithm == Algorithm::Aes {
+    if !algorithm.fits(bytes) || !algorithm.is_des() {
         return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() });
     }
     let cipher = Decipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;

@@ -26,6 +26,7 @@ use crate::pin::PinKey;
 use crate::random;
 use crate::seal::{DATA_KEY_WRAPPED_BYTES, SealKey};
 use crate::secret::{KeyBytes, hex};
+use crate::state::KeyState;
 use crate::token::Tokenizer;
 use file::KeyFile;
 
@@ -89,7 +90,8 @@ impl Keystore {
         self.lmk.is_test()
     }
 
-    /// Makes a random key: TDES 16 bytes, AES 16 for working keys and 32 for keys that protect others.
+    /// Makes a random key: TDES and SM4 16 bytes (32 for an SM4 retail MAC), AES 16 for working keys
+    /// and 32 for keys that protect others, HMAC 32.
     ///
     /// # Errors
     /// `Attributes`, `NameInvalid`, `NameTaken`, `Full`, or the file's errors.
@@ -107,7 +109,8 @@ impl Keystore {
             (Algorithm::Des, _) => 8,
             (Algorithm::Tdes, _) => 16,
             (Algorithm::Aes, Usage::Kek | Usage::KeyBlockProtection | Usage::Data) => 32,
-            (Algorithm::Aes, _) => 16,
+            (Algorithm::Sm4, Usage::MacRetail) | (Algorithm::Hmac, _) => 32,
+            (Algorithm::Aes | Algorithm::Sm4, _) => 16,
         };
         self.add(name, attributes, &KeyBytes::random(algorithm, bytes))
     }
@@ -276,6 +279,7 @@ impl Keystore {
             algorithm,
             mode,
             export,
+            state: KeyState::Active,
             check_value,
             test: self.is_test(),
         };
@@ -295,9 +299,19 @@ impl Keystore {
         Ok(info)
     }
 
-    fn open_named(&self, name: &str) -> Result<Opened, KeyError> {
+    /// Sets a state without a record of it.
+    #[cfg(test)]
+    pub(crate) fn put_state(&self, name: &str, state: KeyState) {
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.get_mut(name).expect("the test made it").info.state = state;
+    }
+
+    pub(crate) fn open_named(&self, name: &str) -> Result<Opened, KeyError> {
         match self.keys().get(name) {
-            Some(stored) => self.lmk.unwrap(&stored.block),
+            Some(stored) => {
+                let state = stored.info.state;
+                self.lmk.unwrap(&stored.block).map(|opened| Opened { state, ..opened })
+            }
             None => Err(KeyError::NotFound { name: name.to_owned() }),
         }
     }
