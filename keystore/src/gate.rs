@@ -40,8 +40,7 @@ pub struct GateSession {
 
 const NEED: Need = Need {
     operation: "derive session keys",
-    usages: &[Usage::Derivation],
-    algorithms: &[Algorithm::Aes],
+    keys: &[(Usage::Derivation, &[Algorithm::Aes])],
     modes: &[Mode::Both],
     deeds: &[Deed::Protect, Deed::Process],
     needs: "a key derivation key (use B3)",

@@ -16,9 +16,8 @@ use crate::state::{Deed, KeyState};
 pub(crate) struct Need {
     /// What it does, for a message: "make MACs".
     pub(crate) operation: &'static str,
-    pub(crate) usages: &'static [Usage],
-    /// Of those that the uses have.
-    pub(crate) algorithms: &'static [Algorithm],
+    /// Each use with its algorithms.
+    pub(crate) keys: &'static [(Usage, &'static [Algorithm])],
     /// All of these must be allowed by the key's mode.
     pub(crate) modes: &'static [Mode],
     /// All of these must be allowed by the key's state.
@@ -30,10 +29,10 @@ pub(crate) struct Need {
 impl Need {
     /// The one check of use, algorithm, mode and state; nobody checks again afterwards.
     pub(crate) fn check(&self, name: &str, has: &Attributes, state: KeyState) -> Result<(), KeyError> {
-        if !self.usages.contains(&has.usage)
-            || !self.algorithms.contains(&has.algorithm)
-            || !self.modes.iter().all(|&wanted| has.mode.may(wanted))
-        {
+        let fits = |(usage, algorithms): &(Usage, &[Algorithm])| {
+            *usage == has.usage && algorithms.contains(&has.algorithm)
+        };
+        if !self.keys.iter().any(fits) || !self.modes.iter().all(|&wanted| has.mode.may(wanted)) {
             return Err(KeyError::NotAllowed {
                 name: name.to_owned(),
                 operation: self.operation,

@@ -139,6 +139,7 @@ fn parse_version(block: &str, letter: u8, wanted: Option<Version>) -> Result<Ver
     let found = match letter {
         b'B' => Some(Version::B),
         b'D' => Some(Version::D),
+        b'4' => Some(Version::Sm4),
         _ => None,
     };
     match (found, wanted) {
@@ -146,6 +147,7 @@ fn parse_version(block: &str, letter: u8, wanted: Option<Version>) -> Result<Ver
         (Some(found), Some(wanted)) if found == wanted => Ok(found),
         (_, Some(Version::B)) => Err(malformed(block, "version", 0, "B, as the protection key is TDES", 1)),
         (_, Some(Version::D)) => Err(malformed(block, "version", 0, "D, as the protection key is AES", 1)),
+        (_, Some(Version::Sm4)) => Err(malformed(block, "version", 0, "4, as the protection key is SM4", 1)),
         (None, None) => Err(malformed(block, "version", 0, "B or D (A and C are deprecated)", 1)),
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct Protection {
 pub(crate) enum Version {
     B,
     D,
+    /// `4`: the method of D with SM4 in place of AES. Digits are reserved for private agreements; this one is ours.
+    Sm4,
 }
 
 impl Version {
@@ -43,13 +45,14 @@ impl Version {
         match self {
             Version::B => 'B',
             Version::D => 'D',
+            Version::Sm4 => '4',
         }
     }
 
     pub(crate) fn block_bytes(self) -> usize {
         match self {
             Version::B => 8,
-            Version::D => 16,
+            Version::D | Version::Sm4 => 16,
         }
     }
 
@@ -62,7 +65,11 @@ impl Version {
 impl Protection {
     /// Derives the encryption and authentication keys (X9.143, key derivation binding method).
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Protection, KeyError> {
-        let version = if algorithm == Algorithm::Aes { Version::D } else { Version::B };
+        let version = match algorithm {
+            Algorithm::Aes => Version::D,
+            Algorithm::Sm4 => Version::Sm4,
+            Algorithm::Des | Algorithm::Tdes | Algorithm::Hmac => Version::B,
+        };
         let kdf = Cmac::new(Encipher::new(algorithm, key)?);
         let derive = |purpose| derive(&kdf, version, purpose, key.len());
         let encryption = derive(ENCRYPTION);
@@ -75,7 +82,7 @@ impl Protection {
     /// Wraps a key under `header`, whose lengths are filled in here. The payload is padded to that of the
     /// longest key of the algorithm, so that the block does not tell the key's length (X9.143, key length obfuscation).
     pub(crate) fn wrap(&self, header: &Header, key: &KeyBytes) -> String {
-        let longest = if header.algorithm == b'A' { 32 } else { 24 };
+        let longest = if b"A4H".contains(&header.algorithm) { 32 } else { 24 };
         let payload_bytes =
             (2 + longest.max(key.as_slice().len())).next_multiple_of(self.version.block_bytes());
         let text = header.format(self.version, payload_bytes);
@@ -145,6 +152,8 @@ fn derive(kdf: &Cmac, version: Version, purpose: u16, key_bytes: usize) -> KeyBy
         (Version::D, 16) => 2,
         (Version::D, 24) => 3,
         (Version::D, _) => 4,
+        // X9.143 numbers no SM4; beyond its own numbers.
+        (Version::Sm4, _) => 0x8002,
     };
     let bits = u16::try_from(key_bytes * 8).expect("the cipher took this key, so it has at most 32 bytes");
     let mut derived = Zeroizing::new(Vec::with_capacity(48));

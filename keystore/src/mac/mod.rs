@@ -45,11 +45,13 @@ struct Inner {
     check_value: [u8; 3],
 }
 
-/// Their ciphers are those that a message can have today.
 const GENERATE: Need = Need {
     operation: "make MACs",
-    usages: &[Usage::MacCmac, Usage::MacRetail, Usage::MacUnionPayEcb],
-    algorithms: &[Algorithm::Des, Algorithm::Tdes, Algorithm::Aes],
+    keys: &[
+        (Usage::MacCmac, &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4]),
+        (Usage::MacRetail, &[Algorithm::Tdes]),
+        (Usage::MacUnionPayEcb, &[Algorithm::Des, Algorithm::Tdes]),
+    ],
     modes: &[Mode::Generate],
     deeds: &[Deed::Protect],
     needs: "a MAC key (use M3, M6 or 90) of mode G, C or N",

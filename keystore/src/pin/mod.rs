@@ -155,8 +155,7 @@ pub fn matches_test_pin(
 /// Which direction it may work in is asked again by each translation.
 const NEED: Need = Need {
     operation: "encrypt PINs",
-    usages: &[Usage::Pin],
-    algorithms: &[Algorithm::Tdes, Algorithm::Aes],
+    keys: &[(Usage::Pin, &[Algorithm::Tdes, Algorithm::Aes])],
     modes: &[],
     deeds: &[Deed::Protect, Deed::Process],
     needs: "a PIN key (use P0)",

@@ -27,19 +27,19 @@ fn rows() -> Vec<Row> {
         Row {
             operation: "make and check MACs",
             open: |store, name| store.mac_key(name).map(drop),
-            takes: &["M6:A:CN", "M3:T:CN", "90:DT:CN"],
+            takes: &["M6:TA4:CN", "M3:T:CN", "90:DT:CN"],
             states: ACTIVE,
         },
         Row {
             operation: "make MACs",
             open: |store, name| store.mac_generate_key(name).map(drop),
-            takes: &["M6:A:GCN", "M3:T:GCN", "90:DT:GCN"],
+            takes: &["M6:TA4:GCN", "M3:T:GCN", "90:DT:GCN"],
             states: ACTIVE,
         },
         Row {
             operation: "check MACs",
             open: |store, name| store.mac_verify_key(name).map(drop),
-            takes: &["M6:A:VCN", "M3:T:VCN", "90:DT:VCN"],
+            takes: &["M6:TA4:VCN", "M3:T:VCN", "90:DT:VCN"],
             states: ACTIVE_OR_RETIRING,
         },
         Row {

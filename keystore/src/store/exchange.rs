@@ -171,8 +171,10 @@ impl Keystore {
 
 const UNWRAP_BLOCK: Need = Need {
     operation: "bring keys in",
-    usages: &[Usage::Kek, Usage::KeyBlockProtection],
-    algorithms: &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4],
+    keys: &[
+        (Usage::Kek, &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4]),
+        (Usage::KeyBlockProtection, &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4]),
+    ],
     modes: &[Mode::Decrypt],
     deeds: &[Deed::Process],
     needs: "a key-encryption key (use K0 or K1) of mode D, B or N",
@@ -187,15 +189,13 @@ const WRAP_BLOCK: Need = Need {
 };
 
 const UNWRAP_ECB: Need = Need {
-    usages: &[Usage::Kek],
-    algorithms: &[Algorithm::Tdes],
+    keys: &[(Usage::Kek, &[Algorithm::Tdes])],
     needs: "a TDES key of use K0, which alone permits bare cryptograms, of mode D, B or N",
     ..UNWRAP_BLOCK
 };
 
 const WRAP_ECB: Need = Need {
-    usages: &[Usage::Kek],
-    algorithms: &[Algorithm::Tdes],
+    keys: &[(Usage::Kek, &[Algorithm::Tdes])],
     needs: "a TDES key of use K0, which alone permits bare cryptograms, of mode E, B or N",
     ..WRAP_BLOCK
 };
