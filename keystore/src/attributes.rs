@@ -6,7 +6,6 @@
 use std::fmt;
 
 use crate::error::KeyError;
-use crate::state::KeyState;
 
 /// What a key may be used for (X9.143 "key usage"). Codes of two digits are reserved for private agreements; those are ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,11 +110,9 @@ pub enum Export {
     S,
 }
 
-/// What may be told about a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyInfo {
-    /// Its name in the store; empty for a working key that is not in it.
-    pub name: String,
+/// Use, algorithm, mode and exportability together: the header of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
     /// Its use.
     pub usage: Usage,
     /// Its cipher.
@@ -124,21 +121,6 @@ pub struct KeyInfo {
     pub mode: Mode,
     /// Whether it may leave.
     pub export: Export,
-    /// Where it stands in its life.
-    pub state: KeyState,
-    /// Its check value, 3 bytes.
-    pub check_value: [u8; 3],
-    /// Whether it lives under the well-known test master key.
-    pub test: bool,
-}
-
-/// Use, algorithm, mode and exportability together: the header of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Attributes {
-    pub(crate) usage: Usage,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) mode: Mode,
-    pub(crate) export: Export,
 }
 
 impl Attributes {
@@ -171,6 +153,22 @@ impl Attributes {
             _ => algorithm.lengths(),
         };
         Err(KeyError::Length { algorithm, bytes, expected })
+    }
+
+    /// In the letters of a key block header, from key usage to exportability: `P0TB00E`.
+    pub(crate) fn letters(&self) -> String {
+        let Attributes { usage, algorithm, mode, export } = self;
+        format!("{}{}{}00{export}", usage.code(), algorithm.letter(), mode.letter(*usage))
+    }
+
+    /// The inverse of [`Attributes::letters`].
+    pub(crate) fn from_letters(letters: &str) -> Option<Attributes> {
+        let mut rest = letters.get(2..)?.chars();
+        let usage = Usage::from_code(letters.get(..2)?)?;
+        let algorithm = Algorithm::from_letter(rest.next()?)?;
+        let mode = Mode::from_letter(rest.next()?, usage)?;
+        let export = Export::from_letter(rest.nth(2)?)?;
+        Some(Attributes { usage, algorithm, mode, export })
     }
 
     /// How a message calls the key.

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::attributes::{Algorithm, Mode, Usage};
+use crate::info::Validity;
 use crate::state::KeyState;
 
 /// Why a key could not be made, imported, exported, opened or stored.
@@ -83,6 +84,40 @@ pub enum KeyError {
         operation: &'static str,
         /// Its state.
         state: KeyState,
+    },
+    /// The key is in use from another day on, or no longer.
+    #[error("key {name:?} may not {operation} now: it is for use {}", validity.words())]
+    NotValid {
+        /// The key's name.
+        name: String,
+        /// What was tried.
+        operation: &'static str,
+        /// When it may be used.
+        validity: Validity,
+    },
+    /// The key cannot go from its state to that one.
+    #[error("key {name:?} is {from} and cannot become {to}")]
+    Transition {
+        /// The key's name.
+        name: String,
+        /// Its state.
+        from: KeyState,
+        /// The state asked for.
+        to: KeyState,
+    },
+    /// A custodian, or the passphrase of one, is not accepted.
+    #[error("custodian {name:?}: {reason}")]
+    Custodian {
+        /// The name as given.
+        name: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// No ceremony of this name is under way.
+    #[error("no ceremony for {name:?} is under way: begin it first, or look at the list")]
+    NoCeremony {
+        /// The name asked for.
+        name: String,
     },
     /// The key-encryption key is weaker than the key it should carry.
     #[error(

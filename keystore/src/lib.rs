@@ -21,13 +21,16 @@
 #![warn(missing_docs)]
 
 mod attributes;
+mod audit;
 mod authentic;
 mod block;
 mod cipher;
 mod cmac;
+mod custodian;
 mod digest;
 mod error;
 mod gate;
+mod info;
 mod lmk;
 mod mac;
 mod pin;
@@ -41,15 +44,17 @@ mod store;
 mod testing;
 mod token;
 
-pub use attributes::{Algorithm, Export, KeyInfo, Mode, Usage};
+pub use attributes::{Algorithm, Attributes, Export, Mode, Usage};
+pub use audit::{AuditHead, AuditRecord, audit_path, verify_audit};
 pub use authentic::{Authentic, Waiver, waive};
 pub use digest::Sha256;
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};
+pub use info::{Environment, KeyInfo, Origin, Validity};
 pub use lmk::{Lmk, LmkBlock};
 pub use mac::{MacError, MacGenerateKey, MacKey, MacVerifyKey};
 pub use pin::{EncryptedPin, PinError, PinFormat, PinKey, encrypt_test_pin, matches_test_pin, translate_pin};
 pub use seal::{DATA_KEY_WRAPPED_BYTES, SEAL_TAG_BYTES, SealError, SealKey};
 pub use state::KeyState;
-pub use store::{Keystore, WrapForm, Wrapped};
+pub use store::{CeremonyInfo, Keystore, Present, WrapForm, Wrapped};
 pub use token::Tokenizer;

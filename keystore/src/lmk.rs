@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
+use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::block::{Header, Optional, Protection, Version};
 use crate::error::{BlockError, KeyError};
+use crate::info::{Environment, KeyInfo, Origin, Validity};
 use crate::secret::{KeyBytes, hex};
 use crate::state::KeyState;
 
@@ -28,6 +29,7 @@ pub struct Lmk {
     protection: Protection,
     check_value: [u8; 3],
     test: bool,
+    environment: Environment,
 }
 
 /// The test master key is public on purpose: whoever reads a dump must see that it protects nothing.
@@ -43,6 +45,10 @@ pub struct LmkBlock(String);
 const LABEL: [u8; 2] = *b"LB";
 /// Check value (X9.143 optional block KC: method, then the value).
 const CHECK_VALUE: [u8; 2] = *b"KC";
+/// Environment: `T` or `P`. A private block; X9.143 leaves identifiers of digits to private agreements.
+const ENVIRONMENT: [u8; 2] = *b"90";
+/// Begins the labels of what the store keeps for itself. It cannot be in a key name.
+pub(crate) const INTERNAL: char = '*';
 
 /// An unwrapped key with what its block says.
 pub(crate) struct Opened {
@@ -95,7 +101,34 @@ impl Lmk {
         let protection = Protection::new(Algorithm::Aes, key.as_slice())?;
         let check_value = key.check_value(Algorithm::Aes)?;
         let test = key.as_slice().ct_eq(TEST_KEY).into();
-        Ok(Lmk { key, protection, check_value, test })
+        let environment = if test { Environment::Test } else { Environment::Production };
+        Ok(Lmk { key, protection, check_value, test, environment })
+    }
+
+    /// Whose keys this one protects: each key's block names it, and a block of the other world is refused. The test
+    /// master key stays in the test environment whatever is asked.
+    #[must_use]
+    pub fn in_environment(mut self, environment: Environment) -> Lmk {
+        if !self.test {
+            self.environment = environment;
+        }
+        self
+    }
+
+    /// The environment of the keys under it.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The key itself, for resting under the master key that takes its place.
+    pub(crate) fn key(&self) -> &KeyBytes {
+        &self.key
+    }
+
+    /// A master key that rested under its successor.
+    pub(crate) fn from_rest(key: KeyBytes, environment: Environment) -> Result<Lmk, KeyError> {
+        Lmk::from_key(key).map(|lmk| lmk.in_environment(environment))
     }
 
     /// A key of the store's own, by HKDF-SHA256 (RFC 5869) with the purpose as info. One purpose, one key.
@@ -132,6 +165,9 @@ impl Lmk {
         };
         let mut optional = vec![Optional { id: CHECK_VALUE, data: format!("{method}{}", hex(&check_value)) }];
         optional.extend(label.map(|label| Optional { id: LABEL, data: label.to_owned() }));
+        if label.is_some_and(|label| !label.starts_with(INTERNAL)) {
+            optional.push(Optional { id: ENVIRONMENT, data: self.environment.letter().to_string() });
+        }
         Ok(LmkBlock(self.protection.wrap(&attributes.header(optional), key)))
     }
 
@@ -139,6 +175,19 @@ impl Lmk {
     pub(crate) fn unwrap(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
         let fail = |source| KeyError::Block { what: "a key under the master key".to_owned(), source };
         let (header, key) = self.protection.unwrap(&block.0).map_err(fail)?;
+        let environment = header.optional(ENVIRONMENT);
+        if environment.is_some_and(|letter| letter != self.environment.letter().to_string()) {
+            return Err(fail(BlockError::Malformed {
+                field: "environment (optional block 90)",
+                offset: 16,
+                expected: format!(
+                    "{}, as the keys here are for {}",
+                    self.environment.letter(),
+                    self.environment
+                ),
+                found: environment.unwrap_or_default().to_owned(),
+            }));
+        }
         let attributes = Attributes::from_header(&header).map_err(fail)?;
         let check_value = key.check_value(attributes.algorithm)?;
         Ok(Opened {
@@ -161,6 +210,8 @@ impl Lmk {
             mode,
             export,
             state: opened.state,
+            origin: Origin::Unknown,
+            validity: Validity::default(),
             check_value,
             test: self.test,
         }

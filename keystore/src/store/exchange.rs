@@ -8,10 +8,11 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::Keystore;
-use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
+use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::block::Protection;
 use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
+use crate::info::{KeyInfo, Origin};
 use crate::lmk::{LmkBlock, Opened};
 use crate::policy::Need;
 use crate::secret::{KeyBytes, hex};
@@ -61,7 +62,7 @@ impl Keystore {
         mode: Mode,
     ) -> Result<KeyInfo, KeyError> {
         let (key, attributes) = self.open_wrapped(kek, wrapped, usage, algorithm, mode)?;
-        self.add(name, attributes, &key)
+        self.add(name, attributes, &key, Origin::Imported, &format!("under {kek:?}"))
     }
 
     /// As [`Keystore::import_wrapped`], but returns the key under the master key instead of storing it:

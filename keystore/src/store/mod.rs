@@ -4,23 +4,28 @@
 //! durable in the file before it can be used, and never overwritten. Handles are opened here, where use,
 //! mode and algorithm are checked; using a handle takes no lock and asks nothing of the store.
 
+mod custody;
 mod exchange;
 mod file;
-#[cfg(test)]
-mod file_tests;
+mod life;
+mod record;
+mod rewrap;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
+pub use custody::{CeremonyInfo, Present};
 pub use exchange::{WrapForm, Wrapped};
 
-use crate::attributes::{Algorithm, Attributes, Export, KeyInfo, Mode, Usage};
+use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
+use crate::audit::AuditRecord;
 use crate::error::KeyError;
 use crate::gate::GateKey;
-use crate::lmk::{Lmk, LmkBlock, Opened};
+use crate::info::{Environment, KeyInfo, Origin, Validity};
+use crate::lmk::{INTERNAL, Lmk, LmkBlock, Opened};
 use crate::mac::{MacGenerateKey, MacKey, MacVerifyKey};
 use crate::pin::PinKey;
 use crate::random;
@@ -29,24 +34,26 @@ use crate::secret::{KeyBytes, hex};
 use crate::state::KeyState;
 use crate::token::Tokenizer;
 use file::KeyFile;
+use record::{Held, Record, Stored};
 
 /// The most keys one store holds; about 500 bytes each.
 const KEYS_MAX: usize = 500_000;
 
 /// Named keys under one master key. Shared between threads by reference or `Arc`.
 ///
-/// The key file is append-only: one JSON line per key, each an X9.143 version D block under the master
-/// key, sealed into a chain (see the module `store::file`).
+/// The key file is append-only: one JSON line per record, each key an X9.143 version D block under the master
+/// key, sealed into a chain (see the module `store::file`), with an audit log beside it.
 pub struct Keystore {
     lmk: Lmk,
-    keys: RwLock<BTreeMap<String, Stored>>,
-    /// Taken before `keys` when both are needed.
+    /// Master keys that this one took the place of, newest first: what rests elsewhere under them still opens.
+    retired: Vec<Lmk>,
+    held: RwLock<Held>,
+    /// Taken before `held` when both are needed.
     file: Mutex<Option<KeyFile>>,
-}
-
-struct Stored {
-    info: KeyInfo,
-    block: LmkBlock,
+    /// Who acts, for the audit log.
+    actors: Mutex<Vec<String>>,
+    /// The time as it was last told; 0 before that.
+    now_ms: AtomicU64,
 }
 
 /// The label of data keys; `*` cannot be in a key name, so no named key can pass for one.
@@ -56,16 +63,33 @@ impl Keystore {
     /// A store without a file.
     #[must_use]
     pub fn in_memory(lmk: Lmk) -> Keystore {
-        Keystore { lmk, keys: RwLock::default(), file: Mutex::default() }
+        Keystore {
+            lmk,
+            retired: Vec::new(),
+            held: RwLock::default(),
+            file: Mutex::default(),
+            actors: Mutex::new(vec!["yika".to_owned()]),
+            now_ms: AtomicU64::new(0),
+        }
     }
 
-    /// Makes a new key file, readable by its owner only.
+    /// Makes a new key file and its audit log, readable by their owner only.
     ///
     /// # Errors
-    /// `Io` when the file exists or cannot be made durable.
+    /// `Io` when a file exists or cannot be made durable.
     pub fn create(path: &Path, lmk: Lmk) -> Result<Keystore, KeyError> {
-        let file = KeyFile::create(path, &lmk)?;
-        Ok(Keystore { lmk, keys: RwLock::default(), file: Mutex::new(Some(file)) })
+        Keystore::in_memory(lmk).into_file(path)
+    }
+
+    /// As [`Keystore::create`], of a store in memory that was told who acts and when. Its keys stay behind.
+    ///
+    /// # Errors
+    /// As [`Keystore::create`].
+    pub fn into_file(self, path: &Path) -> Result<Keystore, KeyError> {
+        let detail =
+            format!("a new key file for {}, master key {}", self.environment(), hex(&self.lmk.check_value()));
+        let file = KeyFile::create(path, &self.lmk, self.deed("init", None, detail))?;
+        Ok(Keystore { file: Mutex::new(Some(file)), held: RwLock::default(), ..self })
     }
 
     /// Opens a key file and proves every line of it. Nothing is loaded from a damaged file.
@@ -73,15 +97,38 @@ impl Keystore {
     /// # Errors
     /// `WrongLmk`, `Damaged` with line, reason and remedy, or `Io`.
     pub fn open(path: &Path, lmk: Lmk) -> Result<Keystore, KeyError> {
-        let (file, records) = KeyFile::open(path, &lmk)?;
-        let keys = records.into_iter().map(|(info, block)| (info.name.clone(), Stored { info, block }));
-        Ok(Keystore { keys: RwLock::new(keys.collect()), lmk, file: Mutex::new(Some(file)) })
+        let (file, held, lmk) = KeyFile::open(path, lmk)?;
+        let retired = rewrap::retired(&held, &lmk)?;
+        Ok(Keystore {
+            held: RwLock::new(held),
+            file: Mutex::new(Some(file)),
+            retired,
+            ..Keystore::in_memory(lmk)
+        })
     }
 
     /// The check value of the master key: tells operators which one is in use.
     #[must_use]
     pub fn lmk_check_value(&self) -> [u8; 3] {
         self.lmk.check_value()
+    }
+
+    /// Which world the keys belong to.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        self.lmk.environment()
+    }
+
+    /// Says who acts from here on, for the audit log.
+    pub fn acts(&self, actors: &[&str]) {
+        let actors = actors.iter().map(|&actor| actor.to_owned()).collect();
+        *self.actors.lock().unwrap_or_else(PoisonError::into_inner) = actors;
+    }
+
+    /// Says what time it is, in milliseconds since 1970: keys with a validity are refused before that, and the audit
+    /// log has no times.
+    pub fn tell_time(&self, now_ms: u64) {
+        self.now_ms.store(now_ms, Ordering::Relaxed);
     }
 
     /// Whether the keys lie under the well-known test master key, which production must refuse.
@@ -112,7 +159,7 @@ impl Keystore {
             (Algorithm::Sm4, Usage::MacRetail) | (Algorithm::Hmac, _) => 32,
             (Algorithm::Aes | Algorithm::Sm4, _) => 16,
         };
-        self.add(name, attributes, &KeyBytes::random(algorithm, bytes))
+        self.add(name, attributes, &KeyBytes::random(algorithm, bytes), Origin::Generated, "drawn here")
     }
 
     /// Joins two or more components by exclusive or into a key (split knowledge).
@@ -130,7 +177,9 @@ impl Keystore {
     ) -> Result<KeyInfo, KeyError> {
         let attributes = Attributes { usage, algorithm, mode, export };
         attributes.check()?;
-        self.add(name, attributes, &KeyBytes::from_components(algorithm, components)?)
+        let key = KeyBytes::from_components(algorithm, components)?;
+        let detail = format!("joined from {} components", components.len());
+        self.add(name, attributes, &key, Origin::Components, &detail)
     }
 
     /// The check value of one component: its custodian sees that it was typed as it was drawn.
@@ -146,13 +195,15 @@ impl Keystore {
     /// All keys, by name.
     #[must_use]
     pub fn list(&self) -> Vec<KeyInfo> {
-        self.keys().values().map(|stored| stored.info.clone()).collect()
+        let held = self.held();
+        let named = held.keys.iter().filter(|(name, _)| !name.starts_with(INTERNAL));
+        named.map(|(_, stored)| stored.info.clone()).collect()
     }
 
     /// What may be told about one key.
     #[must_use]
     pub fn info(&self, name: &str) -> Option<KeyInfo> {
-        self.keys().get(name).map(|stored| stored.info.clone())
+        self.held().keys.get(name).map(|stored| stored.info.clone())
     }
 
     /// Opens a key that makes and checks MACs.
@@ -213,16 +264,16 @@ impl Keystore {
         PinKey::open(&working_name(&opened), &opened, self.is_test())
     }
 
-    /// Makes card tokens, stable for this master key.
+    /// Makes card tokens, stable for this store, also when its master key changes.
     #[must_use]
     pub fn tokenizer(&self) -> Tokenizer {
-        Tokenizer::new(&self.lmk.derive("card token cmac"))
+        Tokenizer::new(&self.first_lmk().derive("card token cmac"))
     }
 
-    /// A secret seed for keyed hashes of outside data, stable for this master key.
+    /// A secret seed for keyed hashes of outside data, as stable as the tokens.
     #[must_use]
     pub fn hash_seed(&self) -> [u8; 16] {
-        *self.lmk.derive("hash seed")
+        *self.first_lmk().derive("hash seed")
     }
 
     /// A fresh key for sealing data at rest, and the same key wrapped: [`DATA_KEY_WRAPPED_BYTES`] bytes of
@@ -246,7 +297,7 @@ impl Keystore {
     pub fn open_data_key(&self, wrapped: &[u8]) -> Result<SealKey, KeyError> {
         let fail = |source| KeyError::Block { what: "a wrapped data key".to_owned(), source };
         let block = LmkBlock::try_from(String::from_utf8_lossy(wrapped).into_owned()).map_err(fail)?;
-        let opened = self.lmk.unwrap(&block)?;
+        let opened = self.unwrap(&block)?;
         if opened.label.as_deref() != Some(DATA_KEY_LABEL) {
             return Err(KeyError::NotAllowed {
                 name: working_name(&opened),
@@ -267,7 +318,14 @@ impl Keystore {
     }
 
     /// Wraps, stores and only then shows a key.
-    fn add(&self, name: &str, attributes: Attributes, key: &KeyBytes) -> Result<KeyInfo, KeyError> {
+    fn add(
+        &self,
+        name: &str,
+        attributes: Attributes,
+        key: &KeyBytes,
+        origin: Origin,
+        detail: &str,
+    ) -> Result<KeyInfo, KeyError> {
         check_name(name)?;
         let Attributes { algorithm, usage, mode, export } = attributes;
         attributes.check_length(key.as_slice().len())?;
@@ -280,45 +338,96 @@ impl Keystore {
             mode,
             export,
             state: KeyState::Active,
+            origin,
+            validity: Validity::default(),
             check_value,
             test: self.is_test(),
         };
-
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.keys().contains_key(name) {
+        let file = self.file();
+        if self.held().keys.contains_key(name) {
             return Err(KeyError::NameTaken { name: name.to_owned() });
         }
-        if self.keys().len() >= KEYS_MAX {
+        if self.held().keys.len() >= KEYS_MAX {
             return Err(KeyError::Full { max: KEYS_MAX });
         }
-        if let Some(file) = file.as_mut() {
-            file.append(&info, &block)?;
-        }
-        let stored = Stored { info: info.clone(), block };
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), stored);
+        let record = Stored { info: info.clone(), block: Some(block) }.record();
+        let action = match origin {
+            Origin::Generated => "generate",
+            Origin::Ceremony => "ceremony commit",
+            _ => "import",
+        };
+        let detail = format!("{}; {detail}", attributes.describe());
+        self.commit(file, Some(Record::Key(record)), self.deed(action, Some(&info), detail))?;
         Ok(info)
+    }
+
+    /// Makes a record durable with its line in the audit log, and only then lets it be seen.
+    fn commit(
+        &self,
+        mut file: MutexGuard<'_, Option<KeyFile>>,
+        record: Option<Record>,
+        deed: AuditRecord,
+    ) -> Result<(), KeyError> {
+        if let Some(file) = file.as_mut() {
+            file.commit(record.as_ref(), deed, &self.held(), &self.lmk)?;
+        }
+        if let Some(record) = record {
+            let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+            held.apply(record, &self.lmk).expect("it was checked under the lock of the file");
+        }
+        Ok(())
+    }
+
+    /// A line for the audit log, by whoever acts now.
+    fn deed(&self, action: &str, key: Option<&KeyInfo>, detail: impl Into<String>) -> AuditRecord {
+        AuditRecord {
+            seq: 0,
+            at_ms: self.now_ms.load(Ordering::Relaxed),
+            actors: self.actors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            action: action.to_owned(),
+            key: key.map(|info| info.name.clone()),
+            check_value: key.map(|info| hex(&info.check_value)),
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn open_named(&self, name: &str) -> Result<Opened, KeyError> {
+        let held = self.held();
+        let Some(stored) = held.keys.get(name).filter(|_| !name.starts_with(INTERNAL)) else {
+            return Err(KeyError::NotFound { name: name.to_owned() });
+        };
+        let (state, validity) = (stored.info.state, stored.info.validity);
+        let Some(block) = &stored.block else {
+            return Err(KeyError::State { name: name.to_owned(), operation: "be opened", state });
+        };
+        if !validity.is_open() && !validity.holds(self.now_ms.load(Ordering::Relaxed)) {
+            return Err(KeyError::NotValid { name: name.to_owned(), operation: "be opened", validity });
+        }
+        self.lmk.unwrap(block).map(|opened| Opened { state, ..opened })
+    }
+
+    /// Opens a block that rests outside of the store, under this master key or one that it took the place of.
+    fn unwrap(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
+        let opened = self.lmk.unwrap(block);
+        let older = |_: &KeyError| self.retired.iter().find_map(|lmk| lmk.unwrap(block).ok());
+        opened.or_else(|error| older(&error).ok_or(error))
+    }
+
+    /// The master key that the store began with.
+    fn first_lmk(&self) -> &Lmk {
+        self.retired.last().unwrap_or(&self.lmk)
     }
 
     /// Sets a state without a record of it.
     #[cfg(test)]
     pub(crate) fn put_state(&self, name: &str, state: KeyState) {
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        keys.get_mut(name).expect("the test made it").info.state = state;
-    }
-
-    pub(crate) fn open_named(&self, name: &str) -> Result<Opened, KeyError> {
-        match self.keys().get(name) {
-            Some(stored) => {
-                let state = stored.info.state;
-                self.lmk.unwrap(&stored.block).map(|opened| Opened { state, ..opened })
-            }
-            None => Err(KeyError::NotFound { name: name.to_owned() }),
-        }
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        held.keys.get_mut(name).expect("the test made it").info.state = state;
     }
 
     /// A working key carries no label: a named key or a data key cannot come in by this door.
     fn open_working(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
-        let opened = self.lmk.unwrap(block)?;
+        let opened = self.unwrap(block)?;
         match &opened.label {
             None => Ok(opened),
             Some(label) => Err(KeyError::NotAllowed {
@@ -330,9 +439,13 @@ impl Keystore {
         }
     }
 
-    /// A panic elsewhere cannot leave the map half changed: it is changed by single inserts.
-    fn keys(&self) -> RwLockReadGuard<'_, BTreeMap<String, Stored>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    /// A panic elsewhere cannot leave the maps half changed: they are changed by single records.
+    fn held(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn file(&self) -> MutexGuard<'_, Option<KeyFile>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
