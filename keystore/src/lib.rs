@@ -38,6 +38,7 @@ mod policy;
 mod random;
 mod seal;
 mod secret;
+mod shares;
 mod state;
 mod store;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use lmk::{Lmk, LmkBlock};
 pub use mac::{MacError, MacGenerateKey, MacKey, MacVerifyKey};
 pub use pin::{EncryptedPin, PinError, PinFormat, PinKey, encrypt_test_pin, matches_test_pin, translate_pin};
 pub use seal::{DATA_KEY_WRAPPED_BYTES, SEAL_TAG_BYTES, SealError, SealKey};
+pub use shares::Share;
 pub use state::KeyState;
 pub use store::{CeremonyInfo, Keystore, Present, WrapForm, Wrapped};
 pub use token::Tokenizer;

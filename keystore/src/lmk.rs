@@ -126,6 +126,11 @@ impl Lmk {
         &self.key
     }
 
+    /// A master key that was put together from shares.
+    pub(crate) fn from_joined(key: KeyBytes) -> Result<Lmk, KeyError> {
+        Lmk::from_key(key)
+    }
+
     /// A master key that rested under its successor.
     pub(crate) fn from_rest(key: KeyBytes, environment: Environment) -> Result<Lmk, KeyError> {
         Lmk::from_key(key).map(|lmk| lmk.in_environment(environment))

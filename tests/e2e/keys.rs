@@ -5,7 +5,7 @@ use crate::peer::Bank;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
-use yika_keystore::{Algorithm, Export, Keystore, Lmk, Mode, Usage};
+use yika_keystore::{Algorithm, Environment, Export, Keystore, Lmk, Mode, Usage};
 use yika_tests::process::{Yika, program};
 
 /// The test master key, as anybody may read it in the keystore's source.
@@ -17,7 +17,7 @@ fn hex(bytes: &[u8; 32]) -> String {
 }
 
 /// Writes a configuration with a key file under this master key, and the file with its two components.
-fn with_key_file(folder: &Path, environment: &str, lmk: &[u8; 32]) {
+pub(crate) fn with_key_file(folder: &Path, environment: &str, lmk: &[u8; 32]) {
     let (a, b) = (Bank::open("bank-a", "iso87-ascii"), Bank::open("bank-b", "pos-bcd"));
     Town::build(folder, &a, &b, &Settings::default());
     let path = folder.join("yika.toml");
@@ -26,17 +26,24 @@ fn with_key_file(folder: &Path, environment: &str, lmk: &[u8; 32]) {
     // Production believes nobody without a MAC.
     let text = text.replace("role = ", "mac_key = \"mac\"\nrole = ");
     std::fs::write(&path, text.replace("environment = \"test\"", &wanted)).unwrap();
+    let world = if environment == "test" { Environment::Test } else { Environment::Production };
+    key_file(folder, world, lmk);
+}
+
+/// Writes a key file with a MAC key and an AES PIN key, and the two components of its master key.
+fn key_file(folder: &Path, world: Environment, lmk: &[u8; 32]) {
     let mut two = *lmk;
     two.iter_mut().zip(ONE).for_each(|(byte, mask)| *byte ^= mask);
     write_for_owner(&folder.join("components"), &format!("{}\n{}\n", hex(&ONE), hex(&two)));
-    let store = Keystore::create(&folder.join("keys"), Lmk::from_components(&[ONE, two]).unwrap()).unwrap();
+    let lmk = Lmk::from_components(&[ONE, two]).unwrap().in_environment(world);
+    let store = Keystore::create(&folder.join("keys"), lmk).unwrap();
     for (name, usage) in [("mac", Usage::MacCmac), ("aes-pin", Usage::Pin)] {
         let components = [vec![0x11; 16], vec![0x2E; 16]];
         store.import_components(name, usage, Algorithm::Aes, Mode::Both, Export::N, &components).unwrap();
     }
 }
 
-fn write_for_owner(path: &Path, text: &str) {
+pub(crate) fn write_for_owner(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -62,7 +69,7 @@ fn an_aes_pin_key_of_a_key_file_is_refused_by_check_and_start() {
 }
 
 /// Runs a command with the components' file; exit code, stdout and stderr.
-fn yika(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+pub(crate) fn yika(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(program("yika"));
     command.args(arguments).arg("--config").arg(folder.join("yika.toml"));
     let ended = command.env("YIKA_LMK_FILE", folder.join("components")).output().unwrap();
@@ -70,7 +77,7 @@ fn yika(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
     (ended.status.code().unwrap_or(-1), text(ended.stdout), text(ended.stderr))
 }
 
-fn started(folder: &Path) -> Yika {
+pub(crate) fn started(folder: &Path) -> Yika {
     let components = folder.join("components").display().to_string();
     Yika::start_with(folder, &[("YIKA_LMK_FILE", &components)])
 }
@@ -160,6 +167,12 @@ fn a_data_folder_belongs_to_its_user_alone() {
     let path = folder.path().join("yika.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("\"production\"", "\"test\"")).unwrap();
+    let (code, _, err) = yika(folder.path(), &["serve"]);
+    assert!(code == 78 && err.contains("are for production") && err.contains("never mix"), "{err}");
+    for made in ["keys", "keys.audit"] {
+        std::fs::remove_file(folder.path().join(made)).unwrap();
+    }
+    key_file(folder.path(), Environment::Test, &[0xC3; 32]);
     let switch = started(folder.path());
     assert!(switch.log().contains(&cure), "{}", switch.log());
     assert!(switch.stop().success());
@@ -182,7 +195,12 @@ fn assert_private(folder: &Path) {
 }
 
 /// Runs `yika keys`; exit code, stdout and stderr. `typed` is standard input.
-fn keys(folder: &Path, arguments: &[&str], lmk: Option<&str>, typed: &str) -> (i32, String, String) {
+pub(crate) fn keys(
+    folder: &Path,
+    arguments: &[&str],
+    lmk: Option<&str>,
+    typed: &str,
+) -> (i32, String, String) {
     use std::io::Write;
     use std::process::Stdio;
     let mut command = Command::new("setsid");
@@ -203,7 +221,9 @@ fn keys(folder: &Path, arguments: &[&str], lmk: Option<&str>, typed: &str) -> (i
 fn production_is_entered_with_a_key_file_that_the_commands_made() {
     let folder = tempfile::tempdir().unwrap();
     with_key_file(folder.path(), "production", &[0xC3; 32]);
-    std::fs::remove_file(folder.path().join("keys")).unwrap();
+    for made in ["keys", "keys.audit"] {
+        std::fs::remove_file(folder.path().join(made)).unwrap();
+    }
     let (code, _, err) = yika(folder.path(), &["serve"]);
     assert!(code == 78 && err.contains("`yika keys init FILE` makes a key file"), "{err}");
     let run = |arguments: &[&str], typed: &str| keys(folder.path(), arguments, Some("components"), typed);

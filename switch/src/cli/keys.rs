@@ -4,11 +4,12 @@
 
 use super::CliError;
 use crate::config::{Config, Environment};
+use crate::net::wall_ms;
 use std::fs::Metadata;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use yika_keystore::{Export, Keystore, Lmk};
+use yika_keystore::{Export, Keystore, Lmk, Share};
 use zeroize::Zeroizing;
 
 /// Names the file with the master key's components, one per line, 64 hexadecimal digits each.
@@ -18,7 +19,7 @@ const LMK_FILE_BYTES_MAX: usize = 4096;
 
 pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
     let store = match &config.key_file {
-        Some(path) => open_file(path, master_key()?)?,
+        Some(path) => open_for(config.environment, path)?,
         None => Keystore::in_memory(Lmk::test()),
     };
     if store.is_test() && config.environment == Environment::Production {
@@ -33,6 +34,29 @@ pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
         store
             .import_components(&key.name, key.usage, key.algorithm, key.mode, Export::N, &key.components)
             .map_err(|e| CliError::Key(format!("test_key \"{}\": {e}", key.name)))?;
+    }
+    Ok(store)
+}
+
+/// The key file of a switch, which must belong to its world: production and test keys never mix.
+fn open_for(environment: Environment, path: &Path) -> Result<Keystore, CliError> {
+    let store = open_file(path, master_key()?)?;
+    store.acts(&["yika"]);
+    store.tell_time(wall_ms());
+    let wanted = match environment {
+        Environment::Production => yika_keystore::Environment::Production,
+        Environment::Test => yika_keystore::Environment::Test,
+    };
+    // The TEST master key has a message of its own, and a file of version 1 does not say whose it is.
+    let says = store.audit_head().is_some() && !store.is_test();
+    if says && store.environment() != wanted {
+        let what = format!(
+            "the keys of {} are for {}, and environment is \"{wanted}\": the two never mix; name another key_file, or make one by \
+             `yika keys init FILE --environment {wanted}`",
+            path.display(),
+            store.environment()
+        );
+        return Err(CliError::Key(what));
     }
     Ok(store)
 }
@@ -66,17 +90,31 @@ pub(super) fn open_plain() -> Result<Keystore, CliError> {
 pub(super) fn master_key() -> Result<Lmk, CliError> {
     let Some(path) = std::env::var_os(LMK_FILE) else {
         let what = format!(
-            "the master key is missing: set {LMK_FILE} to a file with its components, one of 64 hexadecimal digits per line"
+            "the master key is missing: set {LMK_FILE} to a file with its components, one of 64 hexadecimal digits per line, or with its shares"
         );
         return Err(CliError::Key(what));
     };
-    let path = Path::new(&path);
+    master_key_of(Path::new(&path))
+}
+
+/// The master key of a file of components, or of shares.
+pub(super) fn master_key_of(path: &Path) -> Result<Lmk, CliError> {
     let text = read_secret(path).map_err(|e| {
         CliError::Key(format!("cannot read the master key's components from {}: {e}", path.display()))
     })?;
-    let joined = Components::parse(&text)
-        .and_then(|components| Lmk::from_components(&components.0).map_err(|e| e.to_string()));
-    joined.map_err(|what| CliError::Key(format!("{}: {what}", path.display())))
+    joined(&text).map_err(|what| CliError::Key(format!("{}: {what}", path.display())))
+}
+
+fn joined(text: &[u8]) -> Result<Lmk, String> {
+    if !text.trim_ascii_start().starts_with(b"yika-share-") {
+        return Lmk::from_components(&Components::parse(text)?.0).map_err(|e| e.to_string());
+    }
+    let mut shares = Vec::new();
+    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        let at = shares.len() + 1;
+        shares.push(Share::parse(line).map_err(|e| format!("share {at}: {e}"))?);
+    }
+    Lmk::from_shares(&shares).map_err(|e| e.to_string())
 }
 
 /// Reads into one buffer that never moves, so that wiping it leaves no copy behind.

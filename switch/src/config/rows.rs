@@ -286,19 +286,38 @@ pub(super) fn route(table: &Table<'_>, places: &mut Places) -> Option<RouteConfi
 }
 
 /// What operators call the uses of a key.
-pub const USAGES: [(&str, Usage); 7] = [
+pub const USAGES: [(&str, Usage); 21] = [
     ("mac-cmac", Usage::MacCmac),
     ("mac-retail", Usage::MacRetail),
     ("mac-unionpay", Usage::MacUnionPayEcb),
+    ("mac-cbc", Usage::MacIso9797Alg1),
+    ("mac-cbc-tdes", Usage::MacIso16609),
+    ("mac-hmac", Usage::MacHmac),
     ("pin", Usage::Pin),
+    ("pin-pvv", Usage::PinVerifyPvv),
+    ("pin-ibm3624", Usage::PinVerifyIbm3624),
     ("kek", Usage::Kek),
     ("key-block", Usage::KeyBlockProtection),
+    ("data", Usage::Data),
     ("derivation", Usage::Derivation),
+    ("dukpt-base", Usage::DukptBase),
+    ("dukpt-initial", Usage::DukptInitial),
+    ("card-verification", Usage::CardVerification),
+    ("emv-cryptogram", Usage::EmvCryptogram),
+    ("emv-confidentiality", Usage::EmvConfidentiality),
+    ("emv-integrity", Usage::EmvIntegrity),
+    ("emv-dynamic", Usage::EmvDynamicNumbers),
+    ("tac", Usage::TacMaster),
 ];
 
 /// What operators call the ciphers of a key.
-pub const ALGORITHMS: [(&str, Algorithm); 3] =
-    [("tdes", Algorithm::Tdes), ("aes", Algorithm::Aes), ("des", Algorithm::Des)];
+pub const ALGORITHMS: [(&str, Algorithm); 5] = [
+    ("tdes", Algorithm::Tdes),
+    ("aes", Algorithm::Aes),
+    ("sm4", Algorithm::Sm4),
+    ("des", Algorithm::Des),
+    ("hmac", Algorithm::Hmac),
+];
 
 pub(super) fn test_key(table: &Table<'_>, places: &mut Places) -> Option<TestKey> {
     let name = table.needed_text("name", "how other tables call it");

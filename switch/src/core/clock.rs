@@ -71,6 +71,11 @@ pub fn business_date(wall_ms: u64, offset_minutes: i32) -> BusinessDate {
     BusinessDate(at.year * 10_000 + at.month * 100 + at.day)
 }
 
+/// When a date begins in UTC; None for a day that its month does not have.
+pub fn date_begins_ms(date: BusinessDate) -> Option<u64> {
+    days_from_civil(date.0 / 10_000, date.0 / 100 % 100, date.0 % 100).map(|days| days * DAY_MS)
+}
+
 /// The day after.
 pub fn next_date(date: BusinessDate) -> BusinessDate {
     let (year, month, day) = (date.0 / 10_000, date.0 / 100 % 100, date.0 % 100);

@@ -10,5 +10,6 @@ mod serve;
 mod signals;
 
 pub use clock::ClockJudge;
+pub(crate) use serve::wall_ms;
 pub use serve::{ServeError, Stop, raise_open_files, serve};
 pub use signals::outlive_file_size_limit;

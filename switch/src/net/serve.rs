@@ -101,12 +101,17 @@ impl Shared {
     }
 }
 
-fn now_since(started: Instant) -> Now {
+/// The clock of the machine, in milliseconds since 1970.
+pub(crate) fn wall_ms() -> u64 {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn now_since(started: Instant) -> Now {
     Now {
         // Never 0: a deadline of 0 would lie in the past.
         mono_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX).saturating_add(1),
-        wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+        wall_ms: wall_ms(),
     }
 }
 
