@@ -2,6 +2,8 @@
 
 use crate::keys::{keys, started, with_key_file, write_for_owner, yika};
 use std::path::Path;
+use std::time::Duration;
+use yika_tests::process::{Yika, wait_for};
 
 const COMPONENTS: &str = "components";
 
@@ -147,8 +149,8 @@ fn a_ceremony_needs_its_people_and_nobody_may_be_two_of_them() {
         let again = refused(folder, &format!("ceremony enter keys zmk --component-file two {}", by(name)));
         assert!(again.contains(why), "{again}");
     }
-    let other = format!("ceremony enter keys zmk --component-file two --as carol --passphrase-file bob");
-    assert!(refused(folder, &other).contains("no custodian of this name has this passphrase"));
+    let other = "ceremony enter keys zmk --component-file two --as carol --passphrase-file bob";
+    assert!(refused(folder, other).contains("no custodian of this name has this passphrase"));
     assert!(done(folder, "list keys").contains("1 of 2 components"));
     done(folder, &format!("ceremony enter keys zmk --component-file two {}", by("carol")));
     let wrong = format!("ceremony commit keys zmk --check-value 000000 {}", by("dave"));
@@ -213,4 +215,49 @@ fn under_another_master_key_a_switch_still_reads_its_journal() {
     let (code, out, err) = yika(folder, &["journal", "verify"]);
     assert!(code == 0, "{out}{err}");
     assert!(done(folder, "audit verify keys").contains("all that the key file counts"));
+}
+
+/// Starts `yika serve`, which waits for its custodians.
+fn locked(folder: &Path) -> std::thread::JoinHandle<Yika> {
+    let folder = folder.to_owned();
+    std::thread::spawn(move || Yika::start_with(&folder, &[]))
+}
+
+#[test]
+fn a_switch_waits_for_its_custodians_and_starts_when_enough_have_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    with_key_file(folder, "production", &[0xC3; 32]);
+    let config = folder.join("yika.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("key_file = ", "unlock = \"custodians\"\nkey_file = ")).unwrap();
+    done(folder, "master-key split keys --shares 2/3 --into envelopes");
+    done(folder, "init other --shares 2/2 --into strangers");
+    let share = |path: &str| folder.join(path).display().to_string();
+    let unlock = |path: &str| yika(folder, &["unlock", "--share-file", &share(path)]);
+    let (code, _, err) = unlock("envelopes/share-1");
+    assert!(code == 74 && err.contains("no switch waits for shares"), "{err}");
+
+    let started = locked(folder);
+    let socket = folder.join("data").join("unlock");
+    wait_for("the switch to wait for shares", Duration::from_secs(30), || socket.exists());
+    write_for_owner(&folder.join("garbage"), "not a share\n");
+    let (code, _, err) = unlock("garbage");
+    assert!(code == 78 && err.contains("a share begins with"), "{err}");
+    // Two that belong together, and not to this file: all begin again.
+    assert_eq!(unlock("strangers/share-1").1, "taken: 1 of 2\n");
+    let (code, _, err) = unlock("strangers/share-2");
+    assert!(
+        code == 78
+            && err.contains("belongs to the master key")
+            && err.contains("all shares must be given again"),
+        "{err}"
+    );
+    assert_eq!(unlock("envelopes/share-3").1, "taken: 1 of 2\n");
+    let (code, _, err) = unlock("envelopes/share-3");
+    assert!(code == 78 && err.contains("was given already"), "{err}");
+    assert_eq!(unlock("envelopes/share-1").1, "unlocked\n");
+    let switch = started.join().unwrap();
+    assert!(!socket.exists() && switch.log().contains("unlocked by 2 custodians"), "{}", switch.log());
+    assert!(switch.stop().success());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use yika_codec::Dialect;
 use yika_switch::config::{
     AdminBounds, Config, Environment, JournalConfig, LinkConfig, ListenerConfig, ParticipantConfig,
-    RimBounds, RouteConfig, Sharing, SignOn,
+    RimBounds, RouteConfig, Sharing, SignOn, Unlock,
 };
 use yika_switch::core::entry::Limits;
 use yika_switch::core::settings::{AnswerMatch, Bounds};
@@ -82,6 +82,7 @@ pub fn config() -> Config {
         environment: Environment::Test,
         data_dir: "unused".into(),
         key_file: None,
+        unlock: Unlock::File,
         test_keys: Vec::new(),
         admin: None,
         admin_bounds: AdminBounds {

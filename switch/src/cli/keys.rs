@@ -2,8 +2,8 @@
 //! whose master key comes in components from a file that only custodians can read. Production never runs on the
 //! TEST master key, wherever it came from. Components are wiped as soon as they are joined, and never shown.
 
-use super::CliError;
-use crate::config::{Config, Environment};
+use super::{CliError, unlock};
+use crate::config::{Config, Environment, Unlock};
 use crate::net::wall_ms;
 use std::fs::Metadata;
 use std::io::Read;
@@ -19,9 +19,25 @@ const LMK_FILE_BYTES_MAX: usize = 4096;
 
 pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
     let store = match &config.key_file {
-        Some(path) => open_for(config.environment, path)?,
+        Some(path) => open_file(path, master_key()?)?,
         None => Keystore::in_memory(Lmk::test()),
     };
+    fit(config, store)
+}
+
+/// As `open`, for the switch itself, which may have to wait for its custodians.
+pub(super) fn open_to_serve(config: &Config) -> Result<Keystore, CliError> {
+    match &config.key_file {
+        Some(path) if config.unlock == Unlock::Custodians => fit(config, unlock::wait(config, path)?),
+        _ => open(config),
+    }
+}
+
+/// Refuses keys that are not for this configuration, and adds its test keys.
+fn fit(config: &Config, store: Keystore) -> Result<Keystore, CliError> {
+    if let Some(path) = &config.key_file {
+        check_world(config.environment, path, &store)?;
+    }
     if store.is_test() && config.environment == Environment::Production {
         let what = format!(
             "the master key is the public TEST master key, which protects nothing, and environment is \"production\": let each \
@@ -39,8 +55,7 @@ pub(super) fn open(config: &Config) -> Result<Keystore, CliError> {
 }
 
 /// The key file of a switch, which must belong to its world: production and test keys never mix.
-fn open_for(environment: Environment, path: &Path) -> Result<Keystore, CliError> {
-    let store = open_file(path, master_key()?)?;
+fn check_world(environment: Environment, path: &Path, store: &Keystore) -> Result<(), CliError> {
     store.acts(&["yika"]);
     store.tell_time(wall_ms());
     let wanted = match environment {
@@ -58,17 +73,13 @@ fn open_for(environment: Environment, path: &Path) -> Result<Keystore, CliError>
         );
         return Err(CliError::Key(what));
     }
-    Ok(store)
+    Ok(())
 }
 
 /// # Errors
 /// Why it cannot be opened, and how one is made where there is none.
 pub(super) fn open_file(path: &Path, lmk: Lmk) -> Result<Keystore, CliError> {
-    // What is in it is sealed, but whoever may write it may take keys away.
-    if let Ok(held) = std::fs::metadata(path) {
-        refuse_others(&held, path, 0o022, "change")
-            .map_err(|e| CliError::Key(format!("the key file {}: {e}", path.display())))?;
-    }
+    check_owner(path)?;
     Keystore::open(path, lmk).map_err(|error| {
         let missing = if path.exists() { "" } else { " (`yika keys init FILE` makes a key file)" };
         CliError::Key(format!("{error}{missing}"))
@@ -79,6 +90,16 @@ pub(super) fn open_file(path: &Path, lmk: Lmk) -> Result<Keystore, CliError> {
 pub(super) fn open_if_at_hand(config: &Config) -> Result<Option<Keystore>, CliError> {
     let at_hand = config.key_file.is_none() || std::env::var_os(LMK_FILE).is_some();
     at_hand.then(|| open(config)).transpose()
+}
+
+/// What is in a key file is sealed, but whoever may write it may take keys away.
+pub(super) fn check_owner(path: &Path) -> Result<(), CliError> {
+    match std::fs::metadata(path) {
+        Ok(held) => refuse_others(&held, path, 0o022, "change")
+            .map_err(|e| CliError::Key(format!("the key file {}: {e}", path.display()))),
+        // Opening it says why.
+        Err(_) => Ok(()),
+    }
 }
 
 /// For a journal without a configuration: the master key of the environment, else the test master key.

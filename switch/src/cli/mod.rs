@@ -11,6 +11,7 @@ mod panics;
 mod saf;
 mod totals;
 mod typed;
+mod unlock;
 
 use crate::config::{Config, ConfigErrors, load};
 use crate::data_dir::{DataDirError, journal_in};
@@ -117,7 +118,16 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Make, fill and list a key file
+    /// Give your share of the master key to a switch that waits for its custodians
+    Unlock {
+        /// The configuration file of the switch
+        #[arg(long)]
+        config: PathBuf,
+        /// Read the share from here instead of the terminal
+        #[arg(long)]
+        share_file: Option<PathBuf>,
+    },
+    /// Make and fill a key file, take keys through their life, hold ceremonies, read the audit log
     #[command(subcommand)]
     Keys(key_file::Keys),
     /// Dialects, and messages in them: list, show, check, convert, decode, encode, diff, doctor
@@ -362,6 +372,10 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             let finished = out.finish();
             done.and_then(|code| finished.map(|()| code))
         }
+        Command::Unlock { config, share_file } => {
+            let config = load(&config)?;
+            print(|out| unlock::give(out, &config, share_file.as_deref()))
+        }
         Command::Keys(command) => print(|out| key_file::carry_out(out, command)),
         Command::CutOver { place } => print(|out| saf::cut_over(out, &place)),
         Command::Journal(Journal::Verify { place, json }) => print(|out| journal::verify(out, &place, json)),
@@ -388,7 +402,7 @@ fn print(command: impl FnOnce(&mut Out) -> Result<(), CliError>) -> Result<ExitC
 fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, CliError> {
     // Whatever is made from here on belongs to this user alone, also before its own mode is set.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
-    let keystore = Arc::new(keys::open(config)?);
+    let keystore = Arc::new(keys::open_to_serve(config)?);
     if keystore.is_test() {
         tracing::warn!(
             "TEST MASTER KEY: anybody can read what this switch seals. Never use it with real cards"

@@ -4,7 +4,7 @@
 use super::doc::{Place, Table, nearest};
 use super::rows::Places;
 use super::units::show_duration;
-use super::{Config, Environment, LinkConfig, ListenerConfig, addresses};
+use super::{Config, Environment, LinkConfig, ListenerConfig, Unlock, addresses};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -164,6 +164,12 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
     }
     if let (true, None, Some(place)) = (production, &config.key_file, &places.switch) {
         top.fault(&place.data_dir, "production needs key_file: `yika keys init FILE` makes one");
+    }
+    if let (Unlock::Custodians, None, Some(place)) = (config.unlock, &config.key_file, &places.switch) {
+        top.fault(
+            &place.data_dir,
+            "unlock = \"custodians\" needs key_file: there is no master key to unlock without one",
+        );
     }
     let mut names = BTreeSet::new();
     for (key, place) in config.test_keys.iter().zip(&places.test_keys) {

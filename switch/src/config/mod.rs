@@ -37,6 +37,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The key file; None: keys live in memory, made from `test_keys` under the test master key.
     pub key_file: Option<PathBuf>,
+    /// How the master key of the key file comes at a start.
+    pub unlock: Unlock,
     pub test_keys: Vec<TestKey>,
     pub admin: Option<SocketAddr>,
     pub admin_bounds: AdminBounds,
@@ -62,6 +64,14 @@ pub enum Environment {
     Test,
     /// Test keys are refused.
     Production,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unlock {
+    /// From the file that `YIKA_LMK_FILE` names.
+    File,
+    /// From custodians, who give their shares one after another.
+    Custodians,
 }
 
 /// A key that anybody may know, from components in the configuration; refused in production.

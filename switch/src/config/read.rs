@@ -7,7 +7,7 @@ use super::doc::{Doc, Table};
 use super::error::ConfigErrors;
 use super::rows::{Places, SwitchPlaces, address, listener, participant, route, seconds, test_key};
 use super::units::{parse_clock, parse_size, parse_zone};
-use super::{AdminBounds, Config, Environment, JournalConfig, RimBounds};
+use super::{AdminBounds, Config, Environment, JournalConfig, RimBounds, Unlock};
 use crate::core::entry::Limits;
 use crate::core::settings::Bounds;
 use std::path::Path;
@@ -84,6 +84,9 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
             .map(|path| base.join(path))
             .unwrap_or_default(),
         key_file: switch.path("key_file").map(|path| base.join(path)),
+        unlock: switch
+            .word("unlock", &[("file", Unlock::File), ("custodians", Unlock::Custodians)])
+            .unwrap_or(Unlock::File),
         test_keys,
         admin: address(&switch, "admin"),
         admin_bounds,

@@ -91,6 +91,7 @@ fn each_kind_of_fault_says_what_was_expected() {
         ("dialect = \"iso87-ascii\"", "dialect = \"iso87-asci\"", "did you mean `iso87-ascii`?"),
         ("role = \"issuer\"", "role = \"issuer\"\nmac_key = \"zak\"", "which no [[test_key]] gives"),
         ("[switch]", "[switch]\nenvironment = \"production\"", "production needs key_file"),
+        ("[switch]", "[switch]\nunlock = \"custodians\"", "unlock = \"custodians\" needs key_file"),
         ("name = \"bank-a\"", "name = \"city\"", "is already there"),
         ("[switch]", "[switch", "test.toml:"),
         (

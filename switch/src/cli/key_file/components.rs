@@ -69,7 +69,7 @@ pub(super) fn from_files(
 }
 
 /// One secret line: from a file, or typed without being shown.
-pub(super) fn one_secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
+pub(in crate::cli) fn one_secret(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     if let Some(file) = file {
         let text = secret_of(file, "a secret")?;
         return Ok(Zeroizing::new(text.trim_ascii().to_vec()));

@@ -10,6 +10,8 @@ mod master_key;
 mod show;
 mod travel;
 
+pub(super) use components::one_secret;
+
 use super::keys::{LMK_FILE, master_key};
 use super::out::complain;
 use super::{CliError, keys};
