@@ -64,7 +64,10 @@ fn bank_asks(world: &mut World, wire: &Wire) -> BankRequest {
 }
 
 fn changes(world: &mut World, ring: &KeyRing, name: &str) {
-    let answer = bank_asks(world, &key_change("2", &ring.carried(name, WrapForm::KeyBlock)));
+    // Each change is a message of its own; the last digit of the name tells which came after which.
+    let stan = format!("0001{:0>2}", name.rsplit('-').next().unwrap());
+    let wire = key_change("2", &ring.carried(name, WrapForm::KeyBlock)).with(11, stan);
+    let answer = bank_asks(world, &wire);
     assert_eq!(answer.wire.code(), "00");
 }
 

@@ -18,6 +18,7 @@ mod full_disk;
 mod gate_payments;
 mod halts;
 mod identity;
+mod key_offers;
 mod keys;
 mod kinds;
 mod life;

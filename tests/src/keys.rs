@@ -56,6 +56,23 @@ impl KeyRing {
         format!("NK{:03}{text}", text.len())
     }
 
+    /// The MAC key that the switch sent in F48, under this key-encryption key.
+    pub fn taken_mac(&self, carried: &str, kek: &str) -> MacKey {
+        let (usage, algorithm) = match kek {
+            KEK_DES => (Usage::MacRetail, Algorithm::Tdes),
+            _ => (Usage::MacCmac, Algorithm::Aes),
+        };
+        let block = self.0.rewrap(kek, &wrapped(carried, kek), usage, algorithm, Mode::Both).unwrap();
+        self.0.mac_key_from_block(&block).unwrap()
+    }
+
+    /// As `taken_mac`, a PIN key.
+    pub fn taken_pin(&self, carried: &str, kek: &str) -> PinKey {
+        let block =
+            self.0.rewrap(kek, &wrapped(carried, kek), Usage::Pin, Algorithm::Tdes, Mode::Both).unwrap();
+        self.0.pin_key_from_block(&block).unwrap()
+    }
+
     fn has(&self, name: &str) {
         if self.0.info(name).is_none() {
             add(&self.0, name);
@@ -78,6 +95,18 @@ fn add(store: &Keystore, name: &str) {
         letters.map(|(letter, at)| letter.wrapping_mul(31).wrapping_add(at.wrapping_mul(73))).collect();
     let second: Vec<u8> = (0..bytes).map(|at| at.wrapping_mul(57).wrapping_add(91)).collect();
     store.import_components(name, usage, algorithm, Mode::Both, Export::S, &[first, second]).unwrap();
+}
+
+/// What F48 carries.
+fn wrapped(carried: &str, kek: &str) -> Wrapped {
+    let key = carried.strip_prefix("NK").and_then(|rest| rest.get(3..)).unwrap();
+    assert_eq!(carried[2..5], format!("{:03}", key.len()));
+    if kek == KEK_AES {
+        return Wrapped::KeyBlock(key.to_owned());
+    }
+    let (cryptogram, check_value) = key.split_at(key.len() - 6);
+    let unhex = |text: &str| yika_codec::unhex(text).unwrap();
+    Wrapped::TdesEcb { cryptogram: unhex(cryptogram), check_value: unhex(check_value) }
 }
 
 fn hex(bytes: &[u8]) -> String {

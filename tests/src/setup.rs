@@ -57,6 +57,7 @@ pub fn participant(name: &str, link: Option<LinkConfig>) -> ParticipantConfig {
         gate_keys: Vec::new(),
         pin_key: None,
         kek: None,
+        key_change: None,
         coupon_platform: name == COUPONS,
     }
 }

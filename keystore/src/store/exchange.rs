@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use super::Keystore;
+use super::working_name;
 use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::block::Protection;
 use crate::cipher::{Decipher, Encipher};
@@ -94,6 +95,30 @@ impl Keystore {
             let (name, operation) = (name.to_owned(), "be exported");
             return Err(KeyError::State { name, operation, state: opened.state });
         }
+        self.carry_out(name, &opened, kek, form)
+    }
+
+    /// As [`Keystore::export_wrapped`], for a working key that is not in the store.
+    ///
+    /// # Errors
+    /// As [`Keystore::export_wrapped`], and `Block` when it is not under this master key.
+    pub fn export_working(&self, block: &LmkBlock, kek: &str, form: WrapForm) -> Result<Wrapped, KeyError> {
+        let opened = self.open_working(block)?;
+        self.carry_out(&working_name(&opened), &opened, kek, form)
+    }
+
+    /// A fresh working key under the master key, to be sent under a key-encryption key: 16 bytes, or 8 for DES.
+    ///
+    /// # Errors
+    /// `Attributes` when there is no such key.
+    pub fn new_working_key(&self, usage: Usage, algorithm: Algorithm) -> Result<LmkBlock, KeyError> {
+        let attributes = Attributes { usage, algorithm, mode: Mode::Both, export: Export::S };
+        attributes.check()?;
+        let key = KeyBytes::random(algorithm, if algorithm == Algorithm::Des { 8 } else { 16 });
+        self.lmk.wrap(&key, &attributes, None)
+    }
+
+    fn carry_out(&self, name: &str, opened: &Opened, kek: &str, form: WrapForm) -> Result<Wrapped, KeyError> {
         let refuse = |operation, needs| {
             Err(KeyError::NotAllowed {
                 name: name.to_owned(),

@@ -4,6 +4,7 @@
 use super::door::{Door, Guest};
 use super::reason::check_reason;
 use super::{Command, DateTotals, Exceptions, Handle, ObligationView, Readiness, Status};
+use crate::core::entry::KeyUse;
 use crate::core::ids::ObligationId;
 use crate::data_dir::control_socket_in;
 use crate::driver::Terminal;
@@ -32,6 +33,11 @@ pub enum Request {
     Drain {
         name: String,
         on: bool,
+    },
+    /// Offers a participant a new working key.
+    KeyChange {
+        name: String,
+        usage: KeyUse,
     },
     /// One terminal, or all.
     SignOff {
@@ -134,6 +140,9 @@ async fn answer(request: Request, handle: &Handle) -> Answer {
             Err(why) => Answer::Refused(format!("reason: {why}")),
         },
         Request::CutOver => done(handle.ask(Command::CutOver).await),
+        Request::KeyChange { name, usage } => {
+            done(handle.ask(|reply| Command::KeyChange { name, usage, reply }).await)
+        }
         Request::SignOff { whom } => done(handle.ask(|reply| Command::SignOff { whom, reply }).await),
         Request::Drain { name, on } => done(handle.ask(|reply| Command::Drain { name, on, reply }).await),
     }

@@ -54,6 +54,12 @@ impl Desk {
                 let ticket = self.ticket(reply);
                 driver.cut_over(ticket);
             }
+            Command::KeyChange { name, usage, reply } => {
+                let ticket = self.ticket(reply);
+                if let Err(why) = driver.change_key(&name, usage, ticket) {
+                    self.done(ticket, Some(why));
+                }
+            }
             Command::SignOff { whom, reply } => {
                 let ticket = self.ticket(reply);
                 if let Err(why) = driver.sign_off(whom.as_ref(), ticket) {

@@ -19,6 +19,7 @@ pub use reason::check_reason;
 
 use crate::config::Config;
 use crate::core::effect::Alarm;
+use crate::core::entry::KeyUse;
 use crate::core::ids::ObligationId;
 use crate::data_dir::DataDir;
 use crate::driver::Terminal;
@@ -50,6 +51,12 @@ pub enum Command {
     Drain {
         name: String,
         on: bool,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
+    /// A participant is offered a new working key.
+    KeyChange {
+        name: String,
+        usage: KeyUse,
         reply: oneshot::Sender<Result<(), String>>,
     },
     /// A terminal is signed off, or all are.

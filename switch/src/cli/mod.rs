@@ -14,6 +14,7 @@ mod typed;
 mod unlock;
 
 use crate::config::{Config, ConfigErrors, load};
+use crate::core::entry::KeyUse;
 use crate::data_dir::{DataDirError, journal_in};
 use crate::demo::{DemoError, DemoOptions};
 use crate::driver::Terminal;
@@ -115,6 +116,16 @@ enum Command {
         /// Every terminal
         #[arg(long, conflicts_with_all = ["terminal", "acquirer"])]
         all: bool,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Offer a participant a new working key in place of the one in use; sent until it is answered
+    KeyChange {
+        /// The participant's name
+        name: String,
+        /// mac or pin
+        #[arg(long = "key", value_parser = key_use)]
+        usage: KeyUse,
         #[command(flatten)]
         place: Place,
     },
@@ -372,6 +383,7 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
             let finished = out.finish();
             done.and_then(|code| finished.map(|()| code))
         }
+        Command::KeyChange { name, usage, place } => print(|out| saf::key_change(out, &place, &name, usage)),
         Command::Unlock { config, share_file } => {
             let config = load(&config)?;
             print(|out| unlock::give(out, &config, share_file.as_deref()))
@@ -382,6 +394,14 @@ fn carry_out(command: Command) -> Result<ExitCode, CliError> {
         Command::Journal(Journal::Dump { place, json }) => print(|out| journal::dump(out, &place, json)),
         Command::Journal(Journal::Anchor { place, yes }) => print(|out| journal::anchor(out, &place, yes)),
         Command::Journal(Journal::Stats { place, json }) => print(|out| journal::stats(out, &place, json)),
+    }
+}
+
+fn key_use(text: &str) -> Result<KeyUse, String> {
+    match text {
+        "mac" => Ok(KeyUse::Mac),
+        "pin" => Ok(KeyUse::Pin),
+        _ => Err("it is neither mac nor pin".to_owned()),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::admin::check_reason;
 use crate::admin::control::{Answer, Request, ask, status as ask_status};
 use crate::admin::{ExceptionView, ObligationView, exceptions_of, obligations_of};
 use crate::core::durable::Durable;
+use crate::core::entry::KeyUse;
 use crate::core::ids::{Currency, Money};
 use crate::data_dir::is_running;
 use crate::journal::disk::FileDisk;
@@ -146,6 +147,20 @@ pub(super) fn drain(out: &mut impl Write, place: &Place, name: &str, end: bool) 
         true => "drained no longer",
     };
     Ok(writeln!(out, "{name} is {said}")?)
+}
+
+pub(super) fn key_change(
+    out: &mut impl Write,
+    place: &Place,
+    name: &str,
+    usage: KeyUse,
+) -> Result<(), CliError> {
+    ask(&place.data()?, &Request::KeyChange { name: name.to_owned(), usage }).map_err(CliError::Control)?;
+    let word = usage.word();
+    Ok(writeln!(
+        out,
+        "{name} is offered a new {word} key; it comes into use when {name} takes it, and an alarm says if not"
+    )?)
 }
 
 /// Without a terminal: all of them.

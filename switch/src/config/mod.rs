@@ -125,8 +125,10 @@ pub struct ParticipantConfig {
     /// Zone keys of its gateways: the one in use, and the next while both are good.
     pub gate_keys: Vec<String>,
     pub pin_key: Option<String>,
-    /// The key-encryption key under which it sends new working keys.
+    /// The key-encryption key under which new working keys travel, in either direction.
     pub kek: Option<String>,
+    /// How old a working key becomes before we offer another; None: only when an operator says so.
+    pub key_change: Option<Duration>,
     pub coupon_platform: bool,
 }
 

@@ -65,6 +65,9 @@ fn framing(table: &Table<'_>, dialect: &Dialect) -> Framing {
     table.parsed("framing", &rule, Framing::parse).unwrap_or(dialect.framing())
 }
 
+/// In seconds.
+const DAY: u64 = 86_400;
+
 pub(super) fn participant(
     table: &Table<'_>,
     dialects: &Dialects<'_>,
@@ -83,6 +86,9 @@ pub(super) fn participant(
     let part = table.word("role", &words);
     let key = |key| table.text(key).map(str::to_owned);
     let (mac_key, pin_key, kek) = (key("mac_key"), key("pin_key"), key("kek"));
+    let key_change = table
+        .skip("key_change")
+        .then(|| table.duration("key_change", seconds(1, 366 * DAY), Duration::from_secs(DAY)));
     let gate_keys: Vec<String> = [key("gate_key"), key("gate_key_next")].into_iter().flatten().collect();
     let link = match part {
         Some(Part::Acquirer) => {
@@ -116,6 +122,7 @@ pub(super) fn participant(
         gate_keys,
         pin_key,
         kek,
+        key_change,
         coupon_platform: part == Some(Part::CouponPlatform),
     })
 }

@@ -4,7 +4,7 @@
 
 use super::books::{Side, signed, undoes};
 use super::clock::{DAY_MS, business_date};
-use super::durable::{Durable, Exception, Expiry, Handles, KeyEpoch, Obligation, OpenTx, Participant};
+use super::durable::{Durable, Exception, Expiry, Handles, Obligation, OpenTx, Participant};
 use super::entry::{
     CutOverTrigger, Discharge, Entry, Intent, Late, LateEffect, LegEnd, LegRole, LegState, Outcome, Owed,
     OwedKind, ReversalOf, Step, Taken,
@@ -47,9 +47,7 @@ impl Durable {
                 self.repeat_window.set(limits.dedupe_window_ms, self.wall_ms, self.wall_ms);
             }
             Entry::Named { id, name } => {
-                let keys = Default::default();
-                let fresh =
-                    Participant { name, last_stan: 0, signed_off: false, drained: false, keys, way: None };
+                let fresh = Participant { name, ..Participant::default() };
                 self.participants.insert(id, fresh);
             }
             Entry::Intent(intent) => self.absorb_intent(intent),
@@ -79,6 +77,7 @@ impl Durable {
                 self.forget_books();
             }
             Entry::KeyEpoch { .. }
+            | Entry::Working(_)
             | Entry::SignedOff { .. }
             | Entry::Reached { .. }
             | Entry::Drained { .. } => self.absorb_of_participant(entry).map_err(misfit)?,
@@ -98,11 +97,9 @@ impl Durable {
     fn absorb_of_participant(&mut self, entry: Entry) -> Result<(), &'static str> {
         match entry {
             Entry::KeyEpoch { participant, usage, epoch, block } => {
-                let since_ms = self.wall_ms;
-                let held = self.known(participant).ok_or("it keys a stranger")?;
-                let before = held.keys.remove(&usage).map(|old| old.block);
-                held.keys.insert(usage, KeyEpoch { epoch, block, since_ms, before });
+                self.absorb_key(participant, usage, epoch, block)?;
             }
+            Entry::Working(working) => self.absorb_working(*working)?,
             Entry::SignedOff { participant, off } => {
                 self.known(participant).ok_or("a stranger signs")?.signed_off = off;
             }
@@ -144,7 +141,7 @@ impl Durable {
         }
     }
 
-    fn known(&mut self, participant: ParticipantId) -> Option<&mut Participant> {
+    pub(super) fn known(&mut self, participant: ParticipantId) -> Option<&mut Participant> {
         self.participants.get_mut(&participant)
     }
 

@@ -5,7 +5,7 @@
 use super::books::Books;
 use super::dedupe::Dedupe;
 use super::ended::Ended;
-use super::entry::{Few, Intent, KeyUse, LegEnd, Limits, Owed, OwedKind, Way};
+use super::entry::{Few, Intent, KeySent, KeyUse, LegEnd, Limits, Owed, OwedKind, Way};
 use super::handles::{Handle, HandleTable};
 use super::ids::{
     BusinessDate, CardToken, KeyedHash, Money, ObligationId, OriginalNo, ParticipantId, Seq, TxId,
@@ -65,7 +65,7 @@ pub struct Durable {
     pub tap_window: Window,
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Participant {
     pub name: String,
     /// The last F11 given to a message for it; 0 before the first.
@@ -74,6 +74,10 @@ pub struct Participant {
     /// By an operator: what is new is not sent to it.
     pub drained: bool,
     pub keys: BTreeMap<KeyUse, KeyEpoch>,
+    /// When the keys in use were sent, of those that came with a time.
+    pub keys_sent: BTreeMap<KeyUse, KeySent>,
+    /// Keys of ours that the participant has not taken yet, under the master key.
+    pub offers: BTreeMap<KeyUse, String>,
     /// None for an acquirer, which connects to us.
     pub way: Option<Way>,
 }

@@ -9,6 +9,7 @@ use super::ids::{
 };
 use super::reference::Reference;
 use super::taps::{Asked, GateEvent, GateSaid};
+use super::working_keys::KeyCame;
 use yika_codec::{Code, FieldSet, Kind, Mti};
 use yika_keystore::Authentic;
 
@@ -30,13 +31,25 @@ pub enum Event {
         seq: Seq,
         entry: Option<Box<Entry>>,
     },
-    /// A working key was unwrapped and checked by the keystore.
+    /// A participant sent a working key.
     KeyChange {
         peer: Peer,
         msg: MsgHandle,
+        came: KeyCame,
+    },
+    /// A working key of ours was drawn for a participant, by an operator (`ticket`) or because it was time.
+    OfferKey {
         participant: ParticipantId,
         usage: KeyUse,
+        /// Under the master key.
         block: String,
+        ticket: Option<u64>,
+    },
+    /// It answered the offer with this code; 00 also when a MAC held under the key that was offered.
+    OfferAnswered {
+        participant: ParticipantId,
+        usage: KeyUse,
+        code: Code,
     },
     /// An operator settles an obligation by name.
     Settle {
@@ -149,6 +162,8 @@ pub enum Effect {
         epoch: u32,
         block: String,
     },
+    /// A key of ours is offered to a participant again and again, or no longer.
+    OfferKey(KeyOffer),
     /// A participant signed off or was drained: nothing new goes out on its lines, or does again.
     Halted {
         participant: ParticipantId,
@@ -163,6 +178,14 @@ pub enum Effect {
         ticket: u64,
         refused: Option<String>,
     },
+}
+
+/// What is offered to a participant now.
+pub struct KeyOffer {
+    pub participant: ParticipantId,
+    pub usage: KeyUse,
+    /// Under the master key; None: nothing any more.
+    pub block: Option<String>,
 }
 
 /// One request on its way to a participant.

@@ -119,6 +119,27 @@ pub enum Entry {
     TapWindow {
         length_ms: u64,
     },
+    /// What happens to working keys besides coming into use.
+    Working(Box<WorkingKey>),
+}
+
+/// Working keys on their way (rule 15).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum WorkingKey {
+    /// When the sender of the key that comes into use next said that it was sent: one that was sent before it, and comes
+    /// later, changes nothing.
+    Sent { participant: ParticipantId, usage: KeyUse, at: KeySent },
+    /// A key of ours is offered to a participant; it comes into use when the participant takes it.
+    Offered { participant: ParticipantId, usage: KeyUse, block: String },
+    /// The participant refused it: the key before stays in use.
+    Withdrawn { participant: ParticipantId, usage: KeyUse },
+}
+
+/// Which of two key changes was sent first: F7, and within its second F11.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct KeySent {
+    pub sent_at: u32,
+    pub stan: u32,
 }
 
 /// How a participant is reached: as what, in which dialect, and where. What is owed was made for this way.

@@ -38,6 +38,7 @@ pub mod taps;
 mod volatile;
 mod ways;
 pub mod window;
+pub mod working_keys;
 
 pub use absorb::Misfit;
 pub use counters::{Bound, Counters, Reached};
@@ -116,8 +117,14 @@ impl Core {
                 self.pump(now, batch, participant);
             }
             Event::Fetched { seq, entry } => self.fetched(batch, seq, entry),
-            Event::KeyChange { peer, msg, participant, usage, block } => {
-                self.key_change(now, batch, volatile::Waiter { peer, msg }, participant, usage, block);
+            Event::KeyChange { peer, msg, came } => {
+                self.key_change(now, batch, volatile::Waiter { peer, msg }, came);
+            }
+            Event::OfferKey { participant, usage, block, ticket } => {
+                self.offer_key(batch, participant, usage, block, ticket);
+            }
+            Event::OfferAnswered { participant, usage, code } => {
+                self.offer_answered(now, batch, participant, usage, code);
             }
             Event::Settle { id, reason, ticket } => self.settle(now, batch, id, reason, ticket),
             Event::CutOver { ticket } => {

@@ -8,12 +8,11 @@ use super::clock::{DAY_MS, business_date, local, next_date};
 use super::counters::{Bound, Refusal};
 use super::durable::Participant;
 use super::effect::{Alarm, Effect, TerminalName};
-use super::entry::{CutOverTrigger, Entry, KeyUse};
+use super::entry::{CutOverTrigger, Entry};
 use super::facts::Facts;
 use super::ids::{BusinessDate, Now, ParticipantId, Peer};
 use super::volatile::Waiter;
 use yika_codec::{Code, Kind};
-use yika_keystore::LmkBlock;
 
 /// A cut-over so soon after the last is the same one, told by another: half a day, as dates are a day long.
 const CUT_OVER_GUARD_MS: u64 = DAY_MS / 2;
@@ -123,30 +122,6 @@ impl Core {
         batch.effect(Effect::Halted { participant, halted });
     }
 
-    /// A checked working key: durable, then in use, then acknowledged; what waits for keys goes at once. The
-    /// same key again changes nothing.
-    pub(super) fn key_change(
-        &mut self,
-        now: Now,
-        batch: &mut Batch,
-        waiter: Waiter,
-        participant: ParticipantId,
-        usage: KeyUse,
-        block: String,
-    ) {
-        let Some(held) = self.durable.participants.get(&participant) else { return };
-        let current = held.keys.get(&usage);
-        if current.is_none_or(|key| !same_key(&key.block, &block)) {
-            let epoch = current.map_or(1, |key| key.epoch + 1);
-            let entry = Entry::KeyEpoch { participant, usage, epoch, block: block.clone() };
-            batch.record(&mut self.durable, entry);
-            batch.effect(Effect::UseKey { participant, usage, epoch, block });
-            self.hasten(now, participant);
-            self.pump(now, batch, participant);
-        }
-        self.reply(batch, waiter, Kind::KeyChange, Code::APPROVED);
-    }
-
     /// Opens the next date, once: several banks and the clock tell of the same cut-over, on either side of midnight,
     /// and whoever is second within `CUT_OVER_GUARD_MS` changes nothing. Err says so.
     pub(super) fn cut_over(&mut self, batch: &mut Batch, trigger: CutOverTrigger) -> Result<(), String> {
@@ -208,10 +183,4 @@ fn date_by_clock(wall_ms: u64, zone_minutes: i32, minute: Option<u32>) -> Option
         (true, true) | (false, false) => today,
         (false, true) => next_date(today),
     })
-}
-
-/// A key wrapped twice gives two texts: what both say of it is compared, its check value above all.
-fn same_key(held: &str, fresh: &str) -> bool {
-    let block = |text: &str| LmkBlock::try_from(text.to_owned()).ok();
-    held == fresh || block(held).zip(block(fresh)).is_some_and(|(held, fresh)| held.says_as(&fresh))
 }

@@ -5,7 +5,7 @@
 use super::Core;
 use super::batch::Batch;
 use super::durable::Durable;
-use super::effect::Event;
+use super::effect::{Effect, Event, KeyOffer};
 use super::entry::{Entry, Owed, OwedKind, Reason};
 use super::ids::{LegRef, Now, ObligationId, ParticipantId};
 use super::plan::{Allowed, End, LegResult, Next, next};
@@ -57,6 +57,12 @@ impl Core {
         let left = usize::from(planted(Planted::DoubtLeftOpen));
         for tx in self.durable.open.keys_sorted().into_iter().skip(left) {
             self.end_in_doubt(now, batch, tx);
+        }
+        for (participant, held) in &self.durable.participants {
+            for (usage, block) in &held.offers {
+                let (participant, usage, block) = (*participant, *usage, Some(block.clone()));
+                batch.effect(Effect::OfferKey(KeyOffer { participant, usage, block }));
+            }
         }
         self.apply(now, Event::Tick, batch);
     }

@@ -2,7 +2,8 @@
 
 use super::Driver;
 use crate::core::effect::{Event, TerminalName};
-use crate::core::ids::ObligationId;
+use crate::core::entry::KeyUse;
+use crate::core::ids::{ObligationId, ParticipantId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -45,14 +46,27 @@ impl Driver {
     /// # Errors
     /// Nobody of this name, or one that we do not connect to.
     pub fn drain_participant(&mut self, name: &str, on: bool, ticket: u64) -> Result<(), String> {
+        let participant = self.with_line_named(name)?;
+        self.answers.push_back(Event::Drain { participant, on, ticket });
+        Ok(())
+    }
+
+    fn with_line_named(&self, name: &str) -> Result<ParticipantId, String> {
         let line = self.rim.lines.iter().find(|line| line.name == name);
-        let participant = line.map(|line| line.participant).ok_or_else(|| {
+        line.map(|line| line.participant).ok_or_else(|| {
             let known: BTreeSet<&str> = self.rim.lines.iter().map(|line| line.name.as_str()).collect();
             let known = Vec::from_iter(known).join(", ");
             format!("\"{name}\" is no participant that the switch connects to; those are {known}")
-        })?;
-        self.answers.push_back(Event::Drain { participant, on, ticket });
-        Ok(())
+        })
+    }
+
+    /// Offers a participant a new working key, in place of the one in use.
+    ///
+    /// # Errors
+    /// Nobody of this name, or one without a line, a key-encryption key, or a key of this use.
+    pub fn change_key(&mut self, name: &str, usage: KeyUse, ticket: u64) -> Result<(), String> {
+        let participant = self.with_line_named(name)?;
+        self.draw_key(participant, usage, Some(ticket)).map_err(|why| format!("{name}: {why}"))
     }
 
     /// A terminal is signed off by an operator, or all are.

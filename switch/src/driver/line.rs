@@ -16,7 +16,7 @@
 use super::buffer::{InBuf, OutBuf};
 use super::messages::Proof;
 use super::rim::{Keys, LineRim, Rim};
-use super::session::verified;
+use super::session::{Verified, took_offer, verified};
 use super::wire::{RECORD, Towards, write_network};
 use crate::config::SignOn;
 use crate::core::effect::{Answer, Event};
@@ -108,6 +108,8 @@ pub enum Heard {
     Event(Event),
     /// A request of the participant's own (0800): its payload, and how it proved itself.
     Request(Vec<u8>, Proof),
+    /// The answer to a network message that the line did not ask itself: F11 and the code.
+    NetworkAnswer(u32, Code),
     /// The line is unkeyed from now on.
     Unkeyed,
 }
@@ -273,8 +275,11 @@ impl Line {
             None => (waive(Waiver::NoMacKey, ()), None),
             Some(_) if network && message.mac().is_none() => (waive(Waiver::BeforeKeys, ()), None),
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
-                Some((proof, epoch)) => {
+                Some(Verified { proof, epoch, offered }) => {
                     self.bad_macs = 0;
+                    if offered {
+                        heard(Heard::Event(took_offer(rim.participant)));
+                    }
                     (proof, Some(epoch))
                 }
                 None => {
@@ -286,7 +291,7 @@ impl Line {
         if message.mti().is_request() {
             heard(Heard::Request(payload.to_vec(), Proof { epoch, attempt: self.attempt }));
         } else if network {
-            return self.network_answer(&message, rim, around);
+            return self.network_answer(&message, rim, heard);
         } else if let Some(answer) = answer(&message, self.id, rim, around.tokens) {
             heard(Heard::Event(Event::Answer(proof.map(|()| answer))));
         } else {
@@ -323,15 +328,16 @@ impl Line {
         &mut self,
         message: &Message<'_>,
         rim: &LineRim,
-        around: &mut LineAround<'_>,
+        heard: &mut impl FnMut(Heard),
     ) -> Result<(), &'static str> {
         let stan = message.number(11).and_then(|stan| u32::try_from(stan).ok());
+        let code = message.digits::<2>(39).and_then(|text| Code::parse(std::str::from_utf8(&text).ok()?));
         let Some((_, kind)) = self.asked.filter(|(asked, _)| Some(*asked) == stan) else {
-            around.counts.unexpected += 1;
+            heard(Heard::NetworkAnswer(stan.unwrap_or(0), code.unwrap_or(Code::new(*b"96"))));
             return Ok(());
         };
         self.asked = None;
-        let approved = message.digits::<2>(39) == Some(*b"00");
+        let approved = code == Some(Code::APPROVED);
         match (kind, self.state) {
             (Kind::SignOn, LineState::SigningOn) if approved => {
                 self.open(rim);

@@ -16,6 +16,7 @@ pub mod rim;
 pub mod session;
 mod told;
 pub mod wire;
+mod working_keys;
 
 use crate::core::batch::Batch;
 use crate::core::durable::Participant;
@@ -35,6 +36,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use told::Told;
 use wire::Scratch;
+use working_keys::Offers;
 use yika_keystore::Tokenizer;
 
 pub struct Driver {
@@ -64,6 +66,7 @@ pub struct Driver {
     last_tick_us: u64,
     last_idle_us: u64,
     clock: WallClock,
+    offers: Offers,
     keys_refused: Told,
     late_approvals: Told,
     gate_batches: GateBatches,
@@ -182,6 +185,7 @@ impl Driver {
             heard: Vec::new(),
             batch: Batch::default(),
             scratch: Scratch::default(),
+            offers: Offers::default(),
             keys_refused: Told::default(),
             late_approvals: Told::default(),
             gate_batches: GateBatches::default(),
@@ -202,6 +206,7 @@ impl Driver {
         if now.mono_us.saturating_sub(self.last_tick_us) >= TICK_US {
             self.last_tick_us = now.mono_us;
             self.look_at_timers(now);
+            self.send_offers(now);
             self.answers.push_back(Event::Tick);
         }
         if self.draining {
@@ -356,6 +361,7 @@ impl Driver {
             match one {
                 Heard::Event(event) => self.answers.push_back(event),
                 Heard::Request(payload, proof) => self.line_request(id, &payload, proof, now),
+                Heard::NetworkAnswer(stan, code) => self.offer_answered(id, stan, code),
                 Heard::Unkeyed => {
                     let participant = self.rim.lines[id.0 as usize].participant;
                     self.outputs.push(Output::Alarm(Alarm::LineUnkeyed { participant, line: id }));
@@ -537,6 +543,7 @@ impl Driver {
             self.last_idle_us = now.mono_us;
             self.close_idle_sessions(now);
             self.look_at_gates(now);
+            self.change_old_keys(now);
         }
     }
 

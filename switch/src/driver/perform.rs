@@ -4,19 +4,17 @@
 use super::buffer::Queued;
 use super::line::{Line, OUT_BYTES_MAX};
 use super::messages::{NotHeld, Proof};
-use super::rim::LineRim;
 use super::session::Closed;
 use super::wire::{Scratch, Towards, write_reply, write_request};
 use super::{Driver, Output};
 use crate::config::Sharing;
 use crate::core::Bound;
 use crate::core::effect::{Alarm, Effect, Event, Reply, Request, Send, Unsent};
-use crate::core::entry::KeyUse;
 use crate::core::facts::{Facts, OriginalRef};
 use crate::core::ids::{Currency, LineId, ListenerNo, MsgHandle, Now, ParticipantId, Peer};
 use crate::journal::Released;
-use yika_codec::{Code, FieldSet, Kind, Message, unhex};
-use yika_keystore::{LmkBlock, Mode, Waiver, Wrapped, waive};
+use yika_codec::{FieldSet, Kind, Message};
+use yika_keystore::{Waiver, waive};
 
 /// Requests of a participant's own (0800) on one line that wait for their answer.
 const OWN_REQUESTS_MAX: u32 = 64;
@@ -39,12 +37,10 @@ impl Driver {
             Effect::Forget { peer, msg } => self.forget(now, peer, msg),
             Effect::ReferenceTaken { peer, msg } => self.gate_reference_taken(now, peer, msg),
             Effect::UseKey { participant, usage, epoch, block } => {
-                // The block was opened once already, before the core accepted it.
-                if let Err(error) = self.keys.change(participant, usage, epoch, &block, now.mono_us) {
-                    self.tell_key_refused(participant, &error.to_string(), now);
-                }
+                self.use_key(participant, usage, epoch, &block, now);
                 self.each_line(participant, Line::keyed);
             }
+            Effect::OfferKey(offer) => self.offer_key(offer, now),
             Effect::Halted { participant, halted } => {
                 self.each_line(participant, |line| line.halted = halted);
             }
@@ -54,7 +50,7 @@ impl Driver {
         }
     }
 
-    fn each_line(&mut self, participant: ParticipantId, work: impl Fn(&mut Line)) {
+    pub(super) fn each_line(&mut self, participant: ParticipantId, work: impl Fn(&mut Line)) {
         let lines = self.groups.get(&participant).map(|group| group.lines.clone()).unwrap_or_default();
         for id in lines {
             work(&mut self.lines[id.0 as usize]);
@@ -234,10 +230,7 @@ impl Driver {
         }
         let event = if kind == Kind::KeyChange {
             match self.unwrap_key(&rim, &message) {
-                Ok((usage, block)) => {
-                    let block = block.as_str().to_owned();
-                    Event::KeyChange { peer, msg, participant: rim.participant, usage, block }
-                }
+                Ok(came) => Event::KeyChange { peer, msg, came },
                 Err((code, why)) => {
                     self.tell_key_refused(rim.participant, &why, now);
                     let reply =
@@ -261,51 +254,10 @@ impl Driver {
         self.answers.push_back(event);
     }
 
-    /// Whether a keyed participant asks without a MAC for what would change durable state (rule 15). A key change proves
-    /// itself by the key that it comes under: a line whose keys no longer agree mends itself so.
-    fn needs_mac(&self, kind: Kind, participant: ParticipantId, proof: Proof) -> bool {
-        let is_keyed = self.keys.of(participant).is_some_and(|keys| keys.mac.is_some());
-        let signed_off =
-            || self.core.durable.participants.get(&participant).is_some_and(|held| held.signed_off);
-        let changes = match kind {
-            Kind::SignOff | Kind::CutOver => true,
-            Kind::SignOn => signed_off(),
-            _ => false,
-        };
-        is_keyed && proof.epoch.is_none() && changes
-    }
-
     /// One of a line's own requests needs no answer any more.
     fn let_request_go(&mut self, id: LineId) {
         if let Some(line) = self.lines.get_mut(id.0 as usize) {
             line.own_requests = line.own_requests.saturating_sub(1);
-        }
-    }
-
-    /// The key of a key change under our master key, opened once. Err: the code to refuse with: unsupported where
-    /// no key was agreed to carry others, format where the key cannot be read, MAC or PIN where it is not what its
-    /// check value says, or not a key of that use.
-    fn unwrap_key(&self, rim: &LineRim, message: &Message<'_>) -> Result<(KeyUse, LmkBlock), (Code, String)> {
-        let codes = rim.link.dialect.codes();
-        let keys = self.keys.of(rim.participant);
-        let (keys, kek) = keys
-            .and_then(|keys| Some((keys, keys.kek.as_deref()?)))
-            .ok_or_else(|| (codes.unsupported, "no kek is configured for it".to_owned()))?;
-        let (usage, wrapped) =
-            wrapped_key(message).ok_or_else(|| (codes.format, "F53 and F48 name no key".to_owned()))?;
-        let (into, algorithm) = keys.expected(usage, matches!(wrapped, Wrapped::KeyBlock(_)));
-        let block = self.keys.store().rewrap(kek, &wrapped, into, algorithm, Mode::Both);
-        block.map(|block| (usage, block)).map_err(|error| match usage {
-            KeyUse::Mac => (codes.mac, error.to_string()),
-            KeyUse::Pin => (codes.pin, error.to_string()),
-        })
-    }
-
-    /// Counted each time; an alarm once a minute, however often it is sent.
-    fn tell_key_refused(&mut self, participant: ParticipantId, why: &str, now: Now) {
-        self.counts.lines.keys_refused += 1;
-        if let Some(held_back) = self.keys_refused.may_tell(participant, now.mono_us) {
-            self.outputs.push(Output::Alarm(Alarm::KeyClash { participant, why: why.to_owned(), held_back }));
         }
     }
 
@@ -321,30 +273,6 @@ impl Driver {
         self.outputs.push(Output::Alarm(alarm));
     }
 }
-
-/// F53's first digit says which key (1 PIN, 2 MAC); F48 holds the usage-tagged `NK` with its length n3 and the
-/// key: an X9.143 block as it is, or cryptogram and the first three bytes of its check value, in hex.
-fn wrapped_key(message: &Message<'_>) -> Option<(KeyUse, Wrapped)> {
-    let usage = match message.digits::<16>(53)?[0] {
-        b'1' => KeyUse::Pin,
-        b'2' => KeyUse::Mac,
-        _ => return None,
-    };
-    let mut text = [0; 999];
-    let len = message.text(48, &mut text)?;
-    let (length, key) = std::str::from_utf8(text[..len].strip_prefix(b"NK")?).ok()?.split_at_checked(3)?;
-    let key = key.get(..length.parse().ok()?)?;
-    let wrapped = if key.starts_with(['B', 'D']) && key.len() > ECB_HEX_MAX {
-        Wrapped::KeyBlock(key.to_owned())
-    } else {
-        let (cryptogram, check_value) = key.split_at_checked(key.len().checked_sub(6)?)?;
-        Wrapped::TdesEcb { cryptogram: unhex(cryptogram)?, check_value: unhex(check_value)? }
-    };
-    Some((usage, wrapped))
-}
-
-/// A bare cryptogram of the longest key with its check value; a key block is longer.
-const ECB_HEX_MAX: usize = 2 * (24 + 3);
 
 /// The same answer with nothing but F37 and F38: for a record that the originator's dialect cannot hold.
 fn write_bare_reply(

@@ -8,6 +8,7 @@ use crate::core::ids::{Currency, ListenerNo, Now, ParticipantId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use yika_codec::{Dialect, Framing};
 use yika_keystore::{Algorithm, GateKey, KeyError, Keystore, LmkBlock, MacKey, PinKey, Usage};
 
@@ -97,6 +98,8 @@ pub struct Epochs<K> {
     /// Number of the current key: 0 for the configured one, then as journalled.
     pub epoch: u32,
     pub previous: Option<Previous<K>>,
+    /// Offered to the participant, which has not said yet whether it took it.
+    pub offered: Option<K>,
 }
 
 /// The key before the current one.
@@ -115,6 +118,9 @@ impl<K> Epochs<K> {
 
     /// The key for an answer: that of the epoch its request verified under, while the two overlap.
     pub fn for_answer(&self, epoch: Option<u32>, now_us: u64) -> &K {
+        if let Some(offered) = self.offered.as_ref().filter(|_| epoch == Some(self.epoch + 1)) {
+            return offered;
+        }
         let before = self.before(now_us).filter(|previous| Some(previous.epoch) == epoch);
         before.map_or(&self.current, |previous| &previous.key)
     }
@@ -128,12 +134,22 @@ pub struct ParticipantKeys {
     pub gates: Vec<GateKey>,
     /// Name of the key under which its new working keys come.
     pub kek: Option<String>,
+    /// How old its keys become before it is offered others.
+    pub change_every: Option<Duration>,
     /// What its configured keys are; a new one must be the same.
     mac_as: Option<(Usage, Algorithm)>,
     pin_as: Option<(Usage, Algorithm)>,
 }
 
 impl ParticipantKeys {
+    /// What the key in use is; None where there is none.
+    pub fn in_use(&self, usage: KeyUse) -> Option<(Usage, Algorithm)> {
+        match usage {
+            KeyUse::Mac => self.mac_as.filter(|_| self.mac.is_some()),
+            KeyUse::Pin => self.pin_as.filter(|_| self.pin.is_some()),
+        }
+    }
+
     /// What a new working key must be. Without a configured one, the form it travels in decides: a bare
     /// cryptogram can only be TDES.
     pub fn expected(&self, usage: KeyUse, as_block: bool) -> (Usage, Algorithm) {
@@ -186,14 +202,17 @@ impl Keys {
         let mut keys = Keys { store: store.clone(), held: BTreeMap::new() };
         for participant in &config.participants {
             let Some(id) = ids.get(&participant.name) else { continue };
-            let mut held = ParticipantKeys { kek: participant.kek.clone(), ..ParticipantKeys::default() };
+            let (kek, change_every) = (participant.kek.clone(), participant.key_change);
+            let mut held = ParticipantKeys { kek, change_every, ..ParticipantKeys::default() };
             let kind = |name: &str| store.info(name).map(|info| (info.usage, info.algorithm));
             if let Some(name) = &participant.mac_key {
-                held.mac = Some(Epochs { current: store.mac_key(name)?, epoch: 0, previous: None });
+                held.mac =
+                    Some(Epochs { current: store.mac_key(name)?, epoch: 0, previous: None, offered: None });
                 held.mac_as = kind(name);
             }
             if let Some(name) = &participant.pin_key {
-                held.pin = Some(Epochs { current: store.pin_key(name)?, epoch: 0, previous: None });
+                held.pin =
+                    Some(Epochs { current: store.pin_key(name)?, epoch: 0, previous: None, offered: None });
                 held.pin_as = kind(name);
                 check_pin_key(&store, config, participant, name)?;
             }
@@ -218,8 +237,49 @@ impl Keys {
         self.held.get(&participant)
     }
 
+    pub fn all(&self) -> impl Iterator<Item = (&ParticipantId, &ParticipantKeys)> {
+        self.held.iter()
+    }
+
     pub fn store(&self) -> &Arc<Keystore> {
         &self.store
+    }
+
+    /// A key that is offered: what comes under it counts, and says that it was taken.
+    ///
+    /// # Errors
+    /// When the block is not one of ours, or there is no key that it could follow.
+    pub fn offer(
+        &mut self,
+        participant: ParticipantId,
+        usage: KeyUse,
+        block: &LmkBlock,
+    ) -> Result<(), KeyError> {
+        let held = self.held.entry(participant).or_default();
+        match usage {
+            KeyUse::Mac => {
+                let fresh = self.store.mac_key_from_block(block)?;
+                if let Some(epochs) = &mut held.mac {
+                    epochs.offered = Some(fresh);
+                }
+            }
+            KeyUse::Pin => {
+                let fresh = self.store.pin_key_from_block(block)?;
+                if let Some(epochs) = &mut held.pin {
+                    epochs.offered = Some(fresh);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The offer of a key is over.
+    pub fn withdraw(&mut self, participant: ParticipantId, usage: KeyUse) {
+        let Some(held) = self.held.get_mut(&participant) else { return };
+        match usage {
+            KeyUse::Mac => held.mac.iter_mut().for_each(|epochs| epochs.offered = None),
+            KeyUse::Pin => held.pin.iter_mut().for_each(|epochs| epochs.offered = None),
+        }
     }
 
     /// Puts a working key into use; the old one stays good for answers for a while.
@@ -272,10 +332,10 @@ fn turn<K>(
     until_us: u64,
     check_value: fn(&K) -> [u8; 3],
 ) {
-    let previous = match slot.take() {
-        Some(held) if check_value(&held.current) == check_value(&fresh) => held.previous,
-        Some(held) => Some(Previous { key: held.current, epoch: held.epoch, until_us }),
-        None => None,
+    let (previous, offered) = match slot.take() {
+        Some(held) if check_value(&held.current) == check_value(&fresh) => (held.previous, held.offered),
+        Some(held) => (Some(Previous { key: held.current, epoch: held.epoch, until_us }), held.offered),
+        None => (None, None),
     };
-    *slot = Some(Epochs { current: fresh, epoch, previous });
+    *slot = Some(Epochs { current: fresh, epoch, previous, offered });
 }

@@ -10,8 +10,9 @@ use super::messages::{Messages, NotHeld, Proof};
 use super::rim::{Epochs, Keys, ListenerRim, Rim};
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
+use crate::core::entry::KeyUse;
 use crate::core::facts::Facts;
-use crate::core::ids::{ListenerNo, MsgHandle, Now, Peer, SessionId};
+use crate::core::ids::{ListenerNo, MsgHandle, Now, ParticipantId, Peer, SessionId};
 use crate::core::{Bound, Reached};
 use yika_codec::{Code, Kind, Layout, Message};
 use yika_keystore::{Authentic, MacKey, Tokenizer, Waiver, waive};
@@ -25,6 +26,8 @@ pub struct Session {
     pub inflight: usize,
     pub last_heard_us: u64,
     own: Own,
+    /// A message just came under a key that was only offered.
+    took_offer: bool,
     /// Frames in a row that could not be decoded.
     garbage: u32,
     pub closing: bool,
@@ -135,6 +138,7 @@ impl Session {
             inflight: 0,
             last_heard_us: now.mono_us,
             own: Own::default(),
+            took_offer: false,
             garbage: 0,
             closing: false,
             gate: None,
@@ -200,7 +204,11 @@ impl Session {
             Err(NotHeld::Undecodable(_)) => return self.undecodable(payload, listener, around),
         };
         self.garbage = 0;
-        match self.admit(msg, listener, around) {
+        let admitted = self.admit(msg, listener, around);
+        if std::mem::take(&mut self.took_offer) {
+            event(took_offer(listener.participant));
+        }
+        match admitted {
             Ok(request) => {
                 self.inflight += 1;
                 if self.inflight == around.rim.bounds.session_inflight_max {
@@ -240,8 +248,9 @@ impl Session {
                 waive(Waiver::BeforeKeys, ())
             }
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
-                Some((proof, epoch)) => {
+                Some(Verified { proof, epoch, offered }) => {
                     verified_under = Some(epoch);
+                    self.took_offer |= offered;
                     proof
                 }
                 None => {
@@ -311,12 +320,27 @@ impl Session {
     }
 }
 
-/// The MAC under the current key, or under the one before while both are good; and the number of that key.
-pub fn verified(message: &Message<'_>, epochs: &Epochs<MacKey>, now_us: u64) -> Option<(Authentic<()>, u32)> {
+/// A MAC under a key that was offered is as good an answer to the offer as any.
+pub fn took_offer(participant: ParticipantId) -> Event {
+    Event::OfferAnswered { participant, usage: KeyUse::Mac, code: Code::APPROVED }
+}
+
+/// A MAC that holds.
+pub struct Verified {
+    pub proof: Authentic<()>,
+    /// The number of the key that it was made with.
+    pub epoch: u32,
+    /// It is one that was only offered: its receiver has taken it.
+    pub offered: bool,
+}
+
+/// The MAC under the current key, under the one before while both are good, or under one that is offered.
+pub fn verified(message: &Message<'_>, epochs: &Epochs<MacKey>, now_us: u64) -> Option<Verified> {
     let (input, mac) = (message.mac_input()?, message.mac()?);
-    if let Ok(proof) = epochs.current.verify(input, &mac, ()) {
-        return Some((proof, epochs.epoch));
-    }
-    let previous = epochs.before(now_us)?;
-    previous.key.verify(input, &mac, ()).ok().map(|proof| (proof, previous.epoch))
+    let under = |key: &MacKey, epoch, offered| {
+        key.verify(input, &mac, ()).ok().map(|proof| Verified { proof, epoch, offered })
+    };
+    under(&epochs.current, epochs.epoch, false)
+        .or_else(|| epochs.before(now_us).and_then(|before| under(&before.key, before.epoch, false)))
+        .or_else(|| epochs.offered.as_ref().and_then(|key| under(key, epochs.epoch + 1, true)))
 }

@@ -5,7 +5,7 @@
 use super::rim::{Keys, LineRim, ListenerRim, ParticipantKeys, Rim};
 use crate::core::clock::{month_to_second, nearest_moment};
 use crate::core::effect::{Body, Reply, Send, Unsent};
-use crate::core::entry::OwedKind;
+use crate::core::entry::{KeySent, KeyUse, OwedKind};
 use crate::core::ids::Now;
 use yika_codec::{
     Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, ReversalStyle, write_digits,
@@ -198,14 +198,13 @@ fn write_bare_refusal(
 /// Appends a network message of our own (0800): sign-on, sign-off, echo. False when the dialect has none.
 pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
     let Some(row) = to.dialect.kind_row(kind) else { return false };
-    let (mut sent_at, mut trace, mut private) = ([0; 10], [0; 6], *b"00000000000");
-    let minutes = i32::from(to.dialect.f7_offset_minutes());
-    write_digits(u64::from(month_to_second(to.now.wall_ms, minutes)), &mut sent_at);
+    let (mut moment, mut trace, mut private) = ([0; 10], [0; 6], *b"00000000000");
+    write_digits(u64::from(sent_at(to)), &mut moment);
     write_digits(u64::from(stan), &mut trace);
     let mut draft = Draft::new(row.mti);
     draft.header(to.dialect.default_header());
     if to.dialect.knows(7) {
-        draft.set(7, &sent_at);
+        draft.set(7, &moment);
     }
     draft.set(11, &trace);
     if let Some(code) = &row.f70 {
@@ -215,6 +214,43 @@ pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>)
         private[..2].copy_from_slice(row.f60_1.as_ref().unwrap_or(b"00"));
         private[8..].copy_from_slice(code);
         draft.set(60, &private);
+    }
+    frame(&mut draft, to, out).is_ok()
+}
+
+/// A key change of our own (0800).
+pub struct KeyChange<'a> {
+    pub usage: KeyUse,
+    /// F48.
+    pub key: &'a str,
+    pub sent: KeySent,
+}
+
+/// F7 of what is written now.
+pub fn sent_at(to: &Towards<'_>) -> u32 {
+    month_to_second(to.now.wall_ms, i32::from(to.dialect.f7_offset_minutes()))
+}
+
+/// Appends a key change: F53 says which key, F48 holds it. False when the dialect has none.
+pub fn write_key_change(change: &KeyChange<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
+    let Some(row) = to.dialect.kind_row(Kind::KeyChange) else { return false };
+    let (mut moment, mut trace, mut which) = ([0; 10], [0; 6], *b"0000000000000000");
+    write_digits(u64::from(change.sent.sent_at), &mut moment);
+    write_digits(u64::from(change.sent.stan), &mut trace);
+    which[0] = match change.usage {
+        KeyUse::Pin => b'1',
+        KeyUse::Mac => b'2',
+    };
+    let mut draft = Draft::new(row.mti);
+    draft.header(to.dialect.default_header());
+    if to.dialect.knows(7) {
+        draft.set(7, &moment);
+    }
+    draft.set(11, &trace);
+    draft.set(48, change.key.as_bytes());
+    draft.set(53, &which);
+    if let Some(code) = &row.f70 {
+        draft.set(70, code);
     }
     frame(&mut draft, to, out).is_ok()
 }
@@ -370,7 +406,9 @@ fn translated_pin(
     let pan = message.pan().ok_or(Unsent::Pin)?;
     let format = if len == 16 { PinFormat::Iso4 } else { PinFormat::Iso0 };
     let under = |from| translate_pin(from, format, to, PinFormat::Iso0, pan.digits(), &pin).ok();
-    let translated = under(&from.current).or_else(|| under(&from.before(now_us)?.key));
+    let translated = under(&from.current)
+        .or_else(|| under(&from.before(now_us)?.key))
+        .or_else(|| under(from.offered.as_ref()?));
     translated.map(Some).ok_or(Unsent::Pin)
 }
 

@@ -9,6 +9,10 @@ use yika_switch::driver::line::LineState;
 /// What no run can meet yet, and why.
 pub const NEVER: &[(&str, &str)] = &[
     ("entry KeyEpoch", "no bank of the load generator changes keys; `tests/rules/keys.rs` has some that do"),
+    (
+        "entry Working",
+        "no bank of the load generator changes keys; `tests/rules/key_offers.rs` has some that do",
+    ),
     ("outcome Busy", "a terminal has one request under way at a time; `tests/rules/life.rs` has two"),
     ("outcome AmountMismatch", "terminals ask for no more than was paid; `tests/rules/life.rs` does"),
     ("outcome PinFault", "worlds have no PINs; `tests/rules/pins.rs` has"),
@@ -38,7 +42,7 @@ macro_rules! kinds {
 kinds! {
     "entry" entry Entry: Named Limits Intent Step Outcome Taken Late Discharged Parked CutOver DateClosed KeyEpoch
         SignedOff TimePassed Reached Drained TerminalSigned TerminalsSignedOff Forgotten Taps
-        BatchOpened BatchEnded Referenced TapWindow;
+        BatchOpened BatchEnded Referenced TapWindow Working;
     "outcome" outcome Reason: Approved Declined StandIn StandInLimit Accepted TimedOut InDoubt Reversed NoRoute IssuerDown
         NotAllowed OriginalNotFound AmountMismatch Busy PinFault PartialNotAllowed Coupon BadAmount BadCurrency
         Unsupported;

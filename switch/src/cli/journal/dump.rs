@@ -7,6 +7,7 @@ use crate::cli::out::json_line;
 use crate::core::clock::rfc3339;
 use crate::core::entry::{
     Discharge, Entry, Intent, Late, LateEffect, LegIntent, Outcome, Owed, OwedKind, ReversalOf, Step, Taken,
+    WorkingKey,
 };
 use crate::core::ids::{Money, ObligationId, ParticipantId};
 use crate::core::taps::Gateway;
@@ -127,6 +128,7 @@ fn tell(entry: &Entry, names: &Names) -> Group {
             .text("participant", names.of(*participant))
             .text("use", words::key_use(*usage))
             .number("epoch", *epoch),
+        Entry::Working(one) => working(one, names),
         Entry::SignedOff { participant, off } => {
             group.text("participant", names.of(*participant)).flag("off", *off)
         }
@@ -253,6 +255,18 @@ fn taken(one: &Taken, names: &Names) -> Group {
         ReversalOf::InFlight(tx) => told.number("original_tx", tx.0),
         ReversalOf::Kept(original) | ReversalOf::Undone(original) => told.number("target_kept", original.0),
         ReversalOf::Unknown { .. } | ReversalOf::WithoutEffect => told,
+    }
+}
+
+fn working(one: &WorkingKey, names: &Names) -> Group {
+    let (WorkingKey::Sent { participant, usage, .. }
+    | WorkingKey::Offered { participant, usage, .. }
+    | WorkingKey::Withdrawn { participant, usage }) = one;
+    let told =
+        Group::default().text("participant", names.of(*participant)).text("use", words::key_use(*usage));
+    match one {
+        WorkingKey::Sent { at, .. } => told.number("sent_at", at.sent_at).number("stan", at.stan),
+        _ => told,
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::core::entry::{
     CutOverTrigger, Discharge, Entry, KeyUse, LateEffect, LegState, OwedKind, Reason, ReversalOf, Silence,
+    WorkingKey,
 };
 
 pub(super) fn entry(entry: &Entry) -> &'static str {
@@ -31,6 +32,11 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
         Entry::BatchEnded(_) => "batch-ended",
         Entry::Referenced { .. } => "referenced",
         Entry::TapWindow { .. } => "tap-window",
+        Entry::Working(one) => match **one {
+            WorkingKey::Sent { .. } => "key-sent",
+            WorkingKey::Offered { .. } => "key-offered",
+            WorkingKey::Withdrawn { .. } => "key-withdrawn",
+        },
     }
 }
 

@@ -1,0 +1,218 @@
+//! Working keys change in both directions (rule 15): a participant sends us one, or we offer it one of ours. Either is
+//! durable, then in use, then acknowledged; the key before stays good for a while at the rim. What a sender sent
+//! earlier and what comes twice change nothing: keys never go back.
+//!
+//! ```text
+//! theirs   0800 --> checked by the keystore --> KeyEpoch --> in use --> 0810
+//! ours     operator or clock --> Offered --> 0800 .. again until answered .. --0810/00, or a MAC under it--> KeyEpoch
+//!                                                                           `--0810/other--> Withdrawn, alarm
+//! ```
+
+use super::Core;
+use super::batch::Batch;
+use super::clock::nearest_moment;
+use super::durable::{Durable, KeyEpoch};
+use super::effect::{Alarm, Effect, KeyOffer};
+use super::entry::{Entry, KeySent, KeyUse, WorkingKey};
+use super::ids::{Now, ParticipantId};
+use super::volatile::Waiter;
+use yika_codec::{Code, Kind};
+use yika_keystore::LmkBlock;
+
+/// A working key that a participant sent, unwrapped and checked by the keystore.
+pub struct KeyCame {
+    pub participant: ParticipantId,
+    pub usage: KeyUse,
+    /// Under the master key.
+    pub block: String,
+    /// When it was sent; None where the message has no F7.
+    pub sent: Option<KeySent>,
+    /// The answer to one that was sent before the key in use.
+    pub stale: Code,
+}
+
+impl Core {
+    /// What waits for keys goes at once. The same key again changes nothing.
+    pub(super) fn key_change(&mut self, now: Now, batch: &mut Batch, waiter: Waiter, came: KeyCame) {
+        let KeyCame { participant, usage, block, sent, stale } = came;
+        let Some(held) = self.durable.participants.get(&participant) else { return };
+        let same = held.keys.get(&usage).is_some_and(|key| same_key(&key.block, &block));
+        let last = held.keys_sent.get(&usage).copied();
+        let late = sent.zip(last).is_some_and(|(sent, last)| is_before(sent, last, batch.wall_ms));
+        let code = match (same, late) {
+            (true, _) => Code::APPROVED,
+            (false, true) => stale,
+            (false, false) => {
+                if let Some(at) = sent {
+                    let working = WorkingKey::Sent { participant, usage, at };
+                    batch.record(&mut self.durable, Entry::Working(Box::new(working)));
+                }
+                self.use_key(now, batch, participant, usage, block);
+                Code::APPROVED
+            }
+        };
+        self.reply(batch, waiter, Kind::KeyChange, code);
+    }
+
+    /// A key of ours, drawn by the keystore, for a participant. One that still waits for its answer is not replaced:
+    /// nobody could tell which of the two was taken.
+    pub(super) fn offer_key(
+        &mut self,
+        batch: &mut Batch,
+        participant: ParticipantId,
+        usage: KeyUse,
+        block: String,
+        ticket: Option<u64>,
+    ) {
+        let waits = self.durable.participants.get(&participant).map(|held| held.offers.contains_key(&usage));
+        let refused = match waits {
+            Some(false) => {
+                let working = WorkingKey::Offered { participant, usage, block: block.clone() };
+                batch.record(&mut self.durable, Entry::Working(Box::new(working)));
+                batch.effect(Effect::OfferKey(KeyOffer { participant, usage, block: Some(block) }));
+                None
+            }
+            Some(true) => {
+                Some("an earlier key still waits for its answer; it is sent again until it comes".into())
+            }
+            None => Some("no such participant".into()),
+        };
+        if let Some(ticket) = ticket {
+            batch.effect(Effect::Done { ticket, refused });
+        }
+    }
+
+    /// The participant answered our offer, or used the key (`code` is then 00).
+    pub(super) fn offer_answered(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        participant: ParticipantId,
+        usage: KeyUse,
+        code: Code,
+    ) {
+        let held = self.durable.participants.get(&participant);
+        let Some(block) = held.and_then(|held| held.offers.get(&usage)).cloned() else { return };
+        if code == Code::APPROVED {
+            return self.use_key(now, batch, participant, usage, block);
+        }
+        let working = WorkingKey::Withdrawn { participant, usage };
+        batch.record(&mut self.durable, Entry::Working(Box::new(working)));
+        batch.effect(Effect::OfferKey(KeyOffer { participant, usage, block: None }));
+        let why = format!("it refused the {} key that was offered, with code {code}", usage.word());
+        batch.effect(Effect::Alarm(Alarm::KeyClash { participant, why, held_back: 0 }));
+    }
+
+    fn use_key(
+        &mut self,
+        now: Now,
+        batch: &mut Batch,
+        participant: ParticipantId,
+        usage: KeyUse,
+        block: String,
+    ) {
+        let current = self.durable.participants.get(&participant).and_then(|held| held.keys.get(&usage));
+        let epoch = current.map_or(1, |key| key.epoch + 1);
+        batch.record(&mut self.durable, Entry::KeyEpoch { participant, usage, epoch, block: block.clone() });
+        batch.effect(Effect::UseKey { participant, usage, epoch, block });
+        self.hasten(now, participant);
+        self.pump(now, batch, participant);
+    }
+}
+
+impl Durable {
+    pub(super) fn absorb_key(
+        &mut self,
+        participant: ParticipantId,
+        usage: KeyUse,
+        epoch: u32,
+        block: String,
+    ) -> Result<(), &'static str> {
+        let since_ms = self.wall_ms;
+        let held = self.known(participant).ok_or(STRANGER)?;
+        let before = held.keys.remove(&usage).map(|old| old.block);
+        // An offer ends by coming into use.
+        if held.offers.get(&usage) == Some(&block) {
+            held.offers.remove(&usage);
+        }
+        held.keys.insert(usage, KeyEpoch { epoch, block, since_ms, before });
+        Ok(())
+    }
+
+    pub(super) fn absorb_working(&mut self, working: WorkingKey) -> Result<(), &'static str> {
+        match working {
+            WorkingKey::Sent { participant, usage, at } => {
+                self.known(participant).ok_or(STRANGER)?.keys_sent.insert(usage, at);
+            }
+            WorkingKey::Offered { participant, usage, block } => {
+                self.known(participant).ok_or(STRANGER)?.offers.insert(usage, block);
+            }
+            WorkingKey::Withdrawn { participant, usage } => {
+                self.known(participant).ok_or(STRANGER)?.offers.remove(&usage);
+            }
+        }
+        Ok(())
+    }
+}
+
+const STRANGER: &str = "it keys a stranger";
+
+impl KeyUse {
+    /// What people call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            KeyUse::Mac => "MAC",
+            KeyUse::Pin => "PIN",
+        }
+    }
+}
+
+/// A key wrapped twice gives two texts: what both say of it is compared, its check value above all.
+fn same_key(held: &str, fresh: &str) -> bool {
+    let block = |text: &str| LmkBlock::try_from(text.to_owned()).ok();
+    held == fresh || block(held).zip(block(fresh)).is_some_and(|(held, fresh)| held.says_as(&fresh))
+}
+
+/// Whether `sent` is the older message, or that message itself, come late. F7 has no year: the nearest one counts, and
+/// what is no date has no place in the order.
+fn is_before(sent: KeySent, last: KeySent, wall_ms: u64) -> bool {
+    let moment = |stamp| nearest_moment(stamp, 0, wall_ms);
+    match (moment(sent.sent_at), moment(last.sent_at)) {
+        // F11 counts from 1 again after 999999: within a second, what is less than half of that ahead came after.
+        (Some(sent_ms), Some(last_ms)) if sent_ms == last_ms => {
+            (sent.stan + STANS - last.stan) % STANS >= STANS / 2 || sent.stan == last.stan
+        }
+        (Some(sent_ms), Some(last_ms)) => sent_ms < last_ms,
+        _ => false,
+    }
+}
+
+/// F11 has six digits.
+const STANS: u32 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_before_is_told_by_second_and_trace_number() {
+        // 2026-11-24, and the turn of the year.
+        let wall_ms = 1_795_000_000_000;
+        let at = |sent_at, stan| KeySent { sent_at, stan };
+        for (sent, last, before) in [
+            (at(1123233015, 1), at(1123233016, 1), true),
+            (at(1123233016, 1), at(1123233015, 9), false),
+            (at(1123233015, 1), at(1123233015, 2), true),
+            (at(1123233015, 2), at(1123233015, 2), true),
+            (at(1123233015, 3), at(1123233015, 2), false),
+            (at(1123233015, 1), at(1123233015, 999_999), false),
+            (at(1123233015, 999_999), at(1123233015, 1), true),
+            (at(1399000000, 1), at(1123233015, 1), false),
+        ] {
+            assert_eq!(is_before(sent, last, wall_ms), before, "{sent:?} {last:?}");
+        }
+        let new_year = 1_798_762_000_000;
+        assert!(is_before(at(1231235959, 5), at(101000001, 1), new_year), "December before January");
+        assert!(!is_before(at(101000001, 1), at(1231235959, 5), new_year));
+    }
+}
