@@ -31,7 +31,7 @@ pub(crate) struct Decipher {
 /// Which library holds the schedule.
 enum Engine<K> {
     Lc(K),
-    Sm4(Box<Sm4>),
+    Sm4(Sm4),
 }
 
 impl Encipher {
@@ -77,10 +77,19 @@ impl Encipher {
     /// The CBC chain of a MAC: over the whole blocks of `head`, then `last`; returns the final cipher block,
     /// left-justified. Works through a buffer on the stack, so that a MAC of any length allocates nothing.
     pub(crate) fn chain(&self, head: &[u8], last: &[u8]) -> [u8; BLOCK_BYTES_MAX] {
+        self.chain_from([0; BLOCK_BYTES_MAX], head, last)
+    }
+
+    /// As [`Encipher::chain`], going on from the cipher block of what came before.
+    pub(crate) fn chain_from(
+        &self,
+        mut state: [u8; BLOCK_BYTES_MAX],
+        head: &[u8],
+        last: &[u8],
+    ) -> [u8; BLOCK_BYTES_MAX] {
         const CHUNK_BYTES: usize = 240;
         let n = self.block_bytes;
         let mut buffer = [0; CHUNK_BYTES + BLOCK_BYTES_MAX];
-        let mut state = [0; BLOCK_BYTES_MAX];
         let mut chunks = head.chunks(CHUNK_BYTES);
         loop {
             let chunk = chunks.next().unwrap_or_default();
@@ -137,10 +146,10 @@ impl Decipher {
     }
 }
 
-fn sm4(key: &[u8]) -> Result<Box<Sm4>, KeyError> {
+fn sm4(key: &[u8]) -> Result<Sm4, KeyError> {
     let (algorithm, bytes) = (Algorithm::Sm4, key.len());
     let cipher = Sm4::new_from_slice(key);
-    cipher.map(Box::new).map_err(|_| KeyError::Length { algorithm, bytes, expected: algorithm.lengths() })
+    cipher.map_err(|_| KeyError::Length { algorithm, bytes, expected: algorithm.lengths() })
 }
 
 fn sm4_cbc_encrypt(sm4: &Sm4, iv: &[u8], blocks: &mut [u8]) {

@@ -207,6 +207,18 @@ pub enum BlockError {
         /// Where the MAC begins.
         offset: usize,
     },
+    /// The MAC holds, but a check value in the block is not that of the key it speaks of.
+    #[error(
+        "key block says check value {stated} in optional block {field}, the key has {computed}: ask the sender which key was meant"
+    )]
+    CheckValue {
+        /// `KC` (the key inside) or `KP` (the protection key).
+        field: &'static str,
+        /// The value in the block, hex.
+        stated: String,
+        /// That of the key, hex, of the same length.
+        computed: String,
+    },
     /// The MAC holds, but the protected length fits neither the payload nor the algorithm.
     #[error(
         "key block holds {bits} bits, which is no key of its algorithm: ask the sender for a correct block"

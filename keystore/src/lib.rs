@@ -43,6 +43,7 @@ mod token;
 
 pub use attributes::{Algorithm, Export, KeyInfo, Mode, Usage};
 pub use authentic::{Authentic, Waiver, waive};
+pub use block::KeyBlockFacts;
 pub use digest::Sha256;
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};

@@ -101,6 +101,32 @@ impl KeyBytes {
         Ok(full)
     }
 
+    /// The check value by a method of X9.143 (optional blocks KC and KP): `00` encrypts a block of zeros, `01`
+    /// takes its CMAC. Nothing for other methods, and for HMAC, which is no cipher.
+    pub(crate) fn check_value_by(
+        &self,
+        method: &str,
+        algorithm: Algorithm,
+    ) -> Result<Option<[u8; 8]>, KeyError> {
+        if algorithm == Algorithm::Hmac || !matches!(method, "00" | "01") {
+            return Ok(None);
+        }
+        // Of the two keys of an SM4 retail MAC, the first.
+        let key = self.as_slice();
+        let key = if algorithm == Algorithm::Sm4 { &key[..key.len().min(16)] } else { key };
+        let cipher = Encipher::new(algorithm, key)?;
+        let n = algorithm.block_bytes();
+        let mut block = [0; 16];
+        if method == "01" {
+            block = Cmac::new(cipher).tag(&[0; 16][..n]);
+        } else {
+            cipher.block(&mut block[..n]);
+        }
+        let mut full = [0; 8];
+        full.copy_from_slice(&block[..8]);
+        Ok(Some(full))
+    }
+
     /// Effective strength in bits (NIST SP 800-57 part 1, table 2).
     pub(crate) fn strength_bits(&self, algorithm: Algorithm) -> u32 {
         match (algorithm, self.as_slice()) {

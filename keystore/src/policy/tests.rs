@@ -55,6 +55,12 @@ fn rows() -> Vec<Row> {
             states: ACTIVE,
         },
         Row {
+            operation: "carry keys out in a key block of version C",
+            open: |store, kek| store.export_wrapped("cargo", kek, WrapForm::VariantKeyBlock).map(drop),
+            takes: &["K0:T:BEN"],
+            states: ACTIVE,
+        },
+        Row {
             operation: "carry keys out as bare cryptograms",
             open: |store, kek| store.export_wrapped("cargo", kek, WrapForm::TdesEcb).map(drop),
             takes: &["K0:T:BEN"],
@@ -64,6 +70,30 @@ fn rows() -> Vec<Row> {
             operation: "bring keys in by a key block",
             open: |store, kek| brings_in(store, kek, &Wrapped::KeyBlock(String::new())),
             takes: &["K0:TA4:BDN", "K1:TA4:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "bring keys in by a key block of version A",
+            open: |store, kek| brings_in(store, kek, &Wrapped::KeyBlock("A".to_owned())),
+            takes: &["K0:T:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "bring keys in by a key block of version C",
+            open: |store, kek| brings_in(store, kek, &Wrapped::KeyBlock("C".to_owned())),
+            takes: &["K0:T:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "look into a key block",
+            open: |store, kek| looks_into(store, kek, "B"),
+            takes: &["K0:TA4:BDN", "K1:TA4:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "look into a key block of version C",
+            open: |store, kek| looks_into(store, kek, "C"),
+            takes: &["K0:T:BDN"],
             states: ACTIVE_OR_RETIRING,
         },
         Row {
@@ -81,6 +111,14 @@ fn rows() -> Vec<Row> {
 fn brings_in(store: &Keystore, kek: &str, wrapped: &Wrapped) -> Result<(), KeyError> {
     match store.rewrap(kek, wrapped, Usage::MacRetail, Algorithm::Tdes, Mode::Both) {
         Err(KeyError::Block { .. } | KeyError::CheckValue { .. } | KeyError::Weak { .. }) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// As [`brings_in`].
+fn looks_into(store: &Keystore, kek: &str, block: &str) -> Result<(), KeyError> {
+    match store.inspect_key_block(kek, block) {
+        Err(KeyError::Block { .. }) => Ok(()),
         other => other.map(drop),
     }
 }
