@@ -84,6 +84,18 @@ pub enum KeyError {
         /// Its state.
         state: KeyState,
     },
+    /// The method of a MAC key cannot follow the zone's rules.
+    #[error("key {name:?} for {usage} cannot work with {rule}: expected {expected}")]
+    MacRule {
+        /// The key's name, or its check value for a working key.
+        name: String,
+        /// Its use, which is its method.
+        usage: Usage,
+        /// The rule asked for.
+        rule: String,
+        /// What the method has.
+        expected: String,
+    },
     /// The key-encryption key is weaker than the key it should carry.
     #[error(
         "key-encryption key {kek:?} ({kek_bits} bits) is weaker than the key it should carry ({key_bits} bits)"

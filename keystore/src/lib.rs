@@ -48,7 +48,7 @@ pub use digest::Sha256;
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};
 pub use lmk::{Lmk, LmkBlock};
-pub use mac::{MacError, MacGenerateKey, MacKey, MacVerifyKey};
+pub use mac::{MacError, MacGenerateKey, MacKey, MacPadding, MacRules, MacTag, MacVerifyKey};
 pub use pin::{EncryptedPin, PinError, PinFormat, PinKey, encrypt_test_pin, matches_test_pin, translate_pin};
 pub use seal::{DATA_KEY_WRAPPED_BYTES, SEAL_TAG_BYTES, SealError, SealKey};
 pub use state::KeyState;

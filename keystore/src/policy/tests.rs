@@ -27,19 +27,19 @@ fn rows() -> Vec<Row> {
         Row {
             operation: "make and check MACs",
             open: |store, name| store.mac_key(name).map(drop),
-            takes: &["M6:TA4:CN", "M3:T:CN", "90:DT:CN"],
+            takes: &["M0:T:CN", "M1:D4:CN", "M3:T4:CN", "M6:TA4:CN", "M7:H:CN", "90:DT4:CN"],
             states: ACTIVE,
         },
         Row {
             operation: "make MACs",
             open: |store, name| store.mac_generate_key(name).map(drop),
-            takes: &["M6:TA4:GCN", "M3:T:GCN", "90:DT:GCN"],
+            takes: &["M0:T:GCN", "M1:D4:GCN", "M3:T4:GCN", "M6:TA4:GCN", "M7:H:GCN", "90:DT4:GCN"],
             states: ACTIVE,
         },
         Row {
             operation: "check MACs",
             open: |store, name| store.mac_verify_key(name).map(drop),
-            takes: &["M6:TA4:VCN", "M3:T:VCN", "90:DT:VCN"],
+            takes: &["M0:T:VCN", "M1:D4:VCN", "M3:T4:VCN", "M6:TA4:VCN", "M7:H:VCN", "90:DT4:VCN"],
             states: ACTIVE_OR_RETIRING,
         },
         Row {

@@ -317,7 +317,7 @@ impl Keystore {
     }
 
     /// A working key carries no label: a named key or a data key cannot come in by this door.
-    fn open_working(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
+    pub(crate) fn open_working(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
         let opened = self.lmk.unwrap(block)?;
         match &opened.label {
             None => Ok(opened),
@@ -347,7 +347,7 @@ fn seal_key(key: &KeyBytes) -> Result<SealKey, KeyError> {
     }
 }
 
-fn working_name(opened: &Opened) -> String {
+pub(crate) fn working_name(opened: &Opened) -> String {
     format!("working key {}", hex(&opened.check_value))
 }
 
