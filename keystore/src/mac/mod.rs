@@ -22,7 +22,7 @@
 
 mod method;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -87,7 +87,7 @@ pub(super) fn cmac(cipher: char, key: &[u8], data: &[u8]) -> Vec<u8> {
 }
 
 /// RFC 2104, told with the hash alone.
-pub(super) fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
+pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> Vec<u8> {
     let masked =
         |mask: u8| -> Vec<u8> { (0..64).map(|n| key.get(n).copied().unwrap_or_default() ^ mask).collect() };
     let hash = |parts: &[&[u8]]| ring::digest::digest(&ring::digest::SHA256, &parts.concat());
