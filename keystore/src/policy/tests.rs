@@ -49,6 +49,24 @@ fn rows() -> Vec<Row> {
             states: ACTIVE,
         },
         Row {
+            operation: "encrypt data",
+            open: |store, name| store.data_encrypt_key(name).map(drop),
+            takes: &["D0:TA4:EBN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "decrypt data",
+            open: |store, name| store.data_decrypt_key(name).map(drop),
+            takes: &["D0:TA4:DBN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "check TACs",
+            open: |store, name| store.tac_master_key(name).map(drop),
+            takes: &["91:T4:XN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
             operation: "carry keys out in a key block",
             open: |store, kek| store.export_wrapped("cargo", kek, WrapForm::KeyBlock).map(drop),
             takes: &["K0:TA4:BEN", "K1:TA4:BEN"],
