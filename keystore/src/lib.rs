@@ -36,6 +36,7 @@ mod policy;
 mod random;
 mod seal;
 mod secret;
+mod sm2;
 mod state;
 mod store;
 mod tac;
@@ -47,13 +48,16 @@ pub use attributes::{Algorithm, Export, KeyInfo, Mode, Usage};
 pub use authentic::{Authentic, Waiver, waive};
 pub use block::KeyBlockFacts;
 pub use data::{DataDecryptKey, DataEncryptKey, DataError};
-pub use digest::Sha256;
+pub use digest::{Sha256, Sm3};
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};
 pub use lmk::{Lmk, LmkBlock};
 pub use mac::{MacError, MacGenerateKey, MacKey, MacPadding, MacRules, MacTag, MacVerifyKey};
 pub use pin::{EncryptedPin, PinError, PinFormat, PinKey, encrypt_test_pin, matches_test_pin, translate_pin};
 pub use seal::{DATA_KEY_WRAPPED_BYTES, SEAL_TAG_BYTES, SealError, SealKey};
+pub use sm2::{
+    CERTIFICATE_BYTES, CODE_BYTES, Chain, ChainError, IssuerCertificate, Sm2Error, Sm2PublicKey, VerifiedCode,
+};
 pub use state::KeyState;
 pub use store::{Keystore, WrapForm, Wrapped};
 pub use tac::{TacMasterKey, TacRecord};
