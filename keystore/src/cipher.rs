@@ -31,7 +31,7 @@ pub(crate) struct Decipher {
 /// Which library holds the schedule.
 enum Engine<K> {
     Lc(K),
-    Sm4(Box<Sm4>),
+    Sm4(Sm4),
 }
 
 impl Encipher {
@@ -77,10 +77,19 @@ impl Encipher {
     /// The CBC chain of a MAC: over the whole blocks of `head`, then `last`; returns the final cipher block,
     /// left-justified. Works through a buffer on the stack, so that a MAC of any length allocates nothing.
     pub(crate) fn chain(&self, head: &[u8], last: &[u8]) -> [u8; BLOCK_BYTES_MAX] {
+        self.chain_from([0; BLOCK_BYTES_MAX], head, last)
+    }
+
+    /// As [`Encipher::chain`], going on from the cipher block of what came before.
+    pub(crate) fn chain_from(
+        &self,
+        mut state: [u8; BLOCK_BYTES_MAX],
+        head: &[u8],
+        last: &[u8],
+    ) -> [u8; BLOCK_BYTES_MAX] {
         const CHUNK_BYTES: usize = 240;
         let n = self.block_bytes;
         let mut buffer = [0; CHUNK_BYTES + BLOCK_BYTES_MAX];
-        let mut state = [0; BLOCK_BYTES_MAX];
         let mut chunks = head.chunks(CHUNK_BYTES);
         loop {
             let chunk = chunks.next().unwrap_or_default();
@@ -137,10 +146,10 @@ impl Decipher {
     }
 }
 
-fn sm4(key: &[u8]) -> Result<Box<Sm4>, KeyError> {
+fn sm4(key: &[u8]) -> Result<Sm4, KeyError> {
     let (algorithm, bytes) = (Algorithm::Sm4, key.len());
     let cipher = Sm4::new_from_slice(key);
-    cipher.map(Box::new).map_err(|_| KeyError::Length { algorithm, bytes, expected: algorithm.lengths() })
+    cipher.map_err(|_| KeyError::Length { algorithm, bytes, expected: algorithm.lengths() })
 }
 
 fn sm4_cbc_encrypt(sm4: &Sm4, iv: &[u8], blocks: &mut [u8]) {
@@ -189,4 +198,98 @@ fn engine(algorithm: Algorithm, bytes: usize) -> Result<&'static engines::Algori
         (Algorithm::Aes, 32) => &engines::AES_256,
         _ => return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use aes::cipher::{Block, BlockCipherEncrypt as OtherEncrypt, KeyInit as OtherKeyInit};
+
+    use super::*;
+    use crate::secret::hex;
+    use crate::testing::{Seeded, cases, unhex};
+
+    /// GB/T 32907 A.1 and A.2: once, and a million times.
+    #[test]
+    fn published_sm4_blocks_are_met() {
+        let key = unhex("0123456789ABCDEFFEDCBA9876543210");
+        let (cipher, mut block) = (Encipher::new(Algorithm::Sm4, &key).unwrap(), key.clone());
+        cipher.block(&mut block);
+        assert_eq!(hex(&block), "681EDF34D206965E86B3E94F536E4246");
+        assert_eq!(by_the_book(Algorithm::Sm4, &key, &[0; 16], &key), block);
+        (1..1_000_000).for_each(|_| cipher.block(&mut block));
+        assert_eq!(hex(&block), "595298C7C6FD271F0402F804C33D3F66");
+    }
+
+    #[test]
+    fn cbc_agrees_with_a_second_implementation_both_ways() {
+        let mut random = Seeded::new(0xCBC);
+        for case in 0..cases() {
+            let (algorithm, key_bytes) = [
+                (Algorithm::Des, 8),
+                (Algorithm::Tdes, 16),
+                (Algorithm::Tdes, 24),
+                (Algorithm::Aes, 16),
+                (Algorithm::Aes, 24),
+                (Algorithm::Aes, 32),
+                (Algorithm::Sm4, 16),
+            ][case as usize % 7];
+            let n = algorithm.block_bytes();
+            let blocks = random.below(20);
+            let (key, iv, clear) = (random.bytes(key_bytes), random.bytes(n), random.bytes(blocks * n));
+            let mut data = clear.clone();
+            Encipher::new(algorithm, &key).unwrap().cbc(&iv, &mut data);
+            assert_eq!(data, by_the_book(algorithm, &key, &iv, &clear), "{algorithm} {key_bytes}");
+            Decipher::new(algorithm, &key).unwrap().cbc(&iv, &mut data);
+            assert_eq!(data, clear, "{algorithm} {key_bytes}");
+        }
+    }
+
+    #[test]
+    fn keys_of_other_lengths_and_weak_ones_are_refused() {
+        for algorithm in [Algorithm::Des, Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4] {
+            for bytes in 0..40 {
+                let key = Seeded::new(9).bytes(bytes);
+                let (ours, theirs) = (Encipher::new(algorithm, &key), Decipher::new(algorithm, &key));
+                assert_eq!((ours.is_ok(), theirs.is_ok()), (algorithm.fits(bytes), algorithm.fits(bytes)));
+                assert!(ours.is_ok() || matches!(ours, Err(KeyError::Length { .. })), "{algorithm} {bytes}");
+            }
+        }
+        for (algorithm, key) in [(Algorithm::Des, vec![1; 8]), (Algorithm::Tdes, vec![0x13; 16])] {
+            assert!(matches!(Encipher::new(algorithm, &key), Err(KeyError::Weak { .. })), "{algorithm}");
+        }
+    }
+
+    type EncryptBlock = Box<dyn Fn(&mut [u8])>;
+
+    /// CBC of one block after the other, by RustCrypto; SM4, which the product has from there, by libsmx.
+    fn by_the_book(algorithm: Algorithm, key: &[u8], iv: &[u8], clear: &[u8]) -> Vec<u8> {
+        fn with<C: OtherKeyInit + OtherEncrypt + 'static>(key: &[u8]) -> EncryptBlock {
+            let cipher = C::new_from_slice(key).unwrap();
+            Box::new(move |bytes| {
+                let mut block = Block::<C>::try_from(&*bytes).unwrap();
+                cipher.encrypt_block(&mut block);
+                bytes.copy_from_slice(&block);
+            })
+        }
+        let encrypt = match (algorithm, key.len()) {
+            (Algorithm::Des, _) => with::<des::Des>(key),
+            (Algorithm::Tdes, 16) => with::<des::TdesEde2>(key),
+            (Algorithm::Tdes, _) => with::<des::TdesEde3>(key),
+            (Algorithm::Aes, 16) => with::<aes::Aes128>(key),
+            (Algorithm::Aes, 24) => with::<aes::Aes192>(key),
+            (Algorithm::Aes, _) => with::<aes::Aes256>(key),
+            _ => {
+                let cipher = libsmx::sm4::Sm4Key::new(key.try_into().unwrap());
+                Box::new(move |bytes: &mut [u8]| cipher.encrypt_block(bytes.try_into().unwrap()))
+            }
+        };
+        let mut out = iv.to_vec();
+        for block in clear.chunks(iv.len()) {
+            let before = &out[out.len() - iv.len()..];
+            let mut next: Vec<u8> = block.iter().zip(before).map(|(a, b)| a ^ b).collect();
+            encrypt(&mut next);
+            out.extend_from_slice(&next);
+        }
+        out.split_off(iv.len())
+    }
 }

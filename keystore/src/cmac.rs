@@ -1,4 +1,4 @@
-//! CMAC (NIST SP 800-38B, RFC 4493; ISO 9797-1 algorithm 5) over AES and TDES.
+//! CMAC (NIST SP 800-38B, RFC 4493; ISO 9797-1 algorithm 5) over AES, TDES and SM4.
 //!
 //! Built on the CBC chain of `cipher` because the library's own CMAC copies its context to the heap for
 //! each message; this one allocates nothing. Tests compare it with two other implementations.
@@ -23,6 +23,10 @@ impl Cmac {
         let mut padded = whole;
         double(&mut padded[..n]);
         Cmac { cipher, whole, padded }
+    }
+
+    pub(crate) fn block_bytes(&self) -> usize {
+        self.cipher.block_bytes()
     }
 
     /// The tag: one cipher block, left-justified in the array.

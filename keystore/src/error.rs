@@ -119,6 +119,18 @@ pub enum KeyError {
         /// The name asked for.
         name: String,
     },
+    /// The method of a MAC key cannot follow the zone's rules.
+    #[error("key {name:?} for {usage} cannot work with {rule}: expected {expected}")]
+    MacRule {
+        /// The key's name, or its check value for a working key.
+        name: String,
+        /// Its use, which is its method.
+        usage: Usage,
+        /// The rule asked for.
+        rule: String,
+        /// What the method has.
+        expected: String,
+    },
     /// The key-encryption key is weaker than the key it should carry.
     #[error(
         "key-encryption key {kek:?} ({kek_bits} bits) is weaker than the key it should carry ({key_bits} bits)"
@@ -241,6 +253,18 @@ pub enum BlockError {
     NotAuthentic {
         /// Where the MAC begins.
         offset: usize,
+    },
+    /// The MAC holds, but a check value in the block is not that of the key it speaks of.
+    #[error(
+        "key block says check value {stated} in optional block {field}, the key has {computed}: ask the sender which key was meant"
+    )]
+    CheckValue {
+        /// `KC` (the key inside) or `KP` (the protection key).
+        field: &'static str,
+        /// The value in the block, hex.
+        stated: String,
+        /// That of the key, hex, of the same length.
+        computed: String,
     },
     /// The MAC holds, but the protected length fits neither the payload nor the algorithm.
     #[error(

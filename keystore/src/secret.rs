@@ -101,6 +101,32 @@ impl KeyBytes {
         Ok(full)
     }
 
+    /// The check value by a method of X9.143 (optional blocks KC and KP): `00` encrypts a block of zeros, `01`
+    /// takes its CMAC. Nothing for other methods, and for HMAC, which is no cipher.
+    pub(crate) fn check_value_by(
+        &self,
+        method: &str,
+        algorithm: Algorithm,
+    ) -> Result<Option<[u8; 8]>, KeyError> {
+        if algorithm == Algorithm::Hmac || !matches!(method, "00" | "01") {
+            return Ok(None);
+        }
+        // Of the two keys of an SM4 retail MAC, the first.
+        let key = self.as_slice();
+        let key = if algorithm == Algorithm::Sm4 { &key[..key.len().min(16)] } else { key };
+        let cipher = Encipher::new(algorithm, key)?;
+        let n = algorithm.block_bytes();
+        let mut block = [0; 16];
+        if method == "01" {
+            block = Cmac::new(cipher).tag(&[0; 16][..n]);
+        } else {
+            cipher.block(&mut block[..n]);
+        }
+        let mut full = [0; 8];
+        full.copy_from_slice(&block[..8]);
+        Ok(Some(full))
+    }
+
     /// Effective strength in bits (NIST SP 800-57 part 1, table 2).
     pub(crate) fn strength_bits(&self, algorithm: Algorithm) -> u32 {
         match (algorithm, self.as_slice()) {
@@ -154,4 +180,105 @@ pub(crate) fn unhex(text: &[u8]) -> Result<Zeroizing<Vec<u8>>, usize> {
         bytes.push(high << 4 | low);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use des::cipher::{Block, BlockCipherDecrypt as _, BlockCipherEncrypt as _, KeyInit as _};
+
+    use super::*;
+    use crate::testing::{Seeded, cases, unhex};
+
+    fn key(bytes: &[u8]) -> KeyBytes {
+        KeyBytes::new(bytes).unwrap()
+    }
+
+    #[test]
+    fn published_check_values_are_met() {
+        for (algorithm, bytes, check_value) in [
+            // The keys of the key blocks of TR-31:2018 and of a payShield 10K.
+            (Algorithm::Tdes, "F039121BEC83D26B169BDCD5B22AAF8F", "CB9DEA"),
+            (Algorithm::Tdes, "3F419E1CB7079442AA37474C2EFBF8B8", "57C409"),
+            (Algorithm::Tdes, "EDB380DD340BC2620247D445F5B8D678", "F4B08D"),
+            (Algorithm::Tdes, "E8BC63E5479455E26577F715D587FE68", "9A4212"),
+            (Algorithm::Tdes, "5DB50B454F8389ADCE573BE50861F2BF", "5C9405"),
+            (Algorithm::Aes, "3F419E1CB7079442AA37474C2EFBF8B8", "08793E"),
+            (Algorithm::Tdes, "1FA1F7CEC798D91545DA8AE0C7796BD9", "FF5087"),
+            // A terminal's master key of two components, published with its value; the terminal is an SM4 one, the
+            // value is that of TDES. Below it, that of SM4 as openssl computes it.
+            (Algorithm::Tdes, "8323626751C7620408BA6789025E6EB3", "866C07"),
+            (Algorithm::Sm4, "8323626751C7620408BA6789025E6EB3", "9DEDB35FB382E332"),
+            // An SM4 terminal's master key; its check value travels with 8 bytes.
+            (Algorithm::Sm4, "376D90E7945AA5CFDB4C07CCB35CEFD3", "08EEDEC70D7C0682"),
+        ] {
+            let (key, expected) = (key(&unhex(bytes)), unhex(check_value));
+            assert_eq!(key.check_value_full(algorithm).unwrap()[..expected.len()], expected, "{bytes}");
+            assert_eq!(key.check_value(algorithm).unwrap(), expected[..3], "{bytes}");
+        }
+    }
+
+    #[test]
+    fn terminal_master_keys_come_out_of_a_cryptogram_and_of_components() {
+        let protect = sm4::Sm4::new_from_slice(b"B1F15C84DD6817B9").unwrap();
+        let mut block = Block::<sm4::Sm4>::try_from(&unhex("89A4CA515B89220AAFA32D695D95A890")[..]).unwrap();
+        protect.decrypt_block(&mut block);
+        assert_eq!(hex(&block), "376D90E7945AA5CFDB4C07CCB35CEFD3");
+        let parts = [unhex("F210F2017A3E3D8920D9B53D1C4913EF"), unhex("713390662BF95F8D2863D2B41E177D5C")];
+        let whole = KeyBytes::from_components(Algorithm::Tdes, &parts).unwrap();
+        assert_eq!(hex(whole.as_slice()), "8323626751C7620408BA6789025E6EB3");
+    }
+
+    #[test]
+    fn check_values_agree_with_a_second_implementation() {
+        let mut random = Seeded::new(0xCEC);
+        for case in 0..cases() {
+            let (algorithm, bytes) = [
+                (Algorithm::Des, 8),
+                (Algorithm::Tdes, 16),
+                (Algorithm::Tdes, 24),
+                (Algorithm::Aes, 16),
+                (Algorithm::Aes, 32),
+                (Algorithm::Sm4, 16),
+                (Algorithm::Sm4, 32),
+                (Algorithm::Hmac, 24),
+            ][case as usize % 8];
+            let bytes = random.bytes(bytes);
+            assert_eq!(
+                key(&bytes).check_value_full(algorithm).unwrap()[..],
+                by_the_book(algorithm, &bytes)[..8],
+                "{algorithm} {}",
+                bytes.len()
+            );
+        }
+    }
+
+    fn by_the_book(algorithm: Algorithm, key: &[u8]) -> Vec<u8> {
+        use cmac::Mac as _;
+        macro_rules! zeros {
+            ($cipher:ty, $key:expr) => {{
+                let mut block = Block::<$cipher>::default();
+                <$cipher>::new_from_slice($key).unwrap().encrypt_block(&mut block);
+                block.to_vec()
+            }};
+        }
+        macro_rules! cmac {
+            ($cipher:ty) => {
+                cmac::Cmac::<$cipher>::new_from_slice(key)
+                    .unwrap()
+                    .chain_update([0; 16])
+                    .finalize()
+                    .into_bytes()
+                    .to_vec()
+            };
+        }
+        match (algorithm, key.len()) {
+            (Algorithm::Des, _) => zeros!(des::Des, key),
+            (Algorithm::Tdes, 16) => zeros!(des::TdesEde2, key),
+            (Algorithm::Tdes, _) => zeros!(des::TdesEde3, key),
+            (Algorithm::Sm4, _) => zeros!(sm4::Sm4, &key[..16]),
+            (Algorithm::Aes, 16) => cmac!(aes::Aes128),
+            (Algorithm::Aes, _) => cmac!(aes::Aes256),
+            (Algorithm::Hmac, _) => crate::mac::oracle::hmac_sha256(key, b""),
+        }
+    }
 }

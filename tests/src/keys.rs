@@ -47,7 +47,7 @@ impl KeyRing {
         self.has(name);
         let kek = match form {
             WrapForm::KeyBlock => KEK_AES,
-            WrapForm::TdesEcb => KEK_DES,
+            WrapForm::TdesEcb | WrapForm::VariantKeyBlock => KEK_DES,
         };
         let text = match self.0.export_wrapped(name, kek, form).unwrap() {
             Wrapped::KeyBlock(block) => block,

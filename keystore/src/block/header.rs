@@ -7,7 +7,7 @@
 //! ```
 //! Parsing never trusts a length: each is checked against the text before it is used.
 
-use super::Version;
+use super::{Version, optional};
 use crate::error::BlockError;
 use crate::secret::hex_digit;
 
@@ -44,7 +44,7 @@ const OPTIONAL_BLOCKS_MAX: usize = 32;
 
 impl Header {
     /// Parses the header and checks the frame around it: version, total length, room for payload and MAC.
-    /// `version` is what the protection key can open; `None` takes either.
+    /// `version` is what the protection key can open; `None` takes any.
     pub(crate) fn parse(block: &str, version: Option<Version>) -> Result<Header, BlockError> {
         if let Some(at) = block.bytes().position(|byte| !(0x20..0x7F).contains(&byte)) {
             return Err(malformed(block, "text", at, "printable ASCII", 1));
@@ -75,8 +75,9 @@ impl Header {
             return Err(malformed(block, "optional blocks", chars, expected, 4));
         }
         let payload = text.len().saturating_sub(chars + version.mac_chars());
-        if payload == 0 || !payload.is_multiple_of(version.mac_chars()) {
-            let expected = format!("a payload of a multiple of {} hex digits and a MAC", version.mac_chars());
+        let digits = version.block_bytes() * 2;
+        if payload == 0 || !payload.is_multiple_of(digits) {
+            let expected = format!("a payload of a multiple of {digits} hex digits and a MAC");
             return Err(malformed(block, "encrypted payload", chars, expected, 8));
         }
         Ok(Header {
@@ -136,19 +137,16 @@ impl AsAsciiStr for [u8; 2] {
 }
 
 fn parse_version(block: &str, letter: u8, wanted: Option<Version>) -> Result<Version, BlockError> {
-    let found = match letter {
-        b'B' => Some(Version::B),
-        b'D' => Some(Version::D),
-        b'4' => Some(Version::Sm4),
-        _ => None,
-    };
+    let found = Version::from_letter(char::from(letter));
     match (found, wanted) {
         (Some(found), None) => Ok(found),
         (Some(found), Some(wanted)) if found == wanted => Ok(found),
-        (_, Some(Version::B)) => Err(malformed(block, "version", 0, "B, as the protection key is TDES", 1)),
-        (_, Some(Version::D)) => Err(malformed(block, "version", 0, "D, as the protection key is AES", 1)),
-        (_, Some(Version::Sm4)) => Err(malformed(block, "version", 0, "4, as the protection key is SM4", 1)),
-        (None, None) => Err(malformed(block, "version", 0, "B or D (A and C are deprecated)", 1)),
+        (_, Some(wanted)) => {
+            let (letter, cipher) = (wanted.letter(), wanted.cipher());
+            let expected = format!("{letter}, as the protection key is {cipher}");
+            Err(malformed(block, "version", 0, expected, 1))
+        }
+        (None, None) => Err(malformed(block, "version", 0, "A, B, C, D or 4 (SM4)", 1)),
     }
 }
 
@@ -188,6 +186,7 @@ fn parse_optional(block: &str, count: [u8; 2]) -> Result<(Vec<Optional>, usize),
         } else if optional.iter().any(|earlier| earlier.id == id) {
             return Err(malformed(block, "optional block", at, "each identifier once", 2));
         } else {
+            optional::check(block, id, data, end - data.len())?;
             optional.push(Optional { id, data: data.to_owned() });
         }
         at = end;

@@ -1,19 +1,31 @@
-//! X9.143 key blocks (formerly TR-31), versions B (TDES) and D (AES): wrap and unwrap.
+//! X9.143 key blocks (formerly TR-31): wrap and unwrap.
 //!
 //! ```text
-//! version D  | header, a multiple of 16 | E(KBEK, length | key | padding), hex | CMAC, 32 hex |
-//! version B  | header, a multiple of 8  | the same under TDES                  | CMAC, 16 hex |
+//! version D  | header, a multiple of 16 | E(KBEK, length | key | padding), hex | CMAC, 32 hex    |
+//! version B  | header, a multiple of 8  | the same under TDES                  | CMAC, 16 hex    |
+//! version 4  as D, under SM4
+//! A and C    | header, a multiple of 8  | the same under TDES                  | CBC-MAC, 8 hex  |
 //! ```
-//! The MAC covers the header and the clear payload and serves as the IV (the standard's "derivation
-//! binding"). Versions A and C, its "variant binding", are refused: they are deprecated there.
+//! B, D and 4 ("derivation binding"): both keys are derived, the MAC covers the header and the clear payload and
+//! serves as the IV. A and C ("variant binding"): both keys are variants, the header is the IV and the MAC covers
+//! the cipher text. The standard deprecates A and C; whether a zone still may is decided in `store::exchange`.
 
+#[cfg(test)]
+mod exchange_tests;
+mod facts;
 mod header;
+#[cfg(test)]
+mod malformed_tests;
+mod optional;
+#[cfg(test)]
+mod oracle;
 #[cfg(test)]
 mod tests;
 
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+pub use facts::KeyBlockFacts;
 pub(crate) use header::{Header, Optional};
 
 use crate::attributes::Algorithm;
@@ -23,44 +35,84 @@ use crate::error::{BlockError, KeyError};
 use crate::random;
 use crate::secret::{KeyBytes, hex, unhex};
 
-/// A key block protection key, expanded: the two keys derived from it.
+/// A key block protection key, expanded: the two keys that come of it.
 pub(crate) struct Protection {
     version: Version,
     encipher: Encipher,
     decipher: Decipher,
-    authentication: Cmac,
+    authentication: Authentication,
 }
 
-/// The two methods we make and take.
+/// The MAC of a block, and with it the order of the two steps.
+enum Authentication {
+    /// Over header and clear payload, and then the IV.
+    Derived(Cmac),
+    /// Over header and cipher text, by CBC-MAC (ISO 16609); the IV is the header's beginning.
+    Variant(Encipher),
+}
+
+/// The methods we make and take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
+    /// The method of C in its first edition; differs by its letter alone.
+    A,
     B,
+    C,
     D,
     /// `4`: the method of D with SM4 in place of AES. Digits are reserved for private agreements; this one is ours.
     Sm4,
 }
 
 impl Version {
+    const ALL: [Version; 5] = [Version::A, Version::B, Version::C, Version::D, Version::Sm4];
+
     pub(crate) fn letter(self) -> char {
         match self {
+            Version::A => 'A',
             Version::B => 'B',
+            Version::C => 'C',
             Version::D => 'D',
             Version::Sm4 => '4',
         }
     }
 
+    pub(crate) fn from_letter(letter: char) -> Option<Version> {
+        Version::ALL.into_iter().find(|version| version.letter() == letter)
+    }
+
+    /// The version of a block that has the variant binding; nothing for all other texts.
+    pub(crate) fn variant_of(block: &str) -> Option<Version> {
+        block.chars().next().and_then(Version::from_letter).filter(|v| matches!(v, Version::A | Version::C))
+    }
+
     pub(crate) fn block_bytes(self) -> usize {
         match self {
-            Version::B => 8,
+            Version::A | Version::B | Version::C => 8,
             Version::D | Version::Sm4 => 16,
         }
     }
 
-    /// Characters of the MAC: one cipher block in hex.
+    /// Characters of the MAC in hex: one cipher block, or half of one in the variant binding.
     pub(crate) fn mac_chars(self) -> usize {
-        self.block_bytes() * 2
+        match self {
+            Version::A | Version::C => 8,
+            Version::B | Version::D | Version::Sm4 => self.block_bytes() * 2,
+        }
+    }
+
+    /// The cipher of the keys that protect such blocks, as messages call it.
+    fn cipher(self) -> &'static str {
+        match self {
+            Version::A | Version::B | Version::C => "TDES",
+            Version::D => "AES",
+            Version::Sm4 => "SM4",
+        }
     }
 }
+
+/// X9.143, variant binding: each byte of the protection key xor these gives the two keys.
+const ENCRYPTION_VARIANT: u8 = 0x45;
+const AUTHENTICATION_VARIANT: u8 = 0x4D;
 
 impl Protection {
     /// Derives the encryption and authentication keys (X9.143, key derivation binding method).
@@ -76,7 +128,36 @@ impl Protection {
         let encipher = Encipher::new(algorithm, encryption.as_slice())?;
         let decipher = Decipher::new(algorithm, encryption.as_slice())?;
         let authentication = Cmac::new(Encipher::new(algorithm, derive(AUTHENTICATION).as_slice())?);
-        Ok(Protection { version, encipher, decipher, authentication })
+        Ok(Protection {
+            version,
+            encipher,
+            decipher,
+            authentication: Authentication::Derived(authentication),
+        })
+    }
+
+    /// Makes the two variants of a TDES key (X9.143, key variant binding method). `version` is A or C.
+    pub(crate) fn variant(version: Version, key: &[u8]) -> Result<Protection, KeyError> {
+        debug_assert!(matches!(version, Version::A | Version::C));
+        let variant = |mask: u8| {
+            let mut variant = Zeroizing::new(key.to_vec());
+            variant.iter_mut().for_each(|byte| *byte ^= mask);
+            variant
+        };
+        let encryption = variant(ENCRYPTION_VARIANT);
+        let encipher = Encipher::new(Algorithm::Tdes, &encryption)?;
+        let decipher = Decipher::new(Algorithm::Tdes, &encryption)?;
+        let authentication = Encipher::new(Algorithm::Tdes, &variant(AUTHENTICATION_VARIANT))?;
+        Ok(Protection {
+            version,
+            encipher,
+            decipher,
+            authentication: Authentication::Variant(authentication),
+        })
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
     /// Wraps a key under `header`, whose lengths are filled in here. The payload is padded to that of the
@@ -95,11 +176,18 @@ impl Protection {
         payload[..2].copy_from_slice(&bits.to_be_bytes());
         payload[2..2 + key.as_slice().len()].copy_from_slice(key.as_slice());
 
-        let tag = self.authentication.tag(&input);
-        let tag = &tag[..self.version.block_bytes()];
-        let payload = &mut input[text.len()..];
-        self.encipher.cbc(tag, payload);
-        format!("{text}{}{}", hex(payload), hex(tag))
+        let tag = match &self.authentication {
+            Authentication::Derived(cmac) => {
+                let tag = cmac.tag(&input);
+                self.encipher.cbc(&tag[..self.version.block_bytes()], &mut input[text.len()..]);
+                tag
+            }
+            Authentication::Variant(mac) => {
+                self.encipher.cbc(&text.as_bytes()[..8], &mut input[text.len()..]);
+                cbc_mac(mac, &input)
+            }
+        };
+        format!("{text}{}{}", hex(&input[text.len()..]), hex(&tag[..self.version.mac_chars() / 2]))
     }
 
     /// Checks a block and takes the key out of it.
@@ -114,14 +202,29 @@ impl Protection {
         let mut input = Zeroizing::new(block.as_bytes()[..header.chars].to_vec());
         input.extend_from_slice(&field("encrypted payload", header.chars, mac_offset)?);
 
-        self.decipher.cbc(&tag, &mut input[header.chars..]);
-        let expected = self.authentication.tag(&input);
+        let expected = match &self.authentication {
+            Authentication::Derived(cmac) => {
+                self.decipher.cbc(&tag, &mut input[header.chars..]);
+                cmac.tag(&input)
+            }
+            Authentication::Variant(mac) => {
+                let expected = cbc_mac(mac, &input);
+                self.decipher.cbc(&block.as_bytes()[..8], &mut input[header.chars..]);
+                expected
+            }
+        };
         if !bool::from(expected[..tag.len()].ct_eq(&tag)) {
             return Err(BlockError::NotAuthentic { offset: mac_offset });
         }
         let key = payload_key(header.algorithm, &input[header.chars..])?;
         Ok((header, key))
     }
+}
+
+/// CBC-MAC over whole blocks: header and payload are such by their format.
+fn cbc_mac(mac: &Encipher, data: &[u8]) -> [u8; 16] {
+    let (head, last) = data.split_at(data.len() - mac.block_bytes());
+    mac.chain(head, last)
 }
 
 /// The key inside an authentic payload: two bytes of length in bits, then the key.
@@ -147,8 +250,8 @@ const AUTHENTICATION: u16 = 1;
 /// length; as many blocks as the key needs.
 fn derive(kdf: &Cmac, version: Version, purpose: u16, key_bytes: usize) -> KeyBytes {
     let algorithm: u16 = match (version, key_bytes) {
-        (Version::B, 16) => 0,
-        (Version::B, _) => 1,
+        (Version::A | Version::B | Version::C, 16) => 0,
+        (Version::A | Version::B | Version::C, _) => 1,
         (Version::D, 16) => 2,
         (Version::D, 24) => 3,
         (Version::D, _) => 4,

@@ -1,8 +1,29 @@
-//! MAC keys: three algorithms behind one face, chosen by the key's use.
+//! MAC keys: the methods behind one face, chosen by the key's use and the zone's rules.
 //!
 //! It promises: schedules are expanded once per handle, making or checking a MAC allocates nothing and
-//! takes no lock, and checks run in constant time. A handle exists only if the key may do what it offers.
+//! takes no lock, and checks run in constant time. A handle exists only if the key may do what it offers; what
+//! only checks cannot make:
+//!
+//! ```compile_fail,E0599
+//! fn make(key: &yika_keystore::MacVerifyKey) -> [u8; 8] {
+//!     key.generate(b"0200")
+//! }
+//! ```
+//! ```compile_fail,E0599
+//! fn check(key: &yika_keystore::MacGenerateKey) -> bool {
+//!     key.verify(b"0200", &[0; 8], ()).is_ok()
+//! }
+//! ```
+//! ```compile_fail,E0277
+//! fn print(key: &yika_keystore::MacKey) {
+//!     println!("{key:?}");
+//! }
+//! ```
 
+mod method;
+#[cfg(test)]
+pub(crate) mod oracle;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -10,15 +31,17 @@ use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
 
-use crate::attributes::{Algorithm, Mode, Usage};
+pub use rules::{MacPadding, MacRules, MacTag};
+
+use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::authentic::Authentic;
-use crate::cipher::{Decipher, Encipher};
-use crate::cmac::Cmac;
 use crate::error::KeyError;
-use crate::lmk::Opened;
+use crate::lmk::{LmkBlock, Opened};
 use crate::policy::Need;
 use crate::secret::KeyBytes;
 use crate::state::Deed;
+use crate::store::{Keystore, working_name};
+use method::Method;
 
 /// A key that makes and checks MACs. Cheap to clone.
 #[derive(Clone)]
@@ -42,26 +65,66 @@ pub struct MacError {
 
 struct Inner {
     method: Method,
+    /// What the zone agreed on; see [`MacRules::bytes`].
+    bytes: Option<usize>,
     check_value: [u8; 3],
+}
+
+impl Keystore {
+    /// As [`Keystore::mac_key`], by the rules of a zone.
+    ///
+    /// # Errors
+    /// As there, and `MacRule` when the key's method cannot follow the rules.
+    pub fn mac_key_with(&self, name: &str, rules: &MacRules) -> Result<MacKey, KeyError> {
+        Inner::open(name, &self.open_named(name)?, &BOTH, rules).map(MacKey)
+    }
+
+    /// As [`Keystore::mac_verify_key`], by the rules of a zone.
+    ///
+    /// # Errors
+    /// As [`Keystore::mac_key_with`].
+    pub fn mac_verify_key_with(&self, name: &str, rules: &MacRules) -> Result<MacVerifyKey, KeyError> {
+        Inner::open(name, &self.open_named(name)?, &VERIFY, rules).map(MacVerifyKey)
+    }
+
+    /// As [`Keystore::mac_generate_key`], by the rules of a zone.
+    ///
+    /// # Errors
+    /// As [`Keystore::mac_key_with`].
+    pub fn mac_generate_key_with(&self, name: &str, rules: &MacRules) -> Result<MacGenerateKey, KeyError> {
+        Inner::open(name, &self.open_named(name)?, &GENERATE, rules).map(MacGenerateKey)
+    }
+
+    /// As [`Keystore::mac_key_from_block`], by the rules of a zone.
+    ///
+    /// # Errors
+    /// As there, and `MacRule` when the key's method cannot follow the rules.
+    pub fn mac_key_from_block_with(&self, block: &LmkBlock, rules: &MacRules) -> Result<MacKey, KeyError> {
+        let opened = self.open_working(block)?;
+        Inner::open(&working_name(&opened), &opened, &BOTH, rules).map(MacKey)
+    }
 }
 
 const GENERATE: Need = Need {
     operation: "make MACs",
     keys: &[
         (Usage::MacCmac, &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4]),
-        (Usage::MacRetail, &[Algorithm::Tdes]),
-        (Usage::MacUnionPayEcb, &[Algorithm::Des, Algorithm::Tdes]),
+        (Usage::MacIso16609, &[Algorithm::Tdes]),
+        (Usage::MacIso9797Alg1, &[Algorithm::Des, Algorithm::Sm4]),
+        (Usage::MacRetail, &[Algorithm::Tdes, Algorithm::Sm4]),
+        (Usage::MacHmac, &[Algorithm::Hmac]),
+        (Usage::MacUnionPayEcb, &[Algorithm::Des, Algorithm::Tdes, Algorithm::Sm4]),
     ],
     modes: &[Mode::Generate],
     deeds: &[Deed::Protect],
-    needs: "a MAC key (use M3, M6 or 90) of mode G, C or N",
+    needs: "a MAC key (use M0, M1, M3, M6, M7 or 90) of mode G, C or N",
 };
 
 const VERIFY: Need = Need {
     operation: "check MACs",
     modes: &[Mode::Verify],
     deeds: &[Deed::Process],
-    needs: "a MAC key (use M3, M6 or 90) of mode V, C or N",
+    needs: "a MAC key (use M0, M1, M3, M6, M7 or 90) of mode V, C or N",
     ..GENERATE
 };
 
@@ -69,36 +132,39 @@ const BOTH: Need = Need {
     operation: "make and check MACs",
     modes: &[Mode::Generate, Mode::Verify],
     deeds: &[Deed::Protect, Deed::Process],
-    needs: "a MAC key (use M3, M6 or 90) of mode C or N",
+    needs: "a MAC key (use M0, M1, M3, M6, M7 or 90) of mode C or N",
     ..GENERATE
 };
 
-enum Method {
-    Cmac(Cmac),
-    Retail(Box<Retail>),
-    UnionPayEcb(Encipher),
-}
-
-/// The two DES parts of a retail MAC key, each in the one direction it is used in.
-struct Retail {
-    left: Encipher,
-    right: Decipher,
-}
-
 impl MacKey {
-    /// The MAC of `data`: the left 8 bytes of the tag, or for UnionPay the 8 upper-case hex characters
-    /// that go into field 64.
+    /// The MAC of `data` for a field of 8 bytes: the left 8 bytes of the tag, or for UnionPay the 8 upper-case hex
+    /// characters that go into field 64. Where the zone agreed on fewer bytes, zeros follow them.
     #[must_use]
     pub fn generate(&self, data: &[u8]) -> [u8; 8] {
         self.0.generate(data)
     }
 
-    /// Checks `mac` over `data` in constant time and turns `value` into a proof.
+    /// The MAC of `data` as long as the zone agreed: the whole tag when it agreed on nothing.
+    #[must_use]
+    pub fn generate_full(&self, data: &[u8]) -> MacTag {
+        self.0.generate_full(data)
+    }
+
+    /// Checks `mac` over `data` in constant time and turns `value` into a proof. It never holds where the zone
+    /// agreed on more than 8 bytes: use [`MacKey::verify_full`] there.
     ///
     /// # Errors
     /// When the MAC does not hold; the value comes back untouched.
     pub fn verify<T>(&self, data: &[u8], mac: &[u8; 8], value: T) -> Result<Authentic<T>, (MacError, T)> {
         self.0.verify(data, mac, value)
+    }
+
+    /// As [`MacKey::verify`], for a MAC as long as the zone agreed and no other.
+    ///
+    /// # Errors
+    /// When the MAC does not hold; the value comes back untouched.
+    pub fn verify_full<T>(&self, data: &[u8], mac: &[u8], value: T) -> Result<Authentic<T>, (MacError, T)> {
+        self.0.verify_full(data, mac, value)
     }
 
     /// The check value of the key.
@@ -108,7 +174,7 @@ impl MacKey {
     }
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacKey, KeyError> {
-        Inner::open(name, opened, &BOTH).map(MacKey)
+        Inner::open(name, opened, &BOTH, &MacRules::default()).map(MacKey)
     }
 }
 
@@ -121,6 +187,14 @@ impl MacVerifyKey {
         self.0.verify(data, mac, value)
     }
 
+    /// As [`MacKey::verify_full`].
+    ///
+    /// # Errors
+    /// When the MAC does not hold; the value comes back untouched.
+    pub fn verify_full<T>(&self, data: &[u8], mac: &[u8], value: T) -> Result<Authentic<T>, (MacError, T)> {
+        self.0.verify_full(data, mac, value)
+    }
+
     /// The check value of the key.
     #[must_use]
     pub fn check_value(&self) -> [u8; 3] {
@@ -128,7 +202,7 @@ impl MacVerifyKey {
     }
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacVerifyKey, KeyError> {
-        Inner::open(name, opened, &VERIFY).map(MacVerifyKey)
+        Inner::open(name, opened, &VERIFY, &MacRules::default()).map(MacVerifyKey)
     }
 
     pub(crate) fn of_session(key: &KeyBytes) -> MacVerifyKey {
@@ -143,6 +217,12 @@ impl MacGenerateKey {
         self.0.generate(data)
     }
 
+    /// As [`MacKey::generate_full`].
+    #[must_use]
+    pub fn generate_full(&self, data: &[u8]) -> MacTag {
+        self.0.generate_full(data)
+    }
+
     /// The check value of the key.
     #[must_use]
     pub fn check_value(&self) -> [u8; 3] {
@@ -150,7 +230,7 @@ impl MacGenerateKey {
     }
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<MacGenerateKey, KeyError> {
-        Inner::open(name, opened, &GENERATE).map(MacGenerateKey)
+        Inner::open(name, opened, &GENERATE, &MacRules::default()).map(MacGenerateKey)
     }
 
     pub(crate) fn of_session(key: &KeyBytes) -> MacGenerateKey {
@@ -158,99 +238,55 @@ impl MacGenerateKey {
     }
 }
 
+/// The field that carries a MAC in most dialects.
+const FIELD_BYTES: usize = 8;
+
 impl Inner {
-    fn open(name: &str, opened: &Opened, need: &Need) -> Result<Arc<Inner>, KeyError> {
+    fn open(name: &str, opened: &Opened, need: &Need, rules: &MacRules) -> Result<Arc<Inner>, KeyError> {
         let attributes = &opened.attributes;
         need.check(name, attributes, opened.state)?;
-        let key = opened.key.as_slice();
-        let cipher = || Encipher::new(attributes.algorithm, key);
-        let method = match attributes.usage {
-            Usage::MacCmac => Method::Cmac(Cmac::new(cipher()?)),
-            Usage::MacRetail => Method::Retail(Box::new(Retail::new(key)?)),
-            Usage::MacUnionPayEcb => Method::UnionPayEcb(cipher()?),
-            usage => unreachable!("{usage} is not among those of the need"),
-        };
-        Ok(Arc::new(Inner { method, check_value: opened.check_value }))
+        let method = Method::new(attributes, opened.key.as_slice(), rules)?;
+        rules.check(name, attributes.usage, method.tag_bytes())?;
+        Ok(Arc::new(Inner { method, bytes: rules.bytes, check_value: opened.check_value }))
     }
 
     /// An AES-CMAC key that was derived a moment ago and rests nowhere.
     fn of_session(key: &KeyBytes) -> Arc<Inner> {
-        let cipher = Encipher::new(Algorithm::Aes, key.as_slice()).expect("a derived key has 16 bytes");
+        let (usage, algorithm) = (Usage::MacCmac, Algorithm::Aes);
+        let attributes = Attributes { usage, algorithm, mode: Mode::Both, export: Export::N };
+        let method = Method::new(&attributes, key.as_slice(), &MacRules::default());
+        let method = method.expect("a derived key has 16 bytes");
         let check_value = key.check_value(Algorithm::Aes).expect("a derived key has 16 bytes");
-        Arc::new(Inner { method: Method::Cmac(Cmac::new(cipher)), check_value })
+        Arc::new(Inner { method, bytes: None, check_value })
     }
 
     fn generate(&self, data: &[u8]) -> [u8; 8] {
-        match &self.method {
-            Method::Cmac(cmac) => left_8(&cmac.tag(data)),
-            Method::Retail(retail) => retail.mac(data),
-            Method::UnionPayEcb(cipher) => unionpay_ecb_mac(cipher, data),
-        }
+        let mut field = [0; FIELD_BYTES];
+        let carried = self.bytes.unwrap_or(FIELD_BYTES).min(FIELD_BYTES);
+        field[..carried].copy_from_slice(&self.method.tag(data)[..carried]);
+        field
+    }
+
+    fn generate_full(&self, data: &[u8]) -> MacTag {
+        MacTag::new(self.method.tag(data), self.bytes.unwrap_or(self.method.tag_bytes()))
     }
 
     fn verify<T>(&self, data: &[u8], mac: &[u8; 8], value: T) -> Result<Authentic<T>, (MacError, T)> {
-        if bool::from(self.generate(data).ct_eq(mac)) {
+        // A zone that agreed on more is not content with the part that fits the field.
+        let fits = self.bytes.is_none_or(|bytes| bytes <= FIELD_BYTES);
+        self.judge(fits && bool::from(self.generate(data).ct_eq(mac)), value)
+    }
+
+    fn verify_full<T>(&self, data: &[u8], mac: &[u8], value: T) -> Result<Authentic<T>, (MacError, T)> {
+        // Slices of unequal length are not equal; the length is no secret.
+        self.judge(bool::from(self.generate_full(data).as_bytes().ct_eq(mac)), value)
+    }
+
+    fn judge<T>(&self, holds: bool, value: T) -> Result<Authentic<T>, (MacError, T)> {
+        if holds {
             Ok(Authentic::verified(value))
         } else {
             Err((MacError { check_value: self.check_value }, value))
         }
     }
-}
-
-impl Retail {
-    /// ISO 9797-1 algorithm 3 is defined for a key of two DES parts.
-    fn new(key: &[u8]) -> Result<Retail, KeyError> {
-        let Some((left, right)) = key.split_at_checked(8).filter(|(_, right)| right.len() == 8) else {
-            let (algorithm, bytes) = (Algorithm::Tdes, key.len());
-            return Err(KeyError::Length { algorithm, bytes, expected: "16 bytes for a retail MAC" });
-        };
-        Ok(Retail {
-            left: Encipher::new(Algorithm::Des, left)?,
-            right: Decipher::new(Algorithm::Des, right)?,
-        })
-    }
-
-    /// ISO 9797-1 algorithm 3, padding method 1 (zeros up to a whole block, at least one block): the
-    /// method of ANSI X9.19. Single DES along the chain, and only the last block pays for three.
-    fn mac(&self, data: &[u8]) -> [u8; 8] {
-        let (head, tail) = data.split_at(data.len().saturating_sub(1) / 8 * 8);
-        let mut last = [0; 8];
-        last[..tail.len()].copy_from_slice(tail);
-        let mut state = left_8(&self.left.chain(head, &last));
-        self.right.block(&mut state);
-        self.left.block(&mut state);
-        state
-    }
-}
-
-/// The terminals' "ECB MAC": fold all blocks by exclusive or, spell the result as 16 hex characters,
-/// encrypt the first half, add the second, encrypt again, and spell the left 4 bytes as 8 characters.
-fn unionpay_ecb_mac(cipher: &Encipher, data: &[u8]) -> [u8; 8] {
-    let mut folded = [0; 8];
-    for block in data.chunks(8) {
-        folded.iter_mut().zip(block).for_each(|(byte, data)| *byte ^= data);
-    }
-    let mut state = spell([folded[0], folded[1], folded[2], folded[3]]);
-    let second = spell([folded[4], folded[5], folded[6], folded[7]]);
-    cipher.block(&mut state);
-    state.iter_mut().zip(second).for_each(|(byte, data)| *byte ^= data);
-    cipher.block(&mut state);
-    spell([state[0], state[1], state[2], state[3]])
-}
-
-/// Four bytes as eight upper-case hex characters.
-fn spell(bytes: [u8; 4]) -> [u8; 8] {
-    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'A' + nibble - 10 };
-    let mut text = [0; 8];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = digit(byte >> 4);
-        pair[1] = digit(byte & 0x0F);
-    }
-    text
-}
-
-fn left_8(tag: &[u8; 16]) -> [u8; 8] {
-    let mut left = [0; 8];
-    left.copy_from_slice(&tag[..8]);
-    left
 }

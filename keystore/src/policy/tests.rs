@@ -23,23 +23,27 @@ const ACTIVE: &[KeyState] = &[KeyState::Active];
 const ACTIVE_OR_RETIRING: &[KeyState] = &[KeyState::Active, KeyState::Retiring];
 
 fn rows() -> Vec<Row> {
+    [mac_rows(), card_and_data_rows(), wrap_rows(), unwrap_rows()].into_iter().flatten().collect()
+}
+
+fn mac_rows() -> Vec<Row> {
     vec![
         Row {
             operation: "make and check MACs",
             open: |store, name| store.mac_key(name).map(drop),
-            takes: &["M6:TA4:CN", "M3:T:CN", "90:DT:CN"],
+            takes: &["M0:T:CN", "M1:D4:CN", "M3:T4:CN", "M6:TA4:CN", "M7:H:CN", "90:DT4:CN"],
             states: ACTIVE,
         },
         Row {
             operation: "make MACs",
             open: |store, name| store.mac_generate_key(name).map(drop),
-            takes: &["M6:TA4:GCN", "M3:T:GCN", "90:DT:GCN"],
+            takes: &["M0:T:GCN", "M1:D4:GCN", "M3:T4:GCN", "M6:TA4:GCN", "M7:H:GCN", "90:DT4:GCN"],
             states: ACTIVE,
         },
         Row {
             operation: "check MACs",
             open: |store, name| store.mac_verify_key(name).map(drop),
-            takes: &["M6:TA4:VCN", "M3:T:VCN", "90:DT:VCN"],
+            takes: &["M0:T:VCN", "M1:D4:VCN", "M3:T4:VCN", "M6:TA4:VCN", "M7:H:VCN", "90:DT4:VCN"],
             states: ACTIVE_OR_RETIRING,
         },
         Row {
@@ -48,10 +52,44 @@ fn rows() -> Vec<Row> {
             takes: &["B3:A:XN"],
             states: ACTIVE,
         },
+    ]
+}
+
+fn card_and_data_rows() -> Vec<Row> {
+    vec![
+        Row {
+            operation: "encrypt data",
+            open: |store, name| store.data_encrypt_key(name).map(drop),
+            takes: &["D0:TA4:EBN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "decrypt data",
+            open: |store, name| store.data_decrypt_key(name).map(drop),
+            takes: &["D0:TA4:DBN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "check TACs",
+            open: |store, name| store.tac_master_key(name).map(drop),
+            takes: &["91:T4:XN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+    ]
+}
+
+fn wrap_rows() -> Vec<Row> {
+    vec![
         Row {
             operation: "carry keys out in a key block",
             open: |store, kek| store.export_wrapped("cargo", kek, WrapForm::KeyBlock).map(drop),
             takes: &["K0:TA4:BEN", "K1:TA4:BEN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "carry keys out in a key block of version C",
+            open: |store, kek| store.export_wrapped("cargo", kek, WrapForm::VariantKeyBlock).map(drop),
+            takes: &["K0:T:BEN"],
             states: ACTIVE,
         },
         Row {
@@ -60,10 +98,39 @@ fn rows() -> Vec<Row> {
             takes: &["K0:T:BEN"],
             states: ACTIVE,
         },
+    ]
+}
+
+fn unwrap_rows() -> Vec<Row> {
+    vec![
         Row {
             operation: "bring keys in by a key block",
             open: |store, kek| brings_in(store, kek, &Wrapped::KeyBlock(String::new())),
             takes: &["K0:TA4:BDN", "K1:TA4:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "bring keys in by a key block of version A",
+            open: |store, kek| brings_in(store, kek, &Wrapped::KeyBlock("A".to_owned())),
+            takes: &["K0:T:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "bring keys in by a key block of version C",
+            open: |store, kek| brings_in(store, kek, &Wrapped::KeyBlock("C".to_owned())),
+            takes: &["K0:T:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "look into a key block",
+            open: |store, kek| looks_into(store, kek, "B"),
+            takes: &["K0:TA4:BDN", "K1:TA4:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "look into a key block of version C",
+            open: |store, kek| looks_into(store, kek, "C"),
+            takes: &["K0:T:BDN"],
             states: ACTIVE_OR_RETIRING,
         },
         Row {
@@ -81,6 +148,14 @@ fn rows() -> Vec<Row> {
 fn brings_in(store: &Keystore, kek: &str, wrapped: &Wrapped) -> Result<(), KeyError> {
     match store.rewrap(kek, wrapped, Usage::MacRetail, Algorithm::Tdes, Mode::Both) {
         Err(KeyError::Block { .. } | KeyError::CheckValue { .. } | KeyError::Weak { .. }) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// As [`brings_in`].
+fn looks_into(store: &Keystore, kek: &str, block: &str) -> Result<(), KeyError> {
+    match store.inspect_key_block(kek, block) {
+        Err(KeyError::Block { .. }) => Ok(()),
         other => other.map(drop),
     }
 }

@@ -1,8 +1,9 @@
 //! Keys that travel: imported and exported under a key-encryption key.
 //!
-//! Two forms: X9.143 key blocks, and the legacy TDES-ECB cryptogram with check value that many zones and
-//! all UnionPay terminals still use. The second is a matter of permission, on both keys. No form carries
-//! a key under a weaker one, and no call shows a clear key.
+//! Three forms: X9.143 key blocks; those of its deprecated variant binding (versions A and C); and the legacy
+//! TDES-ECB cryptogram with check value that many zones and all UnionPay terminals still use. The last two need a
+//! TDES key-encryption key of use `K0`, the zone's permission for what is old. No form carries a key under a
+//! weaker one, and no call shows a clear key.
 
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -10,9 +11,9 @@ use zeroize::Zeroizing;
 use super::Keystore;
 use super::working_name;
 use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
-use crate::block::Protection;
+use crate::block::{Header, KeyBlockFacts, Optional, Protection, Version};
 use crate::cipher::{Decipher, Encipher};
-use crate::error::KeyError;
+use crate::error::{BlockError, KeyError};
 use crate::info::{KeyInfo, Origin};
 use crate::lmk::{LmkBlock, Opened};
 use crate::policy::Need;
@@ -22,7 +23,8 @@ use crate::state::{Deed, KeyState};
 /// A key under a key-encryption key, as it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrapped {
-    /// An X9.143 key block: version D under an AES key, B under a TDES key.
+    /// An X9.143 key block: version D under an AES key, B under a TDES key, 4 under an SM4 key; or the deprecated
+    /// A and C, which only a TDES key of use `K0` takes.
     KeyBlock(String),
     /// Each 8 bytes of the key encrypted under TDES, and the leading bytes of its check value.
     TdesEcb {
@@ -36,8 +38,10 @@ pub enum Wrapped {
 /// In which form to export a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrapForm {
-    /// X9.143; the version follows from the key-encryption key.
+    /// X9.143; the version (B, D or 4) follows from the key-encryption key.
     KeyBlock,
+    /// X9.143 version C: the deprecated variant binding, for partners that know nothing newer.
+    VariantKeyBlock,
     /// Legacy; see [`Wrapped::TdesEcb`].
     TdesEcb,
 }
@@ -87,7 +91,8 @@ impl Keystore {
     ///
     /// # Errors
     /// `NotAllowed` when either key forbids it: the key's exportability must be E or S for a key block and
-    /// S for a bare cryptogram, which in turn needs a TDES `K0` key to carry it. `KekTooWeak`, `NotFound`.
+    /// S for a bare cryptogram. A bare cryptogram and a block of version C need a TDES `K0` key to carry them.
+    /// `KekTooWeak`, `NotFound`.
     pub fn export_wrapped(&self, name: &str, kek: &str, form: WrapForm) -> Result<Wrapped, KeyError> {
         let opened = self.open_named(name)?;
         // One that is not yet in use is sent first and activated when the other side has it.
@@ -137,14 +142,19 @@ impl Keystore {
             }
             _ => {}
         }
-        let kek_key = self.open_kek(kek, if form == WrapForm::KeyBlock { &WRAP_BLOCK } else { &WRAP_ECB })?;
+        let need = match form {
+            WrapForm::KeyBlock => &WRAP_BLOCK,
+            WrapForm::VariantKeyBlock => &WRAP_VARIANT,
+            WrapForm::TdesEcb => &WRAP_ECB,
+        };
+        let kek_key = self.open_kek(kek, need)?;
         check_strength(kek, &kek_key, opened.attributes.algorithm, &opened.key)?;
         let kek_bytes = kek_key.key.as_slice();
         match form {
-            WrapForm::KeyBlock => {
-                let protection = Protection::new(kek_key.attributes.algorithm, kek_bytes)?;
-                let header = opened.attributes.header(Vec::new());
-                Ok(Wrapped::KeyBlock(protection.wrap(&header, &opened.key)))
+            WrapForm::KeyBlock | WrapForm::VariantKeyBlock => {
+                let variant = (form == WrapForm::VariantKeyBlock).then_some(Version::C);
+                let header = opened.attributes.header(hash_of(opened.attributes.algorithm));
+                Ok(Wrapped::KeyBlock(protection(&kek_key, variant)?.wrap(&header, &opened.key)))
             }
             WrapForm::TdesEcb => {
                 if !opened.attributes.algorithm.is_des() {
@@ -159,6 +169,17 @@ impl Keystore {
         }
     }
 
+    /// What a key block says of itself, once its MAC holds under `kek`: the KSN that came with an initial key, a
+    /// label, a time. Blocks with uses that are not served here are told too; nothing is taken into the store.
+    ///
+    /// # Errors
+    /// `Block` when it does not open or contradicts itself, `NotAllowed` for the wrong key-encryption key.
+    pub fn inspect_key_block(&self, kek: &str, block: &str) -> Result<KeyBlockFacts, KeyError> {
+        let kek_key = self.open_kek_of(kek, block)?;
+        let (version, header, _) = open_block(kek, &kek_key, block)?;
+        Ok(KeyBlockFacts::new(version, &header))
+    }
+
     fn open_wrapped(
         &self,
         kek: &str,
@@ -171,7 +192,7 @@ impl Keystore {
         announced.check()?;
         let (key, attributes) = match wrapped {
             Wrapped::KeyBlock(block) => {
-                let kek_key = self.open_kek(kek, &UNWRAP_BLOCK)?;
+                let kek_key = self.open_kek_of(kek, block)?;
                 let (key, attributes) = open_key_block(kek, &kek_key, block, &announced)?;
                 check_strength(kek, &kek_key, algorithm, &key)?;
                 (key, attributes)
@@ -185,6 +206,12 @@ impl Keystore {
         };
         attributes.check_length(key.as_slice().len())?;
         Ok((key, attributes))
+    }
+
+    /// Opens the key-encryption key for a key block; the deprecated versions ask more of it.
+    fn open_kek_of(&self, kek: &str, block: &str) -> Result<Opened, KeyError> {
+        let variant = Version::variant_of(block).is_some();
+        self.open_kek(kek, if variant { &UNWRAP_VARIANT } else { &UNWRAP_BLOCK })
     }
 
     /// Opens a key-encryption key for one form and direction: use, algorithm, mode and state are checked here.
@@ -226,6 +253,80 @@ const WRAP_ECB: Need = Need {
     ..WRAP_BLOCK
 };
 
+const UNWRAP_VARIANT: Need = Need {
+    operation: "bring keys in by a key block of version A or C",
+    needs: "a TDES key of use K0, which alone permits this deprecated form, of mode D, B or N",
+    ..UNWRAP_ECB
+};
+
+const WRAP_VARIANT: Need = Need {
+    operation: "carry keys out in a key block of version C",
+    needs: "a TDES key of use K0, which alone permits this deprecated form, of mode E, B or N",
+    ..WRAP_ECB
+};
+
+/// Expands a key-encryption key for blocks of the variant given, or of its own version.
+fn protection(kek_key: &Opened, variant: Option<Version>) -> Result<Protection, KeyError> {
+    let key = kek_key.key.as_slice();
+    match variant {
+        Some(version) => Protection::variant(version, key),
+        None => Protection::new(kek_key.attributes.algorithm, key),
+    }
+}
+
+/// Opens a key block and holds it to what it says of itself: check values and hash.
+fn open_block(kek: &str, kek_key: &Opened, block: &str) -> Result<(Version, Header, KeyBytes), KeyError> {
+    let fail = |source| KeyError::Block { what: format!("key block under {kek:?}"), source };
+    let protection = protection(kek_key, Version::variant_of(block))?;
+    let (header, key) = protection.unwrap(block).map_err(fail)?;
+    let key_algorithm = Algorithm::from_letter(char::from(header.algorithm));
+    for (id, field, algorithm, checked) in [
+        (KEY_CHECK_VALUE, "KC", key_algorithm, &key),
+        (PROTECTION_CHECK_VALUE, "KP", Some(kek_key.attributes.algorithm), &kek_key.key),
+    ] {
+        if let (Some(stated), Some(algorithm)) = (header.optional(id), algorithm) {
+            check_stated(field, stated, algorithm, checked)?.map_err(fail)?;
+        }
+    }
+    // Which hash it names was checked when the header was parsed.
+    if key_algorithm == Some(Algorithm::Hmac) && header.optional(HASH).is_none() {
+        let expected = "a block HM, as an HMAC key must say its hash".to_owned();
+        let (field, found) = ("optional blocks", String::new());
+        return Err(fail(BlockError::Malformed { field, offset: 16, expected, found }));
+    }
+    Ok((protection.version(), header, key))
+}
+
+/// Check value of the key, and of the key that protects it.
+const KEY_CHECK_VALUE: [u8; 2] = *b"KC";
+const PROTECTION_CHECK_VALUE: [u8; 2] = *b"KP";
+/// The hash of an HMAC key.
+const HASH: [u8; 2] = *b"HM";
+const SHA_256: &str = "21";
+
+/// The optional block without which an HMAC key is ambiguous.
+fn hash_of(algorithm: Algorithm) -> Vec<Optional> {
+    let hash = (algorithm == Algorithm::Hmac).then(|| Optional { id: HASH, data: SHA_256.to_owned() });
+    hash.into_iter().collect()
+}
+
+/// Compares a check value inside a block (method, then value) with the key; a method that is none for this
+/// cipher proves nothing and passes.
+fn check_stated(
+    field: &'static str,
+    stated: &str,
+    algorithm: Algorithm,
+    key: &KeyBytes,
+) -> Result<Result<(), BlockError>, KeyError> {
+    let Some((method, value)) = stated.split_at_checked(2) else { return Ok(Ok(())) };
+    let Some(full) = key.check_value_by(method, algorithm)? else { return Ok(Ok(())) };
+    let computed = hex(&full[..(value.len() / 2).min(full.len())]);
+    if bool::from(computed.as_bytes().ct_eq(value.as_bytes())) {
+        return Ok(Ok(()));
+    }
+    Ok(Err(BlockError::CheckValue { field, stated: value.to_owned(), computed }))
+}
+
 /// Opens a key block and compares what it says with what was announced.
 fn open_key_block(
     kek: &str,
@@ -234,8 +335,7 @@ fn open_key_block(
     announced: &Attributes,
 ) -> Result<(KeyBytes, Attributes), KeyError> {
     let fail = |source| KeyError::Block { what: format!("key block under {kek:?}"), source };
-    let protection = Protection::new(kek_key.attributes.algorithm, kek_key.key.as_slice())?;
-    let (header, key) = protection.unwrap(block).map_err(fail)?;
+    let (_, header, key) = open_block(kek, kek_key, block)?;
     let found = Attributes::from_header(&header).map_err(fail)?;
     let differs = |field, found: String, expected: String| Err(KeyError::Mismatch { field, found, expected });
     if found.usage != announced.usage {

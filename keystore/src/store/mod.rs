@@ -426,7 +426,7 @@ impl Keystore {
     }
 
     /// A working key carries no label: a named key or a data key cannot come in by this door.
-    fn open_working(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
+    pub(crate) fn open_working(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
         let opened = self.unwrap(block)?;
         match &opened.label {
             None => Ok(opened),
@@ -460,7 +460,7 @@ fn seal_key(key: &KeyBytes) -> Result<SealKey, KeyError> {
     }
 }
 
-fn working_name(opened: &Opened) -> String {
+pub(crate) fn working_name(opened: &Opened) -> String {
     format!("working key {}", hex(&opened.check_value))
 }
 
