@@ -143,6 +143,7 @@ impl Till {
             signed_on: false,
             proven: true,
             reference: None,
+            sign_in: None,
         };
         Event::Request(waive(Waiver::NoMacKey, request))
     }

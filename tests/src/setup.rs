@@ -73,6 +73,7 @@ fn listener(dialect_name: &str) -> ListenerConfig {
         currencies: Vec::new(),
         deadline: Duration::from_secs(20),
         sign_on_required: false,
+        sign_in: None,
         terminals: None,
         gate: None,
     }

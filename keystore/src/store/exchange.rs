@@ -123,6 +123,31 @@ impl Keystore {
         self.lmk.wrap(&key, &attributes, None)
     }
 
+    /// As [`Keystore::new_working_key`], of this length, with its cryptogram under the TDES key `kek` and the 8 bytes of
+    /// its check value: what a terminal gets when it signs in.
+    ///
+    /// # Errors
+    /// `Attributes`, `Length`, and those of [`Keystore::export_wrapped`] for a bare cryptogram.
+    pub fn new_terminal_key(
+        &self,
+        kek: &str,
+        usage: Usage,
+        algorithm: Algorithm,
+        bytes: usize,
+    ) -> Result<(LmkBlock, Vec<u8>, [u8; 8]), KeyError> {
+        let attributes = Attributes { usage, algorithm, mode: Mode::Both, export: Export::S };
+        attributes.check()?;
+        attributes.check_length(bytes)?;
+        let key = KeyBytes::random(algorithm, bytes);
+        let kek_key = self.open_kek(kek, &WRAP_ECB)?;
+        check_strength(kek, &kek_key, algorithm, &key)?;
+        let cipher = Encipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;
+        let mut cryptogram = key.as_slice().to_vec();
+        cryptogram.chunks_exact_mut(8).for_each(|part| cipher.block(part));
+        let check_value = key.check_value_full(algorithm)?;
+        Ok((self.lmk.wrap(&key, &attributes, None)?, cryptogram, check_value))
+    }
+
     fn carry_out(&self, name: &str, opened: &Opened, kek: &str, form: WrapForm) -> Result<Wrapped, KeyError> {
         let refuse = |operation, needs| {
             Err(KeyError::NotAllowed {

@@ -191,8 +191,35 @@ pub struct ListenerConfig {
     pub sign_on_required: bool,
     /// Those that may pay here; None: all.
     pub terminals: Option<Arc<Terminals>>,
+    /// Terminals get their working keys by signing in.
+    pub sign_in: Option<SignInConfig>,
     /// The gateway protocol is spoken here; `dialect` is then what its payments are read by.
     pub gate: Option<GateConfig>,
+}
+
+/// How terminals get working keys (F62 of the answer to their sign-in).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignInConfig {
+    pub layout: SignInLayout,
+    /// The master key of a terminal is named so, with its F41 behind.
+    pub kek_prefix: String,
+    /// What their MACs are.
+    pub mac: Usage,
+}
+
+/// F62 with working keys, by its length in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignInLayout {
+    /// PIN and MAC key of 8 bytes, each with 4 of its check value: single DES.
+    L24,
+    /// PIN key of 16 bytes, MAC key of 8 filled up with zeros to 16, each with 4 of its check value.
+    L40,
+    /// PIN, MAC and track key of 16 bytes, each with 3 of its check value.
+    L57,
+    /// The same with 4.
+    L60,
+    /// The same with keys of 24 bytes.
+    L84,
 }
 
 /// What a listener offers to gateways.

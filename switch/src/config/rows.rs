@@ -5,7 +5,8 @@ use super::dialects::Dialects;
 use super::doc::{Place, Table};
 use super::terminals::terminals;
 use super::{
-    GateConfig, LinkConfig, ListenerConfig, ParticipantConfig, RouteConfig, Sharing, SignOn, TestKey,
+    GateConfig, LinkConfig, ListenerConfig, ParticipantConfig, RouteConfig, Sharing, SignInConfig,
+    SignInLayout, SignOn, TestKey,
 };
 use crate::core::settings::{AnswerMatch, StandIn};
 use std::collections::BTreeSet;
@@ -250,6 +251,7 @@ pub(super) fn listener(
     let sign_on = table.word("sign_on", &[("optional", false), ("required", true)]).unwrap_or(false);
     let plain = table.flag("allow_plaintext").unwrap_or(false);
     let terminals = terminals(table, base);
+    let sign_in = sign_in(table);
     table.finish();
     let listener = ListenerConfig {
         address: address?,
@@ -261,6 +263,7 @@ pub(super) fn listener(
         deadline,
         sign_on_required: sign_on,
         terminals,
+        sign_in,
         gate,
     };
     places.listeners.push(ListenerPlaces {
@@ -270,6 +273,29 @@ pub(super) fn listener(
         plain,
     });
     Some(listener)
+}
+
+fn sign_in(table: &Table<'_>) -> Option<SignInConfig> {
+    let layouts = [
+        ("24", SignInLayout::L24),
+        ("40", SignInLayout::L40),
+        ("57", SignInLayout::L57),
+        ("60", SignInLayout::L60),
+        ("84", SignInLayout::L84),
+    ];
+    let layout = table.word("sign_in", &layouts);
+    let kek_prefix = table.text("sign_in_kek").unwrap_or("tmk.").to_owned();
+    let macs = [("mac-unionpay", Usage::MacUnionPayEcb), ("mac-retail", Usage::MacRetail)];
+    let mac = table.word("sign_in_mac", &macs).unwrap_or(Usage::MacUnionPayEcb);
+    let layout = layout?;
+    let short = matches!(layout, SignInLayout::L24 | SignInLayout::L40);
+    if mac == Usage::MacRetail && (short || layout == SignInLayout::L84) {
+        table.fault(
+            &table.place_of("sign_in_mac"),
+            "a retail MAC key has 16 bytes, and those of this sign_in have 8 or 24: 57 and 60 have such keys",
+        );
+    }
+    Some(SignInConfig { layout, kek_prefix, mac })
 }
 
 fn gate(table: &Table<'_>) -> Option<GateConfig> {

@@ -35,7 +35,7 @@ impl Core {
         self.counters.requests += 1;
         let waiter = Waiter { peer: request.peer, msg: request.msg };
         if network_kind(request.facts.kind) {
-            return self.network(batch, waiter, &request.facts, request.proven);
+            return self.network(batch, waiter, &request);
         }
         if request.reference.is_some_and(|reference| self.durable.references.clashes(reference)) {
             return batch.effect(Effect::ReferenceTaken { peer: waiter.peer, msg: waiter.msg });

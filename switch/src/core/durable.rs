@@ -58,6 +58,8 @@ pub struct Durable {
     pub dates: Dates,
     /// Terminals that signed on and not off, by acquirer, F41 and F42.
     pub signed_on: Table<KeyedHash, ()>,
+    /// Working keys of terminals that signed in, at most `terminals_max`.
+    pub terminal_keys: BTreeMap<(ParticipantId, [u8; 8]), TerminalKeys>,
     pub taps: Taps,
     pub references: References,
     /// How long payments are known by their dedupe keys, from when they were made on.
@@ -97,6 +99,17 @@ pub struct KeyEpoch {
     pub since_ms: u64,
     /// The block before it; None when that was the configured key.
     pub before: Option<String>,
+}
+
+/// What a terminal has of its last sign-in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TerminalKeys {
+    pub keys: BTreeMap<KeyUse, String>,
+    /// Those that it used last, until it uses these.
+    pub before: BTreeMap<KeyUse, String>,
+    pub sent: KeySent,
+    pub since_ms: u64,
+    pub field: Vec<u8>,
 }
 
 /// A transaction without an outcome.
@@ -219,6 +232,7 @@ impl Durable {
             counts: BTreeMap::new(),
             dates: Dates::default(),
             signed_on: Table::new(),
+            terminal_keys: BTreeMap::new(),
             taps: Taps::default(),
             references: References::default(),
             repeat_window: Window::default(),

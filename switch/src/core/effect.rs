@@ -1,7 +1,7 @@
 //! What comes into the core and what leaves it. Events carry facts; effects are plans that only
 //! the journal may release (see `journal::Released`), once what they rest on is durable.
 
-use super::entry::{Entry, Identity, KeyUse, OwedKind};
+use super::entry::{Entry, Identity, KeyUse, OwedKind, SignedIn};
 use super::facts::Facts;
 use super::ids::{
     BusinessDate, CardToken, Currency, LegRef, LineId, Money, MsgHandle, ObligationId, ParticipantId, Peer,
@@ -44,6 +44,11 @@ pub enum Event {
         /// Under the master key.
         block: String,
         ticket: Option<u64>,
+    },
+    /// A terminal proved itself by the keys of its last sign-in, for the first time.
+    TerminalUses {
+        acquirer: ParticipantId,
+        terminal: [u8; 8],
     },
     /// It answered the offer with this code; 00 also when a MAC held under the key that was offered.
     OfferAnswered {
@@ -99,6 +104,8 @@ pub struct Request {
     pub proven: bool,
     /// What a gateway calls it.
     pub reference: Option<Reference>,
+    /// The keys that a sign-in gives, drawn by the keystore.
+    pub sign_in: Option<Box<SignedIn>>,
 }
 
 /// A decoded, authentic answer from a participant.
@@ -164,6 +171,13 @@ pub enum Effect {
     },
     /// A key of ours is offered to a participant again and again, or no longer.
     OfferKey(KeyOffer),
+    /// The keys of a terminal's sign-in come into use.
+    UseTerminalKeys(Box<SignedIn>),
+    /// The keys that a terminal used before are good for a minute more.
+    TerminalUses {
+        acquirer: ParticipantId,
+        terminal: [u8; 8],
+    },
     /// A participant signed off or was drained: nothing new goes out on its lines, or does again.
     Halted {
         participant: ParticipantId,

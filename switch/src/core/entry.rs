@@ -133,6 +133,28 @@ pub enum WorkingKey {
     Offered { participant: ParticipantId, usage: KeyUse, block: String },
     /// The participant refused it: the key before stays in use.
     Withdrawn { participant: ParticipantId, usage: KeyUse },
+    /// A terminal signed in and gets these keys; those before stay good until it uses them.
+    SignedIn(SignedIn),
+    /// A terminal uses the keys of its last sign-in: those before go.
+    Uses {
+        acquirer: ParticipantId,
+        #[serde(with = "raw")]
+        terminal: [u8; 8],
+    },
+}
+
+/// The working keys of a terminal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SignedIn {
+    pub acquirer: ParticipantId,
+    #[serde(with = "raw")]
+    pub terminal: [u8; 8],
+    /// Each under the master key.
+    pub keys: Vec<(KeyUse, String)>,
+    /// The sign-in, so that a repeat of it gets the same keys: F11, and F12 and F13 or 0.
+    pub sent: KeySent,
+    /// F62 of the answer: the keys under the terminal's own master key.
+    pub field: Vec<u8>,
 }
 
 /// Which of two key changes was sent first: F7, and within its second F11.

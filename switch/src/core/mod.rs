@@ -123,6 +123,7 @@ impl Core {
             Event::OfferKey { participant, usage, block, ticket } => {
                 self.offer_key(batch, participant, usage, block, ticket);
             }
+            Event::TerminalUses { acquirer, terminal } => self.terminal_uses(batch, acquirer, terminal),
             Event::OfferAnswered { participant, usage, code } => {
                 self.offer_answered(now, batch, participant, usage, code);
             }

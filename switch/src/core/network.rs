@@ -7,9 +7,10 @@ use super::batch::Batch;
 use super::clock::{DAY_MS, business_date, local, next_date};
 use super::counters::{Bound, Refusal};
 use super::durable::Participant;
-use super::effect::{Alarm, Effect, TerminalName};
+use super::effect::{Alarm, Effect, Request, TerminalName};
 use super::entry::{CutOverTrigger, Entry};
 use super::facts::Facts;
+use super::finish::Told;
 use super::ids::{BusinessDate, Now, ParticipantId, Peer};
 use super::volatile::Waiter;
 use yika_codec::{Code, Kind};
@@ -18,14 +19,15 @@ use yika_codec::{Code, Kind};
 const CUT_OVER_GUARD_MS: u64 = DAY_MS / 2;
 
 impl Core {
-    pub(super) fn network(&mut self, batch: &mut Batch, waiter: Waiter, facts: &Facts, proven: bool) {
+    pub(super) fn network(&mut self, batch: &mut Batch, waiter: Waiter, request: &Request) {
+        let Request { facts, proven, sign_in, .. } = request;
         let on_line = matches!(waiter.peer, Peer::Line(_));
         let code = match facts.kind {
             Kind::SignOn | Kind::SignOff if on_line => {
                 self.note_sign(batch, facts.acquirer, facts.kind == Kind::SignOff);
                 Code::APPROVED
             }
-            Kind::SignOn | Kind::SignOff => self.sign_terminal(batch, facts, proven),
+            Kind::SignOn | Kind::SignOff => self.sign_terminal(batch, facts, *proven),
             Kind::Echo => Code::APPROVED,
             Kind::CutOver if on_line => {
                 // Whether it opened a date or came second: the next date is open, and that is what the bank asks.
@@ -35,7 +37,16 @@ impl Core {
             // A terminal does not move the business date, and its keys come by its own sign-in.
             _ => self.settings.listener(facts.listener).map_or(Code::new(*b"40"), |l| l.codes.unsupported),
         };
-        self.reply(batch, waiter, facts.kind, code);
+        let signed_in = sign_in.as_deref().filter(|_| code == Code::APPROVED);
+        let Some(signed_in) = signed_in else { return self.reply(batch, waiter, facts.kind, code) };
+        match self.sign_in(batch, signed_in.clone()) {
+            Ok(record) => self.reply(batch, waiter, facts.kind, Told { record, ..Told::from(code) }),
+            Err(bound) => {
+                self.counters.refusal(Refusal::Full(bound));
+                let code = self.settings.listener(facts.listener).map_or(code, |l| l.codes.overload);
+                self.reply(batch, waiter, facts.kind, code);
+            }
+        }
     }
 
     fn note_sign(&mut self, batch: &mut Batch, participant: ParticipantId, off: bool) {

@@ -7,16 +7,20 @@
 //! ours     operator or clock --> Offered --> 0800 .. again until answered .. --0810/00, or a MAC under it--> KeyEpoch
 //!                                                                           `--0810/other--> Withdrawn, alarm
 //! ```
+//! A terminal gets its keys by signing in. Its answer may be lost: the keys that it used before stay good until it uses
+//! the new ones.
 
 use super::Core;
 use super::batch::Batch;
 use super::clock::nearest_moment;
-use super::durable::{Durable, KeyEpoch};
+use super::counters::Bound;
+use super::durable::{Durable, KeyEpoch, TerminalKeys};
 use super::effect::{Alarm, Effect, KeyOffer};
-use super::entry::{Entry, KeySent, KeyUse, WorkingKey};
+use super::entry::{Entry, KeySent, KeyUse, SignedIn, WorkingKey};
 use super::ids::{Now, ParticipantId};
 use super::volatile::Waiter;
-use yika_codec::{Code, Kind};
+use std::collections::BTreeMap;
+use yika_codec::{Code, FieldSet, Kind};
 use yika_keystore::LmkBlock;
 
 /// A working key that a participant sent, unwrapped and checked by the keystore.
@@ -103,6 +107,39 @@ impl Core {
         batch.effect(Effect::Alarm(Alarm::KeyClash { participant, why, held_back: 0 }));
     }
 
+    /// A terminal signs in where that gives it keys. The same sign-in again, within a minute, gets the same keys: the
+    /// terminal may have either answer. Err: there is no room for another terminal.
+    pub(super) fn sign_in(&mut self, batch: &mut Batch, signed_in: SignedIn) -> Result<FieldSet, Bound> {
+        let at = (signed_in.acquirer, signed_in.terminal);
+        let held = self.durable.terminal_keys.get(&at);
+        let mut record = FieldSet::new();
+        let again = held.filter(|held| {
+            held.sent == signed_in.sent && batch.wall_ms.saturating_sub(held.since_ms) < REPEATED_WITHIN_MS
+        });
+        if let Some(held) = again {
+            record.set(62, &held.field);
+            return Ok(record);
+        }
+        if held.is_none() && self.durable.terminal_keys.len() >= self.settings.bounds.terminals_max {
+            return Err(Bound::Terminals);
+        }
+        record.set(62, &signed_in.field);
+        let entry = Entry::Working(Box::new(WorkingKey::SignedIn(signed_in.clone())));
+        batch.record(&mut self.durable, entry);
+        batch.effect(Effect::UseTerminalKeys(Box::new(signed_in)));
+        Ok(record)
+    }
+
+    /// A terminal proved itself by the keys of its last sign-in.
+    pub(super) fn terminal_uses(&mut self, batch: &mut Batch, acquirer: ParticipantId, terminal: [u8; 8]) {
+        let held = self.durable.terminal_keys.get(&(acquirer, terminal));
+        if held.is_some_and(|held| !held.before.is_empty()) {
+            let entry = Entry::Working(Box::new(WorkingKey::Uses { acquirer, terminal }));
+            batch.record(&mut self.durable, entry);
+            batch.effect(Effect::TerminalUses { acquirer, terminal });
+        }
+    }
+
     fn use_key(
         &mut self,
         now: Now,
@@ -150,10 +187,33 @@ impl Durable {
             WorkingKey::Withdrawn { participant, usage } => {
                 self.known(participant).ok_or(STRANGER)?.offers.remove(&usage);
             }
+            WorkingKey::SignedIn(signed_in) => self.absorb_signed_in(signed_in),
+            WorkingKey::Uses { acquirer, terminal } => {
+                let held = self.terminal_keys.get_mut(&(acquirer, terminal));
+                held.ok_or("a terminal without keys uses some")?.before.clear();
+            }
         }
         Ok(())
     }
 }
+
+impl Durable {
+    fn absorb_signed_in(&mut self, signed_in: SignedIn) {
+        let SignedIn { acquirer, terminal, keys, sent, field } = signed_in;
+        // Keys that it never used are nobody's: those that it used last stay good.
+        let before = match self.terminal_keys.remove(&(acquirer, terminal)) {
+            Some(held) if held.before.is_empty() => held.keys,
+            Some(held) => held.before,
+            None => BTreeMap::new(),
+        };
+        let since_ms = self.wall_ms;
+        let fresh = TerminalKeys { keys: keys.into_iter().collect(), before, sent, since_ms, field };
+        self.terminal_keys.insert((acquirer, terminal), fresh);
+    }
+}
+
+/// As long as a terminal waits for an answer.
+const REPEATED_WITHIN_MS: u64 = 60_000;
 
 const STRANGER: &str = "it keys a stranger";
 

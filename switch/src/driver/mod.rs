@@ -14,6 +14,7 @@ pub mod messages;
 mod perform;
 pub mod rim;
 pub mod session;
+mod sign_in;
 mod told;
 pub mod wire;
 mod working_keys;

@@ -40,6 +40,10 @@ impl Driver {
                 self.use_key(participant, usage, epoch, &block, now);
                 self.each_line(participant, Line::keyed);
             }
+            Effect::UseTerminalKeys(signed_in) => self.use_terminal_keys(&signed_in, now),
+            Effect::TerminalUses { acquirer, terminal } => {
+                self.keys.terminal_uses(acquirer, terminal, now.mono_us);
+            }
             Effect::OfferKey(offer) => self.offer_key(offer, now),
             Effect::Halted { participant, halted } => {
                 self.each_line(participant, |line| line.halted = halted);
@@ -76,11 +80,11 @@ impl Driver {
             crate::core::effect::Body::Kept(_) => None,
         };
         let from = live.and_then(|msg| self.messages.listener(msg)).and_then(|no| self.rim.listener(no));
-        let from_keys = from.and_then(|listener| self.keys.of(listener.participant));
         let to = Towards::line(rim, &self.rim, &self.keys, now);
         let line = &mut self.lines[id.0 as usize];
         let (was_empty, start) = (line.out.is_empty(), line.out.tail().len());
         let message = live.and_then(|msg| self.messages.view(msg));
+        let from_keys = from.zip(message.as_ref()).and_then(|(at, message)| self.keys.at(at, message));
         write_request(send, message, from_keys, &to, &mut self.scratch, line.out.tail())?;
         line.out.mark(start, Queued { of: send.of, not_after_us: send.not_after_us });
         if was_empty {
@@ -132,7 +136,7 @@ impl Driver {
         }
         let Some(listener) = self.rim.listener(session.listener) else { return };
         let epoch = self.messages.proof(reply.msg).and_then(|proof| proof.epoch);
-        let to = Towards::listener(listener, &self.rim, &self.keys, now).answering(epoch);
+        let to = Towards::listener(listener, &self.rim, &self.keys, &message, now).answering(epoch);
         let was_empty = session.out.is_empty();
         let out = session.out.tail();
         if write_reply(reply, &message, &to, &mut self.scratch, out)
@@ -248,6 +252,7 @@ impl Driver {
                 signed_on: false,
                 proven: true,
                 reference: None,
+                sign_in: None,
             };
             Event::Request(waive(Waiver::BeforeKeys, request))
         };

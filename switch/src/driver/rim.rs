@@ -1,15 +1,15 @@
 //! The running configuration as sessions, lines and codec need it, with ids in the place of names, and
 //! the keys in use. Built from a checked `Config` when the journal has given every name its id.
 
-use crate::config::{Config, GateConfig, LinkConfig, ParticipantConfig, RimBounds, Terminals};
+use crate::config::{Config, GateConfig, LinkConfig, ParticipantConfig, RimBounds, SignInConfig, Terminals};
 use crate::core::durable::Durable;
-use crate::core::entry::KeyUse;
+use crate::core::entry::{KeyUse, SignedIn};
 use crate::core::ids::{Currency, ListenerNo, Now, ParticipantId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use yika_codec::{Dialect, Framing};
+use yika_codec::{Dialect, Framing, Message};
 use yika_keystore::{Algorithm, GateKey, KeyError, Keystore, LmkBlock, MacKey, PinKey, Usage};
 
 pub struct Rim {
@@ -31,6 +31,8 @@ pub struct ListenerRim {
     pub sign_on_required: bool,
     /// Those that may pay here; None: all.
     pub terminals: Option<Arc<Terminals>>,
+    /// Sign-ins give terminals their working keys.
+    pub sign_in: Option<SignInConfig>,
     /// The gateway protocol is spoken here.
     pub gate: Option<GateConfig>,
 }
@@ -60,6 +62,7 @@ impl Rim {
                 currency: Currency(listener.currency),
                 sign_on_required: listener.sign_on_required,
                 terminals: listener.terminals.clone(),
+                sign_in: listener.sign_in.clone(),
                 gate: listener.gate,
             })
             .collect();
@@ -114,6 +117,17 @@ impl<K> Epochs<K> {
     /// The key before the current one, while it is good.
     pub fn before(&self, now_us: u64) -> Option<&Previous<K>> {
         self.previous.as_ref().filter(|previous| now_us < previous.until_us)
+    }
+
+    /// Whether this is the newest key, and the one before it waits for its first use.
+    pub fn previous_is_open(&self, epoch: u32) -> bool {
+        epoch == self.epoch && self.previous.as_ref().is_some_and(|previous| previous.until_us == u64::MAX)
+    }
+
+    fn close_previous(&mut self, until_us: u64) {
+        if let Some(previous) = &mut self.previous {
+            previous.until_us = previous.until_us.min(until_us);
+        }
     }
 
     /// The key for an answer: that of the epoch its request verified under, while the two overlap.
@@ -184,6 +198,8 @@ const OVERLAP_MS: u64 = 60_000;
 pub struct Keys {
     store: Arc<Keystore>,
     held: BTreeMap<ParticipantId, ParticipantKeys>,
+    /// Of terminals that signed in where that gives keys.
+    terminals: HashMap<(ParticipantId, [u8; 8]), ParticipantKeys>,
 }
 
 impl Keys {
@@ -199,7 +215,12 @@ impl Keys {
         durable: &Durable,
         now: Now,
     ) -> Result<Keys, KeyError> {
-        let mut keys = Keys { store: store.clone(), held: BTreeMap::new() };
+        let mut keys = Keys { store: store.clone(), held: BTreeMap::new(), terminals: HashMap::new() };
+        for (at, held) in &durable.terminal_keys {
+            for (usage, block) in held.before.iter().chain(&held.keys) {
+                keys.turn_terminal(*at, *usage, block)?;
+            }
+        }
         for participant in &config.participants {
             let Some(id) = ids.get(&participant.name) else { continue };
             let (kek, change_every) = (participant.kek.clone(), participant.key_change);
@@ -235,6 +256,47 @@ impl Keys {
 
     pub fn of(&self, participant: ParticipantId) -> Option<&ParticipantKeys> {
         self.held.get(&participant)
+    }
+
+    /// The keys of whoever sent this message: the terminal's own where sign-ins give some, else the acquirer's.
+    pub fn at(&self, listener: &ListenerRim, message: &Message<'_>) -> Option<&ParticipantKeys> {
+        if listener.sign_in.is_none() {
+            return self.of(listener.participant);
+        }
+        self.terminals.get(&(listener.participant, terminal_of(message)?))
+    }
+
+    /// The keys of a sign-in. Those before stay good until the terminal uses these.
+    ///
+    /// # Errors
+    /// When a block is not one of ours.
+    pub fn signed_in(&mut self, signed_in: &SignedIn) -> Result<(), KeyError> {
+        let at = (signed_in.acquirer, signed_in.terminal);
+        signed_in.keys.iter().try_for_each(|(usage, block)| self.turn_terminal(at, *usage, block))
+    }
+
+    /// A terminal uses its newest keys: those before are good for a while more.
+    pub fn terminal_uses(&mut self, acquirer: ParticipantId, terminal: [u8; 8], now_us: u64) {
+        let Some(held) = self.terminals.get_mut(&(acquirer, terminal)) else { return };
+        let until_us = now_us + OVERLAP_MS * 1000;
+        held.mac.iter_mut().for_each(|epochs| epochs.close_previous(until_us));
+        held.pin.iter_mut().for_each(|epochs| epochs.close_previous(until_us));
+    }
+
+    fn turn_terminal(
+        &mut self,
+        at: (ParticipantId, [u8; 8]),
+        usage: KeyUse,
+        block: &str,
+    ) -> Result<(), KeyError> {
+        let block = LmkBlock::try_from(block.to_owned())
+            .map_err(|source| KeyError::Block { what: "working key of a terminal".to_owned(), source })?;
+        let held = self.terminals.entry(at).or_default();
+        match usage {
+            KeyUse::Mac => turn_unused(&mut held.mac, self.store.mac_key_from_block(&block)?),
+            KeyUse::Pin => turn_unused(&mut held.pin, self.store.pin_key_from_block(&block)?),
+        }
+        Ok(())
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&ParticipantId, &ParticipantKeys)> {
@@ -322,6 +384,21 @@ impl Keys {
         }
         Ok(())
     }
+}
+
+/// A key that its terminal may never come to use: the one that it used last stays, for as long as it takes.
+fn turn_unused<K>(slot: &mut Option<Epochs<K>>, fresh: K) {
+    let epoch = slot.as_ref().map_or(0, |held| held.epoch + 1);
+    let previous = slot.take().map(|held| match held.previous {
+        Some(used) if used.until_us == u64::MAX => used,
+        _ => Previous { key: held.current, epoch: held.epoch, until_us: u64::MAX },
+    });
+    *slot = Some(Epochs { current: fresh, epoch, previous, offered: None });
+}
+
+/// F41 of a message, space padded.
+pub fn terminal_of(message: &Message<'_>) -> Option<[u8; 8]> {
+    message.digits::<8>(41)
 }
 
 /// The same key under another number pushes nothing out.

@@ -7,10 +7,11 @@ use super::buffer::{InBuf, OutBuf};
 use super::facts::facts;
 use super::gate::Gate;
 use super::messages::{Messages, NotHeld, Proof};
-use super::rim::{Epochs, Keys, ListenerRim, Rim};
+use super::rim::{Epochs, Keys, ListenerRim, Rim, terminal_of};
+use super::sign_in;
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
-use crate::core::entry::KeyUse;
+use crate::core::entry::{KeyUse, SignedIn};
 use crate::core::facts::Facts;
 use crate::core::ids::{ListenerNo, MsgHandle, Now, ParticipantId, Peer, SessionId};
 use crate::core::{Bound, Reached};
@@ -28,6 +29,8 @@ pub struct Session {
     own: Own,
     /// A message just came under a key that was only offered.
     took_offer: bool,
+    /// A terminal that just used the keys of its last sign-in for the first time.
+    uses: Option<[u8; 8]>,
     /// Frames in a row that could not be decoded.
     garbage: u32,
     pub closing: bool,
@@ -139,6 +142,7 @@ impl Session {
             last_heard_us: now.mono_us,
             own: Own::default(),
             took_offer: false,
+            uses: None,
             garbage: 0,
             closing: false,
             gate: None,
@@ -208,6 +212,9 @@ impl Session {
         if std::mem::take(&mut self.took_offer) {
             event(took_offer(listener.participant));
         }
+        if let Some(terminal) = self.uses.take() {
+            event(sign_in::uses(listener, terminal));
+        }
         match admitted {
             Ok(request) => {
                 self.inflight += 1;
@@ -240,17 +247,24 @@ impl Session {
         }
         let codes = listener.dialect.codes();
         let mut verified_under = None;
-        let keyed = around.keys.of(listener.participant).and_then(|keys| keys.mac.as_ref());
+        let keyed = around.keys.at(listener, &message).and_then(|keys| keys.mac.as_ref());
+        let network = message.mti().class() == 0x08;
+        if listener.sign_in.is_some() && keyed.is_none() && !network {
+            // Without keys nobody can tell who it is: a sign-in gives some.
+            around.counts.unfit += 1;
+            return Err(Some(codes.not_signed_on));
+        }
         let proof = match keyed {
             None => waive(Waiver::NoMacKey, ()),
             // Sign-on and echo come before and beside the keys.
-            Some(_) if message.mti().class() == 0x08 && message.mac().is_none() => {
-                waive(Waiver::BeforeKeys, ())
-            }
+            Some(_) if network && message.mac().is_none() => waive(Waiver::BeforeKeys, ()),
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
                 Some(Verified { proof, epoch, offered }) => {
                     verified_under = Some(epoch);
                     self.took_offer |= offered;
+                    if listener.sign_in.is_some() && epochs.previous_is_open(epoch) {
+                        self.uses = terminal_of(&message);
+                    }
                     proof
                 }
                 None => {
@@ -286,14 +300,34 @@ impl Session {
             }
             return Err(Some(code));
         }
-        let (peer, signed_on) = (Peer::Session(self.id), self.own.covers(&facts));
-        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on, proven, reference: None }))
+        let sign_in = self.sign_in(&facts, listener, around)?;
+        // A key of its own says as much as a sign-on.
+        let own_key = listener.sign_in.is_some() && verified_under.is_some();
+        let (peer, signed_on) = (Peer::Session(self.id), own_key || self.own.covers(&facts));
+        Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on, proven, reference: None, sign_in }))
+    }
+
+    /// The keys that a sign-in gives here. Err: the code to refuse with.
+    fn sign_in(
+        &mut self,
+        facts: &Facts,
+        listener: &ListenerRim,
+        around: &mut Around<'_>,
+    ) -> Result<Option<Box<SignedIn>>, Option<Code>> {
+        let Some(sign_in) = listener.sign_in.as_ref().filter(|_| facts.kind == Kind::SignOn) else {
+            return Ok(None);
+        };
+        sign_in::draw(around.keys, listener, sign_in, facts).map(Box::new).map(Some).map_err(|error| {
+            around.counts.unknown_terminals += 1;
+            tracing::debug!(session = self.id.slot, %error, "a sign-in without a key to answer it with");
+            Some(listener.dialect.codes().terminal)
+        })
     }
 
     fn refuse(&mut self, msg: MsgHandle, code: Code, listener: &ListenerRim, around: &mut Around<'_>) {
         let Some(message) = around.messages.view(msg) else { return };
         let epoch = around.messages.proof(msg).and_then(|proof| proof.epoch);
-        let to = Towards::listener(listener, around.rim, around.keys, around.now).answering(epoch);
+        let to = Towards::listener(listener, around.rim, around.keys, &message, around.now).answering(epoch);
         write_refusal(&message, code, &to, around.scratch, self.out.tail());
     }
 
@@ -313,7 +347,7 @@ impl Session {
         let message = listener.dialect.message(payload, &layout);
         if message.mti().class() != 0 && message.mti().is_request() {
             let code = listener.dialect.codes().format;
-            let to = Towards::listener(listener, around.rim, around.keys, around.now);
+            let to = Towards::listener(listener, around.rim, around.keys, &message, around.now);
             write_format_error(&message, code, &to, around.scratch, self.out.tail());
         }
         if self.garbage >= GARBAGE_MAX { Err(Closed::Garbage) } else { Ok(()) }

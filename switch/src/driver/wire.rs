@@ -57,9 +57,18 @@ impl<'a> Towards<'a> {
         Towards::with(&line.link.dialect, line.link.framing, keys, rim, now)
     }
 
-    /// Towards a terminal.
-    pub fn listener(at: &'a ListenerRim, rim: &'a Rim, keys: &'a Keys, now: Now) -> Towards<'a> {
-        Towards::with(&at.dialect, at.framing, keys.of(at.participant), rim, now)
+    /// Towards a terminal that sent `message`. Where sign-ins give keys, nothing about the network has a MAC: it comes
+    /// before them.
+    pub fn listener(
+        at: &'a ListenerRim,
+        rim: &'a Rim,
+        keys: &'a Keys,
+        message: &Message<'_>,
+        now: Now,
+    ) -> Towards<'a> {
+        let bare = at.sign_in.is_some() && message.mti().class() == 0x08;
+        let keys = keys.at(at, message).filter(|_| !bare);
+        Towards::with(&at.dialect, at.framing, keys, rim, now)
     }
 
     fn with(

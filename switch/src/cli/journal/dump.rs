@@ -6,8 +6,8 @@ use super::{CliError, Place, Source, words};
 use crate::cli::out::json_line;
 use crate::core::clock::rfc3339;
 use crate::core::entry::{
-    Discharge, Entry, Intent, Late, LateEffect, LegIntent, Outcome, Owed, OwedKind, ReversalOf, Step, Taken,
-    WorkingKey,
+    Discharge, Entry, Intent, KeyUse, Late, LateEffect, LegIntent, Outcome, Owed, OwedKind, ReversalOf,
+    SignedIn, Step, Taken, WorkingKey,
 };
 use crate::core::ids::{Money, ObligationId, ParticipantId};
 use crate::core::taps::Gateway;
@@ -259,14 +259,24 @@ fn taken(one: &Taken, names: &Names) -> Group {
 }
 
 fn working(one: &WorkingKey, names: &Names) -> Group {
-    let (WorkingKey::Sent { participant, usage, .. }
-    | WorkingKey::Offered { participant, usage, .. }
-    | WorkingKey::Withdrawn { participant, usage }) = one;
-    let told =
-        Group::default().text("participant", names.of(*participant)).text("use", words::key_use(*usage));
+    let told = |participant: &ParticipantId, usage: &KeyUse| {
+        Group::default().text("participant", names.of(*participant)).text("use", words::key_use(*usage))
+    };
     match one {
-        WorkingKey::Sent { at, .. } => told.number("sent_at", at.sent_at).number("stan", at.stan),
-        _ => told,
+        WorkingKey::Sent { participant, usage, at } => {
+            told(participant, usage).number("sent_at", at.sent_at).number("stan", at.stan)
+        }
+        WorkingKey::Offered { participant, usage, .. } | WorkingKey::Withdrawn { participant, usage } => {
+            told(participant, usage)
+        }
+        // Neither the keys nor what the terminal is told of them is any business of a dump.
+        WorkingKey::SignedIn(SignedIn { acquirer, terminal, sent, .. }) => Group::default()
+            .text("acquirer", names.of(*acquirer))
+            .text("terminal", terminal.escape_ascii())
+            .number("stan", sent.stan),
+        WorkingKey::Uses { acquirer, terminal } => {
+            Group::default().text("acquirer", names.of(*acquirer)).text("terminal", terminal.escape_ascii())
+        }
     }
 }
 
@@ -387,7 +397,7 @@ mod tests {
         };
         let settled = Discharge::Settled { reason: "by phone,\nbank A".into() };
         let block = "D0112...".to_owned();
-        let usage = crate::core::entry::KeyUse::Mac;
+        let usage = KeyUse::Mac;
         let entries = [
             Entry::Named { id: ParticipantId(1), name: "city".into() },
             Entry::Taken(Box::new(sample())),

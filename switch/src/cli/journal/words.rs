@@ -36,6 +36,8 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
             WorkingKey::Sent { .. } => "key-sent",
             WorkingKey::Offered { .. } => "key-offered",
             WorkingKey::Withdrawn { .. } => "key-withdrawn",
+            WorkingKey::SignedIn(_) => "terminal-keys",
+            WorkingKey::Uses { .. } => "terminal-keys-used",
         },
     }
 }

@@ -139,6 +139,7 @@ impl Driver {
             signed_on: true,
             proven: true,
             reference: None,
+            sign_in: None,
         })
     }
 
