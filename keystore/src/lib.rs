@@ -25,6 +25,7 @@ mod authentic;
 mod block;
 mod cipher;
 mod cmac;
+mod decimal;
 mod digest;
 mod error;
 mod gate;
@@ -48,7 +49,11 @@ pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};
 pub use lmk::{Lmk, LmkBlock};
 pub use mac::{MacError, MacGenerateKey, MacKey, MacVerifyKey};
-pub use pin::{EncryptedPin, PinError, PinFormat, PinKey, encrypt_test_pin, matches_test_pin, translate_pin};
+pub use pin::{
+    DecimalTable, EncryptedPin, Ibm3624GenerateKey, Ibm3624VerifyKey, PinDecryptKey, PinEncryptKey, PinError,
+    PinFormat, PinKey, PinOffset, PinSource, PvvGenerateKey, PvvVerifyKey, ValidationData, encrypt_test_pin,
+    matches_test_pin, translate_pin,
+};
 pub use seal::{DATA_KEY_WRAPPED_BYTES, SEAL_TAG_BYTES, SealError, SealKey};
 pub use state::KeyState;
 pub use store::{Keystore, WrapForm, Wrapped};

@@ -3,6 +3,8 @@
 //! The table says in the letters of the key block header which keys an operation takes; it is written by hand from
 //! X9.143 and knows nothing of the needs in the code. What is not in it must be refused.
 
+mod cards;
+
 use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::error::KeyError;
 use crate::lmk::Lmk;
@@ -23,7 +25,8 @@ const ACTIVE: &[KeyState] = &[KeyState::Active];
 const ACTIVE_OR_RETIRING: &[KeyState] = &[KeyState::Active, KeyState::Retiring];
 
 fn rows() -> Vec<Row> {
-    vec![
+    let mut rows = cards::rows();
+    rows.extend([
         Row {
             operation: "make and check MACs",
             open: |store, name| store.mac_key(name).map(drop),
@@ -74,7 +77,8 @@ fn rows() -> Vec<Row> {
             takes: &["K0:T:BDN"],
             states: ACTIVE_OR_RETIRING,
         },
-    ]
+    ]);
+    rows
 }
 
 /// Whether the key is let near what it should open; that this is no key is found out afterwards.

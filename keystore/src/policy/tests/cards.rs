@@ -1,0 +1,54 @@
+//! The rows of PINs, cards and DUKPT, by hand from X9.143 as all others.
+
+use super::{ACTIVE, ACTIVE_OR_RETIRING, Row};
+
+pub(super) fn rows() -> Vec<Row> {
+    pins()
+}
+
+fn pins() -> Vec<Row> {
+    vec![
+        Row {
+            operation: "take PINs out of blocks",
+            open: |store, name| store.pin_decrypt_key(name).map(drop),
+            takes: &["P0:TA4:BDN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "put PINs into blocks",
+            open: |store, name| store.pin_encrypt_key(name).map(drop),
+            takes: &["P0:TA4:BEN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "move PINs in the directions of the mode",
+            open: |store, name| store.pin_key(name).map(drop),
+            takes: &["P0:TA4:BEDN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "make PVVs",
+            open: |store, name| store.pvv_generate_key(name).map(drop),
+            takes: &["V2:T:GCN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "verify PINs by PVV",
+            open: |store, name| store.pvv_verify_key(name).map(drop),
+            takes: &["V2:T:VCN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "make IBM 3624 offsets",
+            open: |store, name| store.ibm3624_generate_key(name).map(drop),
+            takes: &["V1:T:GCN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "verify PINs by IBM 3624",
+            open: |store, name| store.ibm3624_verify_key(name).map(drop),
+            takes: &["V1:T:VCN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+    ]
+}
