@@ -23,6 +23,7 @@
 mod attributes;
 mod authentic;
 mod block;
+mod card;
 mod cipher;
 mod cmac;
 mod decimal;
@@ -34,6 +35,7 @@ mod mac;
 mod pin;
 mod policy;
 mod random;
+mod retail;
 mod seal;
 mod secret;
 mod state;
@@ -44,6 +46,11 @@ mod token;
 
 pub use attributes::{Algorithm, Export, KeyInfo, Mode, Usage};
 pub use authentic::{Authentic, Waiver, waive};
+pub use card::{
+    ArpcKey, CardError, CardKeyOption, CvvGenerateKey, CvvKind, CvvVerifyKey, EmvCard, EmvConfidentialityKey,
+    EmvCryptogramKey, EmvDynamicNumberKey, EmvIntegrityKey, EmvPadding, EmvScheme, EmvSession,
+    EmvTransaction, ScriptMode, ScriptSession, VerifiedArqc,
+};
 pub use digest::Sha256;
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};

@@ -130,7 +130,12 @@ impl Keystore {
     ) -> Result<KeyInfo, KeyError> {
         let attributes = Attributes { usage, algorithm, mode, export };
         attributes.check()?;
-        self.add(name, attributes, &KeyBytes::from_components(algorithm, components)?)
+        let key = match usage {
+            // The derivation of transaction keys takes its parity bits as data (X9.24-1:2009 annex A).
+            Usage::DukptInitial => KeyBytes::joined(components)?,
+            _ => KeyBytes::from_components(algorithm, components)?,
+        };
+        self.add(name, attributes, &key)
     }
 
     /// The check value of one component: its custodian sees that it was typed as it was drawn.

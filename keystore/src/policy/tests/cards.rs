@@ -3,7 +3,7 @@
 use super::{ACTIVE, ACTIVE_OR_RETIRING, Row};
 
 pub(super) fn rows() -> Vec<Row> {
-    pins()
+    pins().into_iter().chain(cards()).collect()
 }
 
 fn pins() -> Vec<Row> {
@@ -48,6 +48,47 @@ fn pins() -> Vec<Row> {
             operation: "verify PINs by IBM 3624",
             open: |store, name| store.ibm3624_verify_key(name).map(drop),
             takes: &["V1:T:VCN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+    ]
+}
+
+fn cards() -> Vec<Row> {
+    vec![
+        Row {
+            operation: "make card verification values",
+            open: |store, name| store.cvv_generate_key(name).map(drop),
+            takes: &["C0:T:GCN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "check card verification values",
+            open: |store, name| store.cvv_verify_key(name).map(drop),
+            takes: &["C0:T:VCN"],
+            states: ACTIVE_OR_RETIRING,
+        },
+        Row {
+            operation: "verify and answer application cryptograms",
+            open: |store, name| store.emv_cryptogram_key(name).map(drop),
+            takes: &["E0:T:XN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "encrypt data of scripts",
+            open: |store, name| store.emv_confidentiality_key(name).map(drop),
+            takes: &["E1:T:XN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "make MACs of scripts",
+            open: |store, name| store.emv_integrity_key(name).map(drop),
+            takes: &["E2:T:XN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "verify dynamic card verification codes",
+            open: |store, name| store.emv_dynamic_number_key(name).map(drop),
+            takes: &["E4:T:XN"],
             states: ACTIVE_OR_RETIRING,
         },
     ]
