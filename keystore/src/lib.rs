@@ -28,6 +28,7 @@ mod cipher;
 mod cmac;
 mod decimal;
 mod digest;
+mod dukpt;
 mod error;
 mod gate;
 mod lmk;
@@ -52,6 +53,10 @@ pub use card::{
     EmvTransaction, ScriptMode, ScriptSession, VerifiedArqc,
 };
 pub use digest::Sha256;
+pub use dukpt::{
+    DukptAesBaseKey, DukptAesDevice, DukptAesInitialKey, DukptAesKsn, DukptError, DukptPinKey,
+    DukptTdesBaseKey, DukptTdesDevice, DukptTdesInitialKey, DukptTdesKsn, DukptWay, KsnError,
+};
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};
 pub use lmk::{Lmk, LmkBlock};

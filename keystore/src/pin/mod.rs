@@ -65,7 +65,7 @@ pub struct PinKey {
     check_value: [u8; 3],
 }
 
-/// The key that a PIN is taken from: a [`PinDecryptKey`]. Made by `From`.
+/// The key that a PIN is taken from: a [`PinDecryptKey`], or the [`crate::DukptPinKey`] of one transaction. Made by `From`.
 #[derive(Clone, Copy)]
 pub struct PinSource<'a>(&'a PinOpener);
 
@@ -331,6 +331,10 @@ impl PinOpener {
 }
 
 impl<'a> PinSource<'a> {
+    pub(crate) fn new(opener: &'a PinOpener) -> PinSource<'a> {
+        PinSource(opener)
+    }
+
     fn open(self, format: PinFormat, pan: &Pan, block: &EncryptedPin) -> Result<ClearPin, PinError> {
         require_format(format, self.0.algorithm)?;
         block::open(&self.0.decipher, format, pan, block)

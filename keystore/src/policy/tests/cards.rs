@@ -1,9 +1,10 @@
 //! The rows of PINs, cards and DUKPT, by hand from X9.143 as all others.
 
 use super::{ACTIVE, ACTIVE_OR_RETIRING, Row};
+use crate::dukpt::{DukptAesDevice, DukptTdesDevice};
 
 pub(super) fn rows() -> Vec<Row> {
-    pins().into_iter().chain(cards()).collect()
+    pins().into_iter().chain(cards()).chain(dukpt()).collect()
 }
 
 fn pins() -> Vec<Row> {
@@ -90,6 +91,38 @@ fn cards() -> Vec<Row> {
             open: |store, name| store.emv_dynamic_number_key(name).map(drop),
             takes: &["E4:T:XN"],
             states: ACTIVE_OR_RETIRING,
+        },
+    ]
+}
+
+fn dukpt() -> Vec<Row> {
+    vec![
+        Row {
+            operation: "derive initial keys of TDES DUKPT",
+            open: |store, name| store.dukpt_tdes_base_key(name).map(drop),
+            takes: &["B0:T:XN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "derive transaction keys of TDES DUKPT",
+            open: |store, name| {
+                let device = DukptTdesDevice::from_bytes(&[0; 10]).unwrap();
+                store.dukpt_tdes_initial_key(name, device).map(drop)
+            },
+            takes: &["B1:T:XN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "derive initial keys of AES DUKPT",
+            open: |store, name| store.dukpt_aes_base_key(name).map(drop),
+            takes: &["B0:A:XN"],
+            states: ACTIVE,
+        },
+        Row {
+            operation: "derive transaction keys of AES DUKPT",
+            open: |store, name| store.dukpt_aes_initial_key(name, DukptAesDevice::new([0; 8])).map(drop),
+            takes: &["B1:A:XN"],
+            states: ACTIVE,
         },
     ]
 }
