@@ -1,7 +1,7 @@
 //! ISO 9797-1 algorithm 3 as a part of other methods, as a rule under a key that was derived a moment ago: that of a
 //! card, a transaction, a session.
 //!
-//! Two DES schedules and no allocation. Over one whole block with zero padding it is the bare two-key TDES.
+//! Two schedules of DES, and MACs of any length without an allocation. Over one whole block with zero padding it is the bare two-key TDES.
 
 use crate::attributes::Algorithm;
 use crate::cipher::{Decipher, Encipher};

@@ -3,7 +3,8 @@
 //!
 //! A base key makes the initial key of a device, that the key of a transaction, and that the working keys: for the PIN, for
 //! MACs, for data. None leaves. What is done with them is the host's side: it takes PINs, checks the MACs of requests
-//! and makes those of responses; a working key is derived in the call and wiped at its end, and nothing is allocated.
+//! and makes those of responses. A working key is derived in the call and wiped at its end, a schedule for each step of
+//! the counter; the heap is touched only by the cipher library, which copies a key there, and wipes it, to expand it.
 //!
 //! The two generations are types of their own, as are their key serial numbers; a wrong pair does not compile:
 //!
@@ -17,6 +18,12 @@
 //! ```compile_fail,E0277
 //! fn print(key: &yika_keystore::DukptTdesInitialKey) {
 //!     println!("{key:?}");
+//! }
+//! ```
+//!
+//! ```compile_fail,E0599
+//! fn copy(key: yika_keystore::DukptAesInitialKey) -> [yika_keystore::DukptAesInitialKey; 2] {
+//!     [key.clone(), key]
 //! }
 //! ```
 

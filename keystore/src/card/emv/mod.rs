@@ -160,7 +160,7 @@ impl Keystore {
 }
 
 impl EmvCryptogramKey {
-    /// Verifies the application cryptogram (tag 9F26) of a card. Nothing is allocated.
+    /// Verifies the application cryptogram (tag 9F26) of a card. Expands four or five schedules of DES.
     ///
     /// # Errors
     /// `Cryptogram` when it does not hold, `Pan` or `Parameter` for a card that has no key, `WeakKey`.

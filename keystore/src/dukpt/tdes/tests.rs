@@ -1,9 +1,11 @@
 //! The table of X9.24-1:2009 annex A.4, agreement with a second implementation, and every refusal.
 
 use super::*;
+use crate::attributes::Export;
+use crate::lmk::Lmk;
 use crate::pin::oracle;
 use crate::secret::hex;
-use crate::testing::{Seeded, cases, store_with, unhex};
+use crate::testing::{Seeded, cases, components, store_with, unhex};
 use retail_mac::{KeyInit as _, Mac as _};
 
 const BDK: &str = "0123456789ABCDEFFEDCBA9876543210";
@@ -152,6 +154,25 @@ fn every_row_of_the_standard() {
             let pin = oracle::open(format, &zone_key, PAN, moved.as_bytes());
             assert_eq!(pin.as_deref(), Some("1234"), "{end}");
         }
+    }
+}
+
+/// Odd parity was forced on keys that came in components, and an initial key had become another one.
+#[test]
+fn every_bit_of_an_initial_key_survives_its_components() {
+    let even = unhex("00112233445566778899AABBCCDDEEFE");
+    let store = store_with(Usage::DukptInitial, Algorithm::Tdes, &even);
+    let initial = store.dukpt_tdes_initial_key("key", ksn("E00001").device()).unwrap();
+    assert_eq!(initial.key[..], even);
+}
+
+#[test]
+fn a_base_key_has_two_parts() {
+    let store = Keystore::in_memory(Lmk::test());
+    let parts = components(&unhex("0123456789ABCDEFFEDCBA98765432101122334455667788"));
+    for usage in [Usage::DukptBase, Usage::DukptInitial] {
+        let refused = store.import_components("k", usage, Algorithm::Tdes, Mode::Both, Export::N, &parts);
+        assert!(matches!(refused, Err(KeyError::Length { bytes: 24, .. })), "{usage}");
     }
 }
 
