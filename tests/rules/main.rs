@@ -29,6 +29,7 @@ mod refusals;
 mod reversals;
 mod rim;
 mod settlement;
+mod sign_in;
 mod silence;
 mod stand_in;
 mod taps;

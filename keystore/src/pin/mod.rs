@@ -207,7 +207,7 @@ pub fn matches_test_pin(
 
 const DECRYPT: Need = Need {
     operation: "decrypt PINs",
-    keys: &[(Usage::Pin, &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4])],
+    keys: &[(Usage::Pin, &[Algorithm::Des, Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4])],
     modes: &[Mode::Decrypt],
     deeds: &[Deed::Process],
     needs: "a PIN key (use P0) of mode D, B or N",
@@ -348,7 +348,10 @@ impl<'a> From<&'a PinDecryptKey> for PinSource<'a> {
 }
 
 fn require_format(format: PinFormat, algorithm: Algorithm) -> Result<(), PinError> {
-    if format.algorithm() == algorithm { Ok(()) } else { Err(PinError::Format { format, algorithm }) }
+    // Terminals of the oldest kind have single-length keys; production refuses to give them any.
+    let fits = format.algorithm() == algorithm
+        || (format.algorithm() == Algorithm::Tdes && algorithm == Algorithm::Des);
+    if fits { Ok(()) } else { Err(PinError::Format { format, algorithm }) }
 }
 
 impl EncryptedPin {

@@ -4,7 +4,7 @@
 use super::doc::{Place, Table, nearest};
 use super::rows::Places;
 use super::units::show_duration;
-use super::{Config, Environment, LinkConfig, ListenerConfig, Unlock, addresses};
+use super::{Config, Environment, LinkConfig, ListenerConfig, SignInLayout, Unlock, addresses};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -164,6 +164,26 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
     }
     if let (true, None, Some(place)) = (production, &config.key_file, &places.switch) {
         top.fault(&place.data_dir, "production needs key_file: `yika keys init FILE` makes one");
+    }
+    for (listener, place) in config.listeners.iter().zip(&places.listeners) {
+        let layout = listener.sign_in.as_ref().map(|sign_in| sign_in.layout);
+        if production && layout == Some(SignInLayout::L24) {
+            top.fault(
+                &place.address,
+                "production gives no terminal a PIN key of single DES: sign_in = \"24\" is for tests",
+            );
+        }
+        let keyed =
+            config.participants.iter().any(|one| one.name == listener.participant && one.mac_key.is_some());
+        if layout.is_some() && keyed {
+            top.fault(
+                &place.participant,
+                "its acquirer has a mac_key, and sign_in gives each terminal keys of its own: one of the two",
+            );
+        }
+        if layout.is_some() && listener.gate.is_some() {
+            top.fault(&place.address, "gateways have no sign-in: sign_in belongs to a listener of terminals");
+        }
     }
     if let (Unlock::Custodians, None, Some(place)) = (config.unlock, &config.key_file, &places.switch) {
         top.fault(

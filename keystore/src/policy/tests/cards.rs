@@ -12,19 +12,19 @@ fn pins() -> Vec<Row> {
         Row {
             operation: "take PINs out of blocks",
             open: |store, name| store.pin_decrypt_key(name).map(drop),
-            takes: &["P0:TA4:BDN"],
+            takes: &["P0:DTA4:BDN"],
             states: ACTIVE_OR_RETIRING,
         },
         Row {
             operation: "put PINs into blocks",
             open: |store, name| store.pin_encrypt_key(name).map(drop),
-            takes: &["P0:TA4:BEN"],
+            takes: &["P0:DTA4:BEN"],
             states: ACTIVE,
         },
         Row {
             operation: "move PINs in the directions of the mode",
             open: |store, name| store.pin_key(name).map(drop),
-            takes: &["P0:TA4:BEDN"],
+            takes: &["P0:DTA4:BEDN"],
             states: ACTIVE,
         },
         Row {
