@@ -222,6 +222,19 @@ pub enum SignInLayout {
     L84,
 }
 
+impl SignInLayout {
+    /// The length of F62.
+    pub fn bytes(self) -> usize {
+        match self {
+            SignInLayout::L24 => 24,
+            SignInLayout::L40 => 40,
+            SignInLayout::L57 => 57,
+            SignInLayout::L60 => 60,
+            SignInLayout::L84 => 84,
+        }
+    }
+}
+
 /// What a listener offers to gateways.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GateConfig {

@@ -16,7 +16,7 @@
 use super::buffer::{InBuf, OutBuf};
 use super::messages::Proof;
 use super::rim::{Keys, LineRim, Rim};
-use super::session::{Verified, took_offer, verified};
+use super::session::{Verified, served_by, took_offer, verified};
 use super::wire::{RECORD, Towards, write_network};
 use crate::config::SignOn;
 use crate::core::effect::{Answer, Event};
@@ -277,6 +277,9 @@ impl Line {
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
                 Some(Verified { proof, epoch, offered }) => {
                     self.bad_macs = 0;
+                    if let Some(served) = served_by(rim.participant, None, epochs, epoch, &message) {
+                        heard(Heard::Event(Event::ServedBy(served)));
+                    }
                     if offered {
                         heard(Heard::Event(took_offer(rim.participant)));
                     }

@@ -11,7 +11,7 @@ use super::rim::{Epochs, Keys, ListenerRim, Rim, terminal_of};
 use super::sign_in;
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
-use crate::core::entry::{KeyUse, SignedIn};
+use crate::core::entry::{KeyUse, ServedBy, SignedIn};
 use crate::core::facts::Facts;
 use crate::core::ids::{ListenerNo, MsgHandle, Now, ParticipantId, Peer, SessionId};
 use crate::core::{Bound, Reached};
@@ -31,6 +31,8 @@ pub struct Session {
     took_offer: bool,
     /// A terminal that just used the keys of its last sign-in for the first time.
     uses: Option<[u8; 8]>,
+    /// What a message just came under, when that is not the key in force.
+    served: Option<ServedBy>,
     /// Frames in a row that could not be decoded.
     garbage: u32,
     pub closing: bool,
@@ -143,6 +145,7 @@ impl Session {
             own: Own::default(),
             took_offer: false,
             uses: None,
+            served: None,
             garbage: 0,
             closing: false,
             gate: None,
@@ -215,6 +218,9 @@ impl Session {
         if let Some(terminal) = self.uses.take() {
             event(sign_in::uses(listener, terminal));
         }
+        if let Some(served) = self.served.take() {
+            event(Event::ServedBy(served));
+        }
         match admitted {
             Ok(request) => {
                 self.inflight += 1;
@@ -262,6 +268,8 @@ impl Session {
                 Some(Verified { proof, epoch, offered }) => {
                     verified_under = Some(epoch);
                     self.took_offer |= offered;
+                    let own = listener.sign_in.is_some().then(|| terminal_of(&message)).flatten();
+                    self.served = served_by(listener.participant, own, epochs, epoch, &message);
                     if listener.sign_in.is_some() && epochs.previous_is_open(epoch) {
                         self.uses = terminal_of(&message);
                     }
@@ -352,6 +360,22 @@ impl Session {
         }
         if self.garbage >= GARBAGE_MAX { Err(Closed::Garbage) } else { Ok(()) }
     }
+}
+
+/// What the journal should know of a message whose MAC was made with another key than the one in force.
+pub fn served_by(
+    participant: ParticipantId,
+    terminal: Option<[u8; 8]>,
+    epochs: &Epochs<MacKey>,
+    epoch: u32,
+    message: &Message<'_>,
+) -> Option<ServedBy> {
+    if epoch == epochs.epoch {
+        return None;
+    }
+    let stan = message.number(11).and_then(|stan| u32::try_from(stan).ok()).unwrap_or(0);
+    let epoch = if terminal.is_some() { 0 } else { epoch };
+    Some(ServedBy { participant, terminal, usage: KeyUse::Mac, epoch, stan })
 }
 
 /// A MAC under a key that was offered is as good an answer to the offer as any.
