@@ -19,6 +19,7 @@ mod leaks;
 mod messages;
 mod operator;
 mod peer;
+mod rotation;
 mod running;
 mod secrets;
 mod start;
