@@ -56,6 +56,15 @@ impl KeyRing {
         format!("NK{:03}{text}", text.len())
     }
 
+    /// A key as F96 carries it: the cryptogram alone.
+    pub fn cryptogram(&self, name: &str, kek: &str) -> Vec<u8> {
+        self.has(name);
+        match self.0.export_wrapped(name, kek, WrapForm::TdesEcb).unwrap() {
+            Wrapped::TdesEcb { cryptogram, .. } => cryptogram,
+            Wrapped::KeyBlock(_) => panic!("expected a bare cryptogram"),
+        }
+    }
+
     /// The MAC key that the switch sent in F48, under this key-encryption key.
     pub fn taken_mac(&self, carried: &str, kek: &str) -> MacKey {
         let (usage, algorithm) = match kek {
@@ -101,6 +110,7 @@ fn add(store: &Keystore, name: &str) {
     let kind = name.split('-').next().unwrap_or(name);
     let (usage, algorithm, bytes) = match (kind, name) {
         ("mac", _) => (Usage::MacCmac, Algorithm::Aes, 16),
+        ("cbc", _) => (Usage::MacIso9797Alg1, Algorithm::Des, 8),
         ("retail", _) => (Usage::MacRetail, Algorithm::Tdes, 16),
         ("pin", _) => (Usage::Pin, Algorithm::Tdes, 16),
         ("zone", _) => (Usage::Derivation, Algorithm::Aes, 16),

@@ -18,6 +18,7 @@ use super::messages::Proof;
 use super::rim::{Keys, LineRim, Rim};
 use super::session::{Verified, served_by, took_offer, verified};
 use super::wire::{RECORD, Towards, write_network};
+use super::working_keys::brings_single_key;
 use crate::config::SignOn;
 use crate::core::effect::{Answer, Event};
 use crate::core::ids::{CardToken, Currency, LineId, Now};
@@ -285,6 +286,8 @@ impl Line {
                     }
                     (proof, Some(epoch))
                 }
+                // Its MAC is made with the key that it brings.
+                None if brings_single_key(&message) => (waive(Waiver::BeforeKeys, ()), None),
                 None => {
                     self.bad_mac(around, heard);
                     return Ok(());
