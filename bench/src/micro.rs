@@ -30,17 +30,19 @@ pub(crate) fn run(quick: bool, report: &mut Report) -> Result<(), BenchError> {
     let (from, to) = (test_pin_key(ACQUIRER_PIN), test_pin_key(BANK_PIN));
     let (from, to) = (from.map_err(|e| setup(&e))?, to.map_err(|e| setup(&e))?);
     let block = encrypt_test_pin(&from, PinFormat::Iso0, PAN, TEST_PIN).map_err(|e| setup(&e))?;
-    translate_pin(&from, PinFormat::Iso0, &to, PinFormat::Iso0, PAN, &block).map_err(|e| setup(&e))?;
+    let (tdes, to) = (from.decrypting().map_err(|e| setup(&e))?, to.encrypting().map_err(|e| setup(&e))?);
+    translate_pin(tdes, PinFormat::Iso0, to, PinFormat::Iso0, PAN, &block).map_err(|e| setup(&e))?;
     let pin = cost(quick, || {
-        let done = translate_pin(&from, PinFormat::Iso0, &to, PinFormat::Iso0, PAN, black_box(&block));
+        let done = translate_pin(tdes, PinFormat::Iso0, to, PinFormat::Iso0, PAN, black_box(&block));
         let _ = black_box(done);
     });
     report.add(Row::cost("keystore", "PIN translate, format 0 to 0 (TDES)", pin));
     let from = aes_pin_key().map_err(|e| setup(&e))?;
     let block = encrypt_test_pin(&from, PinFormat::Iso4, PAN, TEST_PIN).map_err(|e| setup(&e))?;
-    translate_pin(&from, PinFormat::Iso4, &to, PinFormat::Iso0, PAN, &block).map_err(|e| setup(&e))?;
+    let aes = from.decrypting().map_err(|e| setup(&e))?;
+    translate_pin(aes, PinFormat::Iso4, to, PinFormat::Iso0, PAN, &block).map_err(|e| setup(&e))?;
     let pin = cost(quick, || {
-        let done = translate_pin(&from, PinFormat::Iso4, &to, PinFormat::Iso0, PAN, black_box(&block));
+        let done = translate_pin(aes, PinFormat::Iso4, to, PinFormat::Iso0, PAN, black_box(&block));
         let _ = black_box(done);
     });
     report.add(Row::cost("keystore", "PIN translate, format 4 (AES) to 0 (TDES)", pin));

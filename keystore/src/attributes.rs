@@ -148,7 +148,18 @@ impl Attributes {
             (Usage::MacRetail, Algorithm::Tdes) if bytes != 16 => "16 bytes for a retail MAC",
             (Usage::MacRetail, Algorithm::Sm4) if bytes == 32 => return Ok(()),
             (Usage::MacRetail, Algorithm::Sm4) => "32 bytes, two SM4 keys, for a retail MAC",
-            (Usage::CardVerification | Usage::PinVerifyPvv, _) if bytes != 16 => "16 bytes for this use",
+            (
+                Usage::CardVerification
+                | Usage::PinVerifyPvv
+                | Usage::EmvCryptogram
+                | Usage::EmvConfidentiality
+                | Usage::EmvIntegrity
+                | Usage::EmvDynamicNumbers,
+                _,
+            ) if bytes != 16 => "16 bytes for this use",
+            (Usage::DukptBase | Usage::DukptInitial, Algorithm::Tdes) if bytes != 16 => {
+                "16 bytes for a TDES key of DUKPT"
+            }
             _ if algorithm.fits(bytes) => return Ok(()),
             _ => algorithm.lengths(),
         };

@@ -24,11 +24,14 @@ mod attributes;
 mod audit;
 mod authentic;
 mod block;
+mod card;
 mod cipher;
 mod cmac;
 mod custodian;
 mod data;
+mod decimal;
 mod digest;
+mod dukpt;
 mod error;
 mod gate;
 mod info;
@@ -37,6 +40,7 @@ mod mac;
 mod pin;
 mod policy;
 mod random;
+mod retail;
 mod seal;
 mod secret;
 mod shares;
@@ -52,14 +56,27 @@ pub use attributes::{Algorithm, Attributes, Export, Mode, Usage};
 pub use audit::{AuditHead, AuditRecord, audit_path, verify_audit};
 pub use authentic::{Authentic, Waiver, waive};
 pub use block::KeyBlockFacts;
+pub use card::{
+    ArpcKey, CardError, CardKeyOption, CvvGenerateKey, CvvKind, CvvVerifyKey, EmvCard, EmvConfidentialityKey,
+    EmvCryptogramKey, EmvDynamicNumberKey, EmvIntegrityKey, EmvPadding, EmvScheme, EmvSession,
+    EmvTransaction, ScriptMode, ScriptSession, VerifiedArqc,
+};
 pub use data::{DataDecryptKey, DataEncryptKey, DataError};
 pub use digest::{Sha256, Sm3};
+pub use dukpt::{
+    DukptAesBaseKey, DukptAesDevice, DukptAesInitialKey, DukptAesKsn, DukptError, DukptPinKey,
+    DukptTdesBaseKey, DukptTdesDevice, DukptTdesInitialKey, DukptTdesKsn, DukptWay, KsnError,
+};
 pub use error::{BlockError, KeyError};
 pub use gate::{GateKey, GateSession, GateSide};
 pub use info::{Environment, KeyInfo, Origin, Validity};
 pub use lmk::{Lmk, LmkBlock};
 pub use mac::{MacError, MacGenerateKey, MacKey, MacPadding, MacRules, MacTag, MacVerifyKey};
-pub use pin::{EncryptedPin, PinError, PinFormat, PinKey, encrypt_test_pin, matches_test_pin, translate_pin};
+pub use pin::{
+    DecimalTable, EncryptedPin, Ibm3624GenerateKey, Ibm3624VerifyKey, PinDecryptKey, PinEncryptKey, PinError,
+    PinFormat, PinKey, PinOffset, PinSource, PvvGenerateKey, PvvVerifyKey, ValidationData, encrypt_test_pin,
+    matches_test_pin, translate_pin,
+};
 pub use seal::{DATA_KEY_WRAPPED_BYTES, SEAL_TAG_BYTES, SealError, SealKey};
 pub use shares::Share;
 pub use sm2::{

@@ -41,11 +41,19 @@ impl KeyBytes {
         key
     }
 
-    /// Joins components by exclusive or (split knowledge: each alone says nothing about the key).
+    /// Joins components by exclusive or (split knowledge: each alone says nothing about the key); DES parts get odd
+    /// parity.
     pub(crate) fn from_components(
         algorithm: Algorithm,
         components: &[impl AsRef<[u8]>],
     ) -> Result<KeyBytes, KeyError> {
+        let mut key = KeyBytes::joined(components)?;
+        key.set_parity(algorithm);
+        Ok(key)
+    }
+
+    /// [`KeyBytes::from_components`] with every bit as it is, for keys that are more than keys of DES.
+    pub(crate) fn joined(components: &[impl AsRef<[u8]>]) -> Result<KeyBytes, KeyError> {
         let refuse = |reason| Err(KeyError::Components { reason });
         if components.len() < 2 {
             return refuse("at least two are needed, so that nobody knows the key alone");
@@ -66,7 +74,6 @@ impl KeyBytes {
         if key.as_slice().iter().all(|&byte| byte == 0) {
             return refuse("together they make a key of zeros");
         }
-        key.set_parity(algorithm);
         Ok(key)
     }
 
@@ -143,10 +150,7 @@ impl KeyBytes {
 
     fn set_parity(&mut self, algorithm: Algorithm) {
         if algorithm.is_des() {
-            for byte in &mut self.bytes[..self.len] {
-                let odd = (*byte >> 1).count_ones() % 2 == 1;
-                *byte = (*byte & 0xFE) | u8::from(!odd);
-            }
+            set_odd_parity(&mut self.bytes[..self.len]);
         }
     }
 }
@@ -154,6 +158,14 @@ impl KeyBytes {
 impl Drop for KeyBytes {
     fn drop(&mut self) {
         self.bytes.zeroize();
+    }
+}
+
+/// Odd parity in the low bit of each byte, as DES keys carry it.
+pub(crate) fn set_odd_parity(bytes: &mut [u8]) {
+    for byte in bytes {
+        let odd = (*byte >> 1).count_ones() % 2 == 1;
+        *byte = (*byte & 0xFE) | u8::from(!odd);
     }
 }
 

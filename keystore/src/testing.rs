@@ -73,4 +73,13 @@ impl Seeded {
         let count = self.below(end);
         self.bytes(count)
     }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.number() as u8)
+    }
+
+    /// Decimal digits as text.
+    pub(crate) fn digits(&mut self, len: usize) -> String {
+        (0..len).map(|_| char::from(b'0' + self.below(10) as u8)).collect()
+    }
 }

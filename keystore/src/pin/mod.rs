@@ -1,18 +1,30 @@
-//! PIN keys and the one thing a switch may do with a PIN: move it from one key to another.
+//! PIN keys and what a switch may do with a PIN: move it from one key to another, and ask whether it is right.
 //!
-//! PCI PIN requirement 3-3 is in the signatures: formats 0 and 4 only, one PAN for both sides, cipher in
-//! and cipher out. A clear PIN lives on the stack of one function and is wiped there. Nothing here may
+//! PCI PIN requirement 3-3 is in the signatures: the translations of [`PinFormat::may_become`] only, one PAN for both
+//! sides, cipher in and cipher out. A clear PIN lives on the stack of one function and is wiped there. Nothing here may
 //! return it, print it, or tell more about it than a payShield would (codes 20 and 24).
 //!
-//! The bytes of a PIN key cannot be printed:
+//! The bytes of a PIN key cannot be printed, and a key that encrypts takes no PIN out of a block:
 //!
 //! ```compile_fail,E0277
-//! fn print(key: &yika_keystore::PinKey) {
+//! fn print(key: &yika_keystore::PinDecryptKey) {
 //!     println!("{key:?}");
 //! }
 //! ```
+//!
+//! ```compile_fail,E0277
+//! use yika_keystore::{EncryptedPin, PinEncryptKey, PinFormat, translate_pin};
+//! fn turn_round(key: &PinEncryptKey, pan: &[u8], block: &EncryptedPin) {
+//!     let _ = translate_pin(key, PinFormat::Iso0, key, PinFormat::Iso0, pan, block);
+//! }
+//! ```
 
+mod block;
 mod format;
+mod ibm3624;
+#[cfg(test)]
+pub(crate) mod oracle;
+mod pvv;
 #[cfg(test)]
 mod tests;
 
@@ -22,45 +34,66 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
 
-use crate::attributes::{Algorithm, Attributes, Mode, Usage};
+pub use format::PinFormat;
+pub use ibm3624::{DecimalTable, Ibm3624GenerateKey, Ibm3624VerifyKey, PinOffset, ValidationData};
+pub use pvv::{PvvGenerateKey, PvvVerifyKey};
+
+use crate::attributes::{Algorithm, Mode, Usage};
 use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::Opened;
 use crate::policy::Need;
-use crate::random;
 use crate::state::Deed;
+use crate::store::Keystore;
 use format::{ClearPin, Pan};
 
-/// A PIN encryption key. Cheap to clone.
+/// A PIN key that takes PINs out of blocks, to move or to verify them (mode D, B or N; also when it is retiring).
+/// Cheap to clone.
 #[derive(Clone)]
-pub struct PinKey(Arc<Inner>);
+pub struct PinDecryptKey(Arc<DecryptInner>);
 
-struct Inner {
-    algorithm: Algorithm,
-    /// Absent when the key's mode forbids it.
-    encipher: Option<Encipher>,
-    decipher: Option<Decipher>,
+/// A PIN key that puts PINs into blocks (mode E, B or N). Cheap to clone.
+#[derive(Clone)]
+pub struct PinEncryptKey(Arc<EncryptInner>);
+
+/// The PIN key of a partner, in the directions that its mode allows. Cheap to clone.
+#[derive(Clone)]
+pub struct PinKey {
+    decrypting: Option<PinDecryptKey>,
+    encrypting: Option<PinEncryptKey>,
     test: bool,
     check_value: [u8; 3],
 }
 
-/// The layout of the clear PIN block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PinFormat {
-    /// ISO 9564-1 format 0, 8 bytes, under TDES.
-    Iso0,
-    /// ISO 9564-1 format 4, 16 bytes, under AES.
-    Iso4,
+/// The key that a PIN is taken from: a [`PinDecryptKey`], or the [`crate::DukptPinKey`] of one transaction. Made by `From`.
+#[derive(Clone, Copy)]
+pub struct PinSource<'a>(&'a PinOpener);
+
+/// A schedule that opens PIN blocks, and its cipher.
+pub(crate) struct PinOpener {
+    algorithm: Algorithm,
+    decipher: Decipher,
 }
 
-/// An encrypted PIN block: 8 bytes (format 0) or 16 (format 4). Wiped on drop, and never printed: even
-/// encrypted it belongs in no log (PCI PIN requirement 4).
+struct DecryptInner {
+    opener: PinOpener,
+    check_value: [u8; 3],
+}
+
+struct EncryptInner {
+    algorithm: Algorithm,
+    encipher: Encipher,
+    check_value: [u8; 3],
+}
+
+/// An encrypted PIN block: 8 bytes (formats 0, 1 and 3) or 16 (format 4 and that of SM4). Wiped on drop, and never
+/// printed: even encrypted it belongs in no log (PCI PIN requirement 4).
 pub struct EncryptedPin {
     bytes: [u8; 16],
     len: u8,
 }
 
-/// Why a PIN was not translated. Answers the question "whose fault", never "what PIN".
+/// Why nothing was done with a PIN. Answers the question "whose fault", never "what PIN".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PinError {
     /// The decrypted block is no PIN block of this format and PAN (payShield 20): wrong key, PAN or format.
@@ -83,13 +116,29 @@ pub enum PinError {
         /// Its length in characters.
         bytes: usize,
     },
-    /// The key's cipher cannot carry the format: format 0 needs TDES, format 4 needs AES.
-    #[error("format {format:?} does not go with a {algorithm} key: format 0 needs TDES, format 4 AES")]
+    /// The key's cipher cannot carry the format.
+    #[error("format {format:?} does not go with a {algorithm} key: it needs {}", format.algorithm())]
     Format {
         /// The format asked for.
         format: PinFormat,
         /// The cipher of the key.
         algorithm: Algorithm,
+    },
+    /// PCI PIN requirement 3-3 forbids this pair of formats.
+    #[error("a PIN block of format {from:?} must not become one of format {to:?} (PCI PIN requirement 3-3)")]
+    Translation {
+        /// The format of the block.
+        from: PinFormat,
+        /// The format asked for.
+        to: PinFormat,
+    },
+    /// A value that stands beside the PIN is not what the method takes.
+    #[error("the {what} is refused: expected {expected}")]
+    Parameter {
+        /// Which one.
+        what: &'static str,
+        /// What would fit.
+        expected: &'static str,
     },
     /// The key works in the other direction only.
     #[error("the PIN key with this mode may not {operation}")]
@@ -104,22 +153,25 @@ pub enum PinError {
 
 /// Moves a PIN from one key (and format) to another, for the same PAN.
 ///
-/// `pan` is the full PAN as ASCII digits, check digit included.
+/// `pan` is the full PAN as ASCII digits, check digit included. Nothing is allocated.
 ///
 /// # Errors
 /// See [`PinError`]; the destination is untouched and the clear PIN wiped in every case.
-pub fn translate_pin(
-    from: &PinKey,
+pub fn translate_pin<'a>(
+    from: impl Into<PinSource<'a>>,
     from_format: PinFormat,
-    to: &PinKey,
+    to: &PinEncryptKey,
     to_format: PinFormat,
     pan: &[u8],
     block: &EncryptedPin,
 ) -> Result<EncryptedPin, PinError> {
+    if !from_format.may_become(to_format) {
+        return Err(PinError::Translation { from: from_format, to: to_format });
+    }
     let pan = Pan::new(pan)?;
-    let (decipher, encipher) = (from.decipher(from_format)?, to.encipher(to_format)?);
-    let pin = decrypt(decipher, from_format, &pan, block)?;
-    Ok(encrypt(encipher, to_format, &pan, &pin))
+    let encipher = to.0.encipher(to_format)?;
+    let pin = from.into().open(from_format, &pan, block)?;
+    Ok(block::seal(encipher, to_format, &pan, &pin))
 }
 
 /// Encrypts a test PIN: what a terminal's PIN entry device does, for load generators and tests.
@@ -133,7 +185,8 @@ pub fn encrypt_test_pin(
     pin: &[u8],
 ) -> Result<EncryptedPin, PinError> {
     key.require_test()?;
-    Ok(encrypt(key.encipher(format)?, format, &Pan::new(pan)?, &ClearPin::from_ascii(pin)?))
+    let encipher = key.encrypting()?.0.encipher(format)?;
+    Ok(block::seal(encipher, format, &Pan::new(pan)?, &ClearPin::from_ascii(pin)?))
 }
 
 /// Whether an encrypted block holds `pin`: what an issuer does, for simulated issuers and tests.
@@ -148,27 +201,87 @@ pub fn matches_test_pin(
     pin: &[u8],
 ) -> Result<bool, PinError> {
     key.require_test()?;
-    let found = decrypt(key.decipher(format)?, format, &Pan::new(pan)?, block)?;
+    let found = PinSource::from(key.decrypting()?).open(format, &Pan::new(pan)?, block)?;
     Ok(found.as_nibbles().ct_eq(ClearPin::from_ascii(pin)?.as_nibbles()).into())
 }
 
-/// Which direction it may work in is asked again by each translation.
-const NEED: Need = Need {
+const DECRYPT: Need = Need {
+    operation: "decrypt PINs",
+    keys: &[(Usage::Pin, &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4])],
+    modes: &[Mode::Decrypt],
+    deeds: &[Deed::Process],
+    needs: "a PIN key (use P0) of mode D, B or N",
+};
+
+const ENCRYPT: Need = Need {
     operation: "encrypt PINs",
-    keys: &[(Usage::Pin, &[Algorithm::Tdes, Algorithm::Aes])],
+    modes: &[Mode::Encrypt],
+    deeds: &[Deed::Protect],
+    needs: "a PIN key (use P0) of mode E, B or N",
+    ..DECRYPT
+};
+
+/// Which direction it may work in follows from the mode; it may have one or both.
+const EITHER: Need = Need {
+    operation: "move PINs",
     modes: &[],
     deeds: &[Deed::Protect, Deed::Process],
     needs: "a PIN key (use P0)",
+    ..DECRYPT
 };
 
-impl PinFormat {
-    /// Bytes of a block in this format.
+impl Keystore {
+    /// Opens a PIN key that takes PINs out of blocks; one that is retiring still does.
+    ///
+    /// # Errors
+    /// `NotFound`, `State`, or `NotAllowed` unless it is a PIN key of mode D, B or N.
+    pub fn pin_decrypt_key(&self, name: &str) -> Result<PinDecryptKey, KeyError> {
+        let opened = self.open_named(name)?;
+        DECRYPT.check(name, &opened.attributes, opened.state)?;
+        PinDecryptKey::expand(&opened)
+    }
+
+    /// Opens a PIN key that puts PINs into blocks.
+    ///
+    /// # Errors
+    /// `NotFound`, `State`, or `NotAllowed` unless it is a PIN key of mode E, B or N.
+    pub fn pin_encrypt_key(&self, name: &str) -> Result<PinEncryptKey, KeyError> {
+        let opened = self.open_named(name)?;
+        ENCRYPT.check(name, &opened.attributes, opened.state)?;
+        PinEncryptKey::expand(&opened)
+    }
+}
+
+impl PinDecryptKey {
+    /// The check value of the key.
     #[must_use]
-    pub fn block_bytes(self) -> usize {
-        match self {
-            PinFormat::Iso0 => 8,
-            PinFormat::Iso4 => 16,
-        }
+    pub fn check_value(&self) -> [u8; 3] {
+        self.0.check_value
+    }
+
+    fn expand(opened: &Opened) -> Result<PinDecryptKey, KeyError> {
+        let opener = PinOpener::new(opened.attributes.algorithm, opened.key.as_slice())?;
+        Ok(PinDecryptKey(Arc::new(DecryptInner { opener, check_value: opened.check_value })))
+    }
+}
+
+impl PinEncryptKey {
+    /// The check value of the key.
+    #[must_use]
+    pub fn check_value(&self) -> [u8; 3] {
+        self.0.check_value
+    }
+
+    fn expand(opened: &Opened) -> Result<PinEncryptKey, KeyError> {
+        let algorithm = opened.attributes.algorithm;
+        let encipher = Encipher::new(algorithm, opened.key.as_slice())?;
+        Ok(PinEncryptKey(Arc::new(EncryptInner { algorithm, encipher, check_value: opened.check_value })))
+    }
+}
+
+impl EncryptInner {
+    fn encipher(&self, format: PinFormat) -> Result<&Encipher, PinError> {
+        require_format(format, self.algorithm).map(|()| &self.encipher)
     }
 }
 
@@ -176,99 +289,66 @@ impl PinKey {
     /// The check value of the key.
     #[must_use]
     pub fn check_value(&self) -> [u8; 3] {
-        self.0.check_value
+        self.check_value
+    }
+
+    /// The half that takes PINs out of blocks.
+    ///
+    /// # Errors
+    /// `Mode` when the key only encrypts.
+    pub fn decrypting(&self) -> Result<&PinDecryptKey, PinError> {
+        self.decrypting.as_ref().ok_or(PinError::Mode { operation: "decrypt" })
+    }
+
+    /// The half that puts PINs into blocks.
+    ///
+    /// # Errors
+    /// `Mode` when the key only decrypts.
+    pub fn encrypting(&self) -> Result<&PinEncryptKey, PinError> {
+        self.encrypting.as_ref().ok_or(PinError::Mode { operation: "encrypt" })
     }
 
     pub(crate) fn open(name: &str, opened: &Opened, test: bool) -> Result<PinKey, KeyError> {
-        let attributes = &opened.attributes;
-        NEED.check(name, attributes, opened.state)?;
-        let Attributes { algorithm, mode, .. } = *attributes;
-        let key = opened.key.as_slice();
-        let encipher = mode.may(Mode::Encrypt).then(|| Encipher::new(algorithm, key)).transpose()?;
-        let decipher = mode.may(Mode::Decrypt).then(|| Decipher::new(algorithm, key)).transpose()?;
-        Ok(PinKey(Arc::new(Inner { algorithm, encipher, decipher, test, check_value: opened.check_value })))
-    }
-
-    fn encipher(&self, format: PinFormat) -> Result<&Encipher, PinError> {
-        self.require_format(format)?;
-        self.0.encipher.as_ref().ok_or(PinError::Mode { operation: "encrypt" })
-    }
-
-    fn decipher(&self, format: PinFormat) -> Result<&Decipher, PinError> {
-        self.require_format(format)?;
-        self.0.decipher.as_ref().ok_or(PinError::Mode { operation: "decrypt" })
-    }
-
-    fn require_format(&self, format: PinFormat) -> Result<(), PinError> {
-        let algorithm = self.0.algorithm;
-        match (format, algorithm) {
-            (PinFormat::Iso0, Algorithm::Tdes) | (PinFormat::Iso4, Algorithm::Aes) => Ok(()),
-            _ => Err(PinError::Format { format, algorithm }),
-        }
+        EITHER.check(name, &opened.attributes, opened.state)?;
+        let mode = opened.attributes.mode;
+        Ok(PinKey {
+            decrypting: mode.may(Mode::Decrypt).then(|| PinDecryptKey::expand(opened)).transpose()?,
+            encrypting: mode.may(Mode::Encrypt).then(|| PinEncryptKey::expand(opened)).transpose()?,
+            test,
+            check_value: opened.check_value,
+        })
     }
 
     fn require_test(&self) -> Result<(), PinError> {
-        if self.0.test { Ok(()) } else { Err(PinError::NotATestKey) }
+        if self.test { Ok(()) } else { Err(PinError::NotATestKey) }
     }
 }
 
-/// ISO 9564-1 clause 9.3.2 (format 0) and 9.4.2 (format 4: deciphered twice, the PAN in between).
-fn decrypt(
-    decipher: &Decipher,
-    format: PinFormat,
-    pan: &Pan,
-    block: &EncryptedPin,
-) -> Result<ClearPin, PinError> {
-    let bytes = block.as_bytes().len();
-    if bytes != format.block_bytes() {
-        let expected = if format == PinFormat::Iso0 { "8 in format 0" } else { "16 in format 4" };
-        return Err(PinError::BlockLength { bytes, expected });
-    }
-    // Wiped on drop like the block it came from.
-    let mut clear = EncryptedPin { bytes: block.bytes, len: block.len };
-    let field = &mut clear.bytes[..format.block_bytes()];
-    decipher.block(field);
-    match format {
-        PinFormat::Iso0 => {
-            xor(field, &pan.field_0());
-            ClearPin::from_field(field, 0x0, 0xF)
-        }
-        PinFormat::Iso4 => {
-            xor(field, &pan.field_4());
-            decipher.block(field);
-            ClearPin::from_field(&field[..8], 0x4, 0xA)
-        }
+impl PinOpener {
+    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<PinOpener, KeyError> {
+        Ok(PinOpener { algorithm, decipher: Decipher::new(algorithm, key)? })
     }
 }
 
-fn encrypt(encipher: &Encipher, format: PinFormat, pan: &Pan, pin: &ClearPin) -> EncryptedPin {
-    match format {
-        PinFormat::Iso0 => {
-            let mut out = EncryptedPin { bytes: [0; 16], len: 8 };
-            let field = &mut out.bytes[..8];
-            pin.write_field(field, 0x0, 0xF);
-            xor(field, &pan.field_0());
-            encipher.block(field);
-            out
-        }
-        PinFormat::Iso4 => {
-            let mut fill = [0; 8];
-            random::fill(&mut fill);
-            encrypt_iso4(encipher, pan, pin, fill)
-        }
+impl<'a> PinSource<'a> {
+    pub(crate) fn new(opener: &'a PinOpener) -> PinSource<'a> {
+        PinSource(opener)
+    }
+
+    fn open(self, format: PinFormat, pan: &Pan, block: &EncryptedPin) -> Result<ClearPin, PinError> {
+        require_format(format, self.0.algorithm)?;
+        block::open(&self.0.decipher, format, pan, block)
     }
 }
 
-/// Format 4 with its 8 bytes of random fill given.
-fn encrypt_iso4(encipher: &Encipher, pan: &Pan, pin: &ClearPin, fill: [u8; 8]) -> EncryptedPin {
-    let mut out = EncryptedPin { bytes: [0; 16], len: 16 };
-    let (field, random) = out.bytes.split_at_mut(8);
-    pin.write_field(field, 0x4, 0xA);
-    random.copy_from_slice(&fill);
-    encipher.block(&mut out.bytes);
-    xor(&mut out.bytes, &pan.field_4());
-    encipher.block(&mut out.bytes);
-    out
+impl<'a> From<&'a PinDecryptKey> for PinSource<'a> {
+    fn from(key: &'a PinDecryptKey) -> PinSource<'a> {
+        PinSource(&key.0.opener)
+    }
+}
+
+fn require_format(format: PinFormat, algorithm: Algorithm) -> Result<(), PinError> {
+    if format.algorithm() == algorithm { Ok(()) } else { Err(PinError::Format { format, algorithm }) }
 }
 
 impl EncryptedPin {
@@ -304,8 +384,4 @@ impl fmt::Debug for EncryptedPin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "EncryptedPin({} bytes, not shown)", self.len)
     }
-}
-
-fn xor(left: &mut [u8], right: &[u8]) {
-    left.iter_mut().zip(right).for_each(|(left, right)| *left ^= right);
 }

@@ -3,6 +3,8 @@
 //! The table says in the letters of the key block header which keys an operation takes; it is written by hand from
 //! X9.143 and knows nothing of the needs in the code. What is not in it must be refused.
 
+mod cards;
+
 use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::error::KeyError;
 use crate::lmk::Lmk;
@@ -23,7 +25,10 @@ const ACTIVE: &[KeyState] = &[KeyState::Active];
 const ACTIVE_OR_RETIRING: &[KeyState] = &[KeyState::Active, KeyState::Retiring];
 
 fn rows() -> Vec<Row> {
-    [mac_rows(), card_and_data_rows(), wrap_rows(), unwrap_rows()].into_iter().flatten().collect()
+    [cards::rows(), mac_rows(), card_and_data_rows(), wrap_rows(), unwrap_rows()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn mac_rows() -> Vec<Row> {

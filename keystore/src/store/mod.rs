@@ -177,7 +177,11 @@ impl Keystore {
     ) -> Result<KeyInfo, KeyError> {
         let attributes = Attributes { usage, algorithm, mode, export };
         attributes.check()?;
-        let key = KeyBytes::from_components(algorithm, components)?;
+        let key = match usage {
+            // The derivation of transaction keys takes its parity bits as data (X9.24-1:2009 annex A).
+            Usage::DukptInitial => KeyBytes::joined(components)?,
+            _ => KeyBytes::from_components(algorithm, components)?,
+        };
         let detail = format!("joined from {} components", components.len());
         self.add(name, attributes, &key, Origin::Components, &detail)
     }

@@ -10,7 +10,7 @@ use crate::core::ids::Now;
 use yika_codec::{
     Dialect, Draft, EncodeError, FieldMask, FieldSet, Framing, Kind, Message, ReversalStyle, write_digits,
 };
-use yika_keystore::{EncryptedPin, MacKey, PinFormat, translate_pin};
+use yika_keystore::{EncryptedPin, MacKey, PinFormat, PinKey, translate_pin};
 use zeroize::Zeroize;
 
 /// What a request carries over as it is, when both sides speak the same dialect: all but what the switch sets.
@@ -405,7 +405,10 @@ fn translated_pin(
     };
     let pan = message.pan().ok_or(Unsent::Pin)?;
     let format = if len == 16 { PinFormat::Iso4 } else { PinFormat::Iso0 };
-    let under = |from| translate_pin(from, format, to, PinFormat::Iso0, pan.digits(), &pin).ok();
+    let under = |from: &PinKey| {
+        let (from, to) = (from.decrypting().ok()?, to.encrypting().ok()?);
+        translate_pin(from, format, to, PinFormat::Iso0, pan.digits(), &pin).ok()
+    };
     let translated = under(&from.current)
         .or_else(|| under(&from.before(now_us)?.key))
         .or_else(|| under(from.offered.as_ref()?));
