@@ -17,6 +17,7 @@ mod dialects;
 mod full_disk;
 mod gate_payments;
 mod halts;
+mod hsm;
 mod identity;
 mod key_offers;
 mod keys;

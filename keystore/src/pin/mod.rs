@@ -207,7 +207,7 @@ pub fn matches_test_pin(
 
 const DECRYPT: Need = Need {
     operation: "decrypt PINs",
-    keys: &[(Usage::Pin, &[Algorithm::Des, Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4])],
+    keys: &[(Usage::Pin, &[Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4])],
     modes: &[Mode::Decrypt],
     deeds: &[Deed::Process],
     needs: "a PIN key (use P0) of mode D, B or N",
@@ -224,10 +224,11 @@ const ENCRYPT: Need = Need {
 /// Which direction it may work in follows from the mode; it may have one or both.
 const EITHER: Need = Need {
     operation: "move PINs",
+    // Terminals of the oldest kind have keys of single DES; production refuses to give them any.
+    keys: &[(Usage::Pin, &[Algorithm::Des, Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4])],
     modes: &[],
     deeds: &[Deed::Protect, Deed::Process],
     needs: "a PIN key (use P0)",
-    ..DECRYPT
 };
 
 impl Keystore {
@@ -348,7 +349,6 @@ impl<'a> From<&'a PinDecryptKey> for PinSource<'a> {
 }
 
 fn require_format(format: PinFormat, algorithm: Algorithm) -> Result<(), PinError> {
-    // Terminals of the oldest kind have single-length keys; production refuses to give them any.
     let fits = format.algorithm() == algorithm
         || (format.algorithm() == Algorithm::Tdes && algorithm == Algorithm::Des);
     if fits { Ok(()) } else { Err(PinError::Format { format, algorithm }) }

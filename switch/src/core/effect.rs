@@ -140,6 +140,8 @@ pub enum Unsent {
     Unwritable,
     /// The PIN could not be translated.
     Pin,
+    /// The HSM that holds the PIN keys did not answer.
+    NoHsm,
 }
 
 /// What a send carries: a leg of a live transaction, or an obligation.

@@ -12,13 +12,13 @@ fn pins() -> Vec<Row> {
         Row {
             operation: "take PINs out of blocks",
             open: |store, name| store.pin_decrypt_key(name).map(drop),
-            takes: &["P0:DTA4:BDN"],
+            takes: &["P0:TA4:BDN"],
             states: ACTIVE_OR_RETIRING,
         },
         Row {
             operation: "put PINs into blocks",
             open: |store, name| store.pin_encrypt_key(name).map(drop),
-            takes: &["P0:DTA4:BEN"],
+            takes: &["P0:TA4:BEN"],
             states: ACTIVE,
         },
         Row {
