@@ -161,7 +161,10 @@ fn components_that_rest_are_joined_and_only_with_their_own_kind() {
     let joined = part("F11A577C65281F84 E847664DC47E9D9F");
     let check_value = |block| store.working_info(block).unwrap().check_value;
     assert_eq!(check_value(&whole), check_value(&joined));
-    assert!(store.working_from_blocks(zak, std::slice::from_ref(&one)).is_err(), "one component is no split knowledge");
+    assert!(
+        store.working_from_blocks(zak, std::slice::from_ref(&one)).is_err(),
+        "one component is no split knowledge"
+    );
     assert!(store.working_from_blocks(zak, &[one.clone(), one.clone()]).is_err());
     let pin = attributes(Usage::Pin, Algorithm::Tdes);
     assert!(store.working_from_blocks(pin, &[one, two]).is_err());
