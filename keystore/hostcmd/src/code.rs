@@ -14,6 +14,10 @@ impl Code {
     pub(crate) const PVK_LENGTH: Code = Code(*b"02");
     pub(crate) const INVALID_MODE: Code = Code(*b"04");
     pub(crate) const INVALID_SCHEME: Code = Code(*b"05");
+    /// None in user storage.
+    pub(crate) const NO_KEYS: Code = Code(*b"12");
+    /// The master key is damaged or erased.
+    pub(crate) const MASTER_KEY: Code = Code(*b"13");
     pub(crate) const INPUT: Code = Code(*b"15");
     pub(crate) const PIN_BLOCK: Code = Code(*b"20");
     pub(crate) const PIN_FORMAT: Code = Code(*b"23");

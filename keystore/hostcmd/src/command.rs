@@ -42,7 +42,9 @@ pub(crate) fn can(operation: &Operation<'_>) -> bool {
             format_code(pin.format).is_some()
         }
         Operation::VerifyArqc { card, scheme, of, answer, .. } => {
-            of.data.len() < ARQC_DATA_BYTES_MAX - 8 && arqc_form(&card, scheme, answer).is_some()
+            // Padding by a byte 80 makes data of nothing, padding by zeros does not.
+            let some = !of.data.is_empty() || scheme != EmvScheme::VISA_CVN10;
+            some && of.data.len() < ARQC_DATA_BYTES_MAX - 8 && arqc_form(&card, scheme, answer).is_some()
         }
         Operation::VerifyDukptMac { ksn, data, mac, .. } => {
             matches!(mac.len(), 4 | 8) && data.len() <= MAC_DATA_BYTES_MAX && ksn.len() <= 12
@@ -69,6 +71,10 @@ pub(crate) fn of(operation: &Operation<'_>) -> Result<Command, BackendError> {
         Operation::VerifyMac { key, rule, data, mac: tag } => mac(*b"M8", key, rule, data, tag),
         Operation::TranslatePin { pin, to, to_format } => translate(&pin, to, to_format),
         Operation::VerifyPvv { pin, key, index, pvv } => {
+            // The account field would hide that digits are missing.
+            if pin.pan.len() < 12 {
+                return Err(input("PAN", "expected at least 12 digits for a PVV"));
+            }
             let (code, mut body) = verify(&pin, key, *b"EC", *b"GQ")?;
             pin_fields(&mut body, &pin, &[])?;
             account(&mut body, &pin, pin.format)?;

@@ -195,6 +195,27 @@ fn the_second_address_works_when_the_first_is_gone() {
 }
 
 #[test]
+fn an_hsm_that_lost_its_master_key_is_left_for_the_second_one() {
+    let (tampered, second) = (Scripted::start(), simulator(SimulatorConfig::default()));
+    let secondary = Some(Address { addr: second.addr(), connecting: Connecting::Plain });
+    let client = client(ClientConfig { secondary, breaker_failures: 2, ..config(tampered.addr()) });
+    let mut peer = tampered.connection();
+    assert!(client.wait_until(|health| health.detail.matches("1 of 1").count() == 2, LIMIT));
+    let answer = thread::scope(|scope| {
+        let asked = scope.spawn(|| random(&client, 6));
+        let (header, _, _) = peer.command();
+        peer.reply(&header, b"N113");
+        asked.join().unwrap()
+    });
+    assert_eq!(answer.map(|bytes| bytes.len()), Ok(6), "the second one did it");
+    let mut again = common::Peer(web_accept(&tampered));
+    let (header, _, _) = again.command();
+    again.reply(&header, b"ND13");
+    assert!(client.wait_until(|health| health.detail.contains("given up"), LIMIT), "{:?}", client.health());
+    assert_eq!(random(&client, 2).map(|bytes| bytes.len()), Ok(2));
+}
+
+#[test]
 fn the_circuit_opens_after_failures_in_a_row_and_closes_by_a_probe() {
     let addr = Scripted::start().addr();
     let client = client(ClientConfig {
@@ -260,7 +281,7 @@ fn headers_of_other_lengths_work_and_impossible_settings_do_not() {
 }
 
 #[test]
-fn a_closed_client_answers_what_it_still_had() {
+fn a_command_whose_hsm_goes_away_for_good_is_answered() {
     let hsm = Scripted::start();
     let client = std::sync::Arc::new(client(config(hsm.addr())));
     let mut peer = hsm.connection();

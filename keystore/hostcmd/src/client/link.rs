@@ -47,6 +47,8 @@ enum Ended {
     Unasked,
     #[error("diagnostics were answered by {0}")]
     Diagnostics(String),
+    #[error("the HSM answered {0}: it has lost its keys, look at its console")]
+    NoKeys(String),
 }
 
 /// Keeps one connection until the client is closed.
@@ -64,20 +66,14 @@ pub(super) async fn drive_link(
         let permission = lock(&site.breaker).ask(Instant::now());
         if let Permission::Wait(time) = permission {
             shared.tell();
-            tokio::select! {
-                () = sleep(time) => continue,
-                _ = stopped.changed() => break,
-            }
+            wait(time, link, &mut jobs, &mut stopped).await;
+            continue;
         }
         let ended = tokio::select! {
             ended = live(&shared, site, link, &mut jobs, &mut attempt) => ended,
             _ = stopped.changed() => Ended::Stopped,
         };
         link.up.store(false, Ordering::Release);
-        let reason = format!("{}: {ended}", site.address.addr);
-        while let Ok(job) = jobs.try_recv() {
-            job.lost(link, &reason);
-        }
         if matches!(ended, Ended::Stopped) {
             break;
         }
@@ -85,14 +81,32 @@ pub(super) async fn drive_link(
         tracing::warn!(addr = %site.address.addr, reason = %ended, "a connection to an HSM ended");
         shared.tell();
         attempt += 1;
-        tokio::select! {
-            () = sleep(pause(attempt, shared.config.reconnect_min, shared.config.reconnect_max)) => {}
-            _ = stopped.changed() => break,
-        }
+        let time = pause(attempt, shared.config.reconnect_min, shared.config.reconnect_max);
+        wait(time, link, &mut jobs, &mut stopped).await;
     }
     jobs.close();
     while let Some(job) = jobs.recv().await {
         job.lost(link, "the client was closed");
+    }
+}
+
+/// Waits for the next attempt, or the end of the client; gives back what was left from before, or sent a moment too late.
+async fn wait(
+    time: Duration,
+    link: &Link,
+    jobs: &mut mpsc::Receiver<Job>,
+    stopped: &mut watch::Receiver<bool>,
+) {
+    let over = sleep(time);
+    tokio::pin!(over);
+    loop {
+        tokio::select! {
+            // What waits is given back also when the time is over.
+            biased;
+            Some(job) = jobs.recv() => job.lost(link, "the connection that it was given to is gone"),
+            _ = stopped.changed() => return,
+            () = &mut over => return,
+        }
     }
 }
 
@@ -315,13 +329,23 @@ impl Session<'_> {
         while let Some(reply) = frame::next(&mut self.received, REPLY_BYTES_MAX)? {
             let message = Message::parse(&reply, self.shared.config.header_bytes)?;
             let Some(waiting) = self.under_way.remove(message.header) else { return Err(Ended::Unasked) };
-            lock(&self.site.breaker).worked();
             match waiting {
                 Waiting::Job(job) => {
                     let expected = frame::reply_code(job.command.code);
-                    job.answer(self.link, read_reply(&message, expected));
+                    let reply = read_reply(&message, expected);
+                    // It would answer everything so: others do its work, and diagnostics tell when it can again.
+                    if let Ok(Reply { code: code @ (Code::NO_KEYS | Code::MASTER_KEY), .. }) = reply {
+                        let ended = Ended::NoKeys(code.text());
+                        self.link.up.store(false, Ordering::Release);
+                        job.lost(self.link, &ended.to_string());
+                        return Err(ended);
+                    }
+                    lock(&self.site.breaker).worked();
+                    job.answer(self.link, reply);
                 }
-                Waiting::Echo if message.code == *b"B3" && message.body.starts_with(b"00") => {}
+                Waiting::Echo if message.code == *b"B3" && message.body.starts_with(b"00") => {
+                    lock(&self.site.breaker).worked();
+                }
                 Waiting::Echo => return Err(Ended::Unasked),
             }
         }
@@ -395,7 +419,7 @@ mod tests {
             Some(("2686047595482904".into(), "1500-0023".into()))
         );
         assert_eq!(diagnostics(&mut Fields::new(b"13")).err(), Some("13".into()));
-        for wrong in [&b""[..], b"0", b"00", b"00268604759548290", b"00x686047595482904"] {
+        for wrong in [&b""[..], b"0", b"00", b"00268604759548290", b"00x68604759548290A"] {
             assert!(diagnostics(&mut Fields::new(wrong)).is_err());
         }
     }
