@@ -3,6 +3,28 @@
 //! A request is data ([`Operation`]), so that a backend takes many in one call and the caller can queue, send on or count
 //! them without knowing what they do. A backend never shows a clear key or a clear PIN, tells a value that does not hold
 //! from work that was not done ([`Outcome::Verified`] and [`BackendError`]), and says in [`Backend::can`] what it cannot do.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use yika_keystore::{Backend, Keystore, Lmk, Operation, Outcome, SoftBackend};
+//!
+//! let backend = SoftBackend::new(Arc::new(Keystore::in_memory(Lmk::test())));
+//! let answers = backend.submit(&[Operation::Random { bytes: 8 }]);
+//! assert!(matches!(&answers[0], Ok(Outcome::Random(bytes)) if bytes.len() == 8));
+//! ```
+//!
+//! What comes back is shown by Debug as its kind alone, and is not copied:
+//!
+//! ```compile_fail,E0599
+//! fn copy(outcome: &yika_keystore::Outcome) -> yika_keystore::Outcome {
+//!     outcome.clone()
+//! }
+//! ```
+//! ```compile_fail,E0277
+//! fn print(backend: &yika_keystore::SoftBackend) {
+//!     println!("{backend:?}");
+//! }
+//! ```
 
 mod error;
 mod keys;

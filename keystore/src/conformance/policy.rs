@@ -33,10 +33,8 @@ const ROWS: [Row; 13] = [
         name: "take a PIN out of a block",
         takes: &["P0:TA4:DBN"],
         ask: |own| {
-            (
-                vec![own, zone()],
-                Asked::TranslatePin { pin: pin(None), to_format: PinFormat::Iso0, through: false },
-            )
+            let pin = pin(&own, None);
+            (vec![own, zone()], Asked::TranslatePin { pin, to_format: PinFormat::Iso0, through: false })
         },
     },
     Row {
@@ -45,7 +43,7 @@ const ROWS: [Row; 13] = [
         ask: |own| {
             (
                 vec![zone(), own],
-                Asked::TranslatePin { pin: pin(None), to_format: PinFormat::Iso0, through: false },
+                Asked::TranslatePin { pin: pin(&zone(), None), to_format: PinFormat::Iso0, through: false },
             )
         },
     },
@@ -53,14 +51,14 @@ const ROWS: [Row; 13] = [
         name: "take a PIN of a terminal out of a block",
         takes: &["B0:TA:XN"],
         ask: |own| {
-            let pin = pin(Some(ksn(&own)));
+            let pin = pin(&own, Some(ksn(&own)));
             (vec![own, zone()], Asked::TranslatePin { pin, to_format: PinFormat::Iso0, through: false })
         },
     },
     Row {
         name: "verify by PVV",
         takes: &["V2:T:VCN"],
-        ask: |own| (vec![zone(), own], Asked::VerifyPvv { pin: pin(None), index: 1, pvv: *b"8523" }),
+        ask: |own| (vec![zone(), own], Asked::VerifyPvv { pin: pin(&zone(), None), index: 1, pvv: *b"8523" }),
     },
     Row {
         name: "verify by IBM 3624",
@@ -69,7 +67,7 @@ const ROWS: [Row; 13] = [
             let (table, validation) = (*b"1234567890123456", [0x11; 8]);
             (
                 vec![zone(), own],
-                Asked::VerifyIbm3624 { pin: pin(None), table, validation, offset: b"0000".to_vec() },
+                Asked::VerifyIbm3624 { pin: pin(&zone(), None), table, validation, offset: b"0000".to_vec() },
             )
         },
     },
@@ -176,8 +174,15 @@ fn zone() -> TestKey {
     key(Usage::Pin, Algorithm::Tdes, "F039121BEC83D26B169BDCD5B22AAF8F")
 }
 
-fn pin(ksn: Option<Vec<u8>>) -> Pin {
-    Pin { ksn, format: PinFormat::Iso0, pan: PAN.to_owned(), block: hex("5593FBF8E97682A4") }
+/// A block as long as its key makes them; what is in it is not looked at.
+fn pin(from: &TestKey, ksn: Option<Vec<u8>>) -> Pin {
+    let block = hex("5593FBF8E97682A4");
+    let (format, block) = match from.algorithm {
+        Algorithm::Aes => (PinFormat::Iso4, block.repeat(2)),
+        Algorithm::Sm4 => (PinFormat::Sm4, block.repeat(2)),
+        _ => (PinFormat::Iso0, block),
+    };
+    Pin { ksn, format, pan: PAN.to_owned(), block }
 }
 
 fn ksn(base: &TestKey) -> Vec<u8> {
