@@ -12,6 +12,7 @@ mod dialects;
 mod disk;
 mod drain;
 mod health;
+mod hsm;
 mod key_life;
 mod keys;
 mod kill;

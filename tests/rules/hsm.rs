@@ -8,6 +8,7 @@ use yika_keystore::{
     matches_test_pin,
 };
 use yika_switch::config::{HsmConfig, HsmKey};
+use yika_tests::keys::KEK_AES;
 use yika_tests::setup::{ACQUIRER, BANK_A, TIMEOUT_MS, config};
 use yika_tests::{BankRequest, Terminal, World, purchase};
 
@@ -21,6 +22,16 @@ struct Keys {
 
 /// A world whose PIN keys are in an HSM: one that answers, and works over the keys of another process.
 fn world() -> (World, Keys) {
+    world_over(Keystore::in_memory(Lmk::test()), None)
+}
+
+/// The same where other keys of bank A may change.
+fn world_with_kek() -> (World, Keys) {
+    let (_, keys) = yika_tests::KeyRing::agreed(&[]);
+    world_over(keys, Some(KEK_AES.into()))
+}
+
+fn world_over(store: Keystore, kek: Option<String>) -> (World, Keys) {
     let hsm = Arc::new(Keystore::in_memory(Lmk::test()));
     let blocks = [(); 2].map(|()| hsm.new_working_key(Usage::Pin, Algorithm::Tdes).unwrap());
     let keys = blocks.clone().map(|block| hsm.pin_key_from_block(&block).unwrap());
@@ -30,6 +41,7 @@ fn world() -> (World, Keys) {
         header_length: 4,
         timeout: std::time::Duration::from_secs(1),
         connections: 1,
+        tls: None,
         waiting_max: 100,
     });
     settings.hsm_keys = ["pin-of-terminals", "pin-of-bank"]
@@ -38,13 +50,16 @@ fn world() -> (World, Keys) {
         .map(|(name, block)| HsmKey { name: name.into(), block: block.into() })
         .collect();
     for held in &mut settings.participants {
+        if held.name == BANK_A {
+            held.kek.clone_from(&kek);
+        }
         held.pin_key = match held.name.as_str() {
             ACQUIRER => Some("pin-of-terminals".into()),
             BANK_A => Some("pin-of-bank".into()),
             _ => None,
         };
     }
-    let mut world = World::with(settings);
+    let mut world = World::with_keys(settings, store);
     world.hsm = Some(Arc::new(SoftBackend::new(hsm)));
     let [terminal, bank] = keys;
     (world, Keys { terminal, bank })
@@ -131,6 +146,24 @@ fn rule_09_an_answer_of_the_hsm_that_comes_too_late_sends_nothing() {
     assert!(world.banks_are_quiet(), "it was not");
     assert_eq!(world.open_obligations(), 0);
     balanced(&world);
+}
+
+#[test]
+fn rule_15_a_pin_key_in_the_hsm_does_not_change_over_the_line() {
+    let (ring, _) = yika_tests::KeyRing::agreed(&[]);
+    let (mut world, keys) = world_with_kek();
+    let carried = ring.carried("pin-1", yika_keystore::WrapForm::KeyBlock);
+    let change = yika_tests::Wire::new(0x0800)
+        .with(7, "1123233015")
+        .with(11, "000001")
+        .with(70, "101")
+        .with(53, "1000000000000000")
+        .with(48, carried);
+    world.bank_sends_on(yika_switch::core::ids::LineId(0), &change, &[]);
+    assert_eq!(world.at_bank(BANK_A).unwrap().wire.code(), "40", "and its sender is told");
+    let terminal = world.terminal();
+    pays_with_pin(&mut world, &keys, terminal);
+    assert!(holds_the_pin(&world.at_bank(BANK_A).unwrap(), &keys));
 }
 
 #[test]

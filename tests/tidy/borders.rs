@@ -18,7 +18,11 @@ const CRATES: [Crate; 9] = [
     Crate { folder: "codec", may: &[], never: &["tokio", "mio", "async-std", "smol", "socket2", "rand"] },
     Crate { folder: "keystore", may: &[], never: RUNTIMES },
     Crate { folder: "keystore/hostcmd", may: &["yika-keystore"], never: &["rand"] },
-    Crate { folder: "switch", may: &["yika-codec", "yika-keystore", "yika-loadgen"], never: &["rand"] },
+    Crate {
+        folder: "switch",
+        may: &["yika-codec", "yika-hostcmd", "yika-keystore", "yika-loadgen"],
+        never: &["rand"],
+    },
     Crate { folder: "loadgen", may: &["yika-codec", "yika-keystore"], never: &[] },
     Crate { folder: "bench", may: EVERYTHING, never: &[] },
     Crate { folder: "tests", may: EVERYTHING, never: &[] },

@@ -49,6 +49,7 @@ pub(super) const HELP: &[(&str, &str)] = &[
         "yika_admin_connections_closed_total",
         "Connections to the admin port or control socket that a bound ended: too many, too long open, too much said",
     ),
+    ("yika_hsm_pins_total", "PINs whose keys an HSM holds: asked, refused by it, and left without an answer"),
     ("yika_line_echoes_lost_total", "Echo requests that a participant did not answer"),
     ("yika_sessions_accepted_total", "Connections of terminals accepted"),
     ("yika_sessions_refused_total", "Connections of terminals refused: too many, or draining"),

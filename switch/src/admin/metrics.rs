@@ -41,7 +41,7 @@ impl Snapshot {
         Snapshot {
             bounds: Bound::ALL.map(reached).to_vec(),
             refused_at: core.refused_at,
-            counters: counters(driver),
+            counters: [counters(driver), gateway_and_hsm_counters(driver)].concat(),
             gauges: gauges(driver),
             participants: tallies(driver).into_values().collect(),
             latency: driver.latency.counts.to_vec(),
@@ -135,16 +135,6 @@ fn counters(driver: &Driver) -> Vec<Counted> {
     let format = counts.sessions.unfit + counts.sessions.undecodable + core.refused_format;
     vec![
         ("yika_requests_total", &[], core.requests),
-        ("yika_taps_total", &[("result", "stored")], core.taps_stored),
-        ("yika_taps_total", &[("result", "repeated")], core.taps_repeated),
-        ("yika_taps_total", &[("result", "apart")], core.taps_apart),
-        ("yika_taps_total", &[("result", "refused")], core.taps_refused),
-        ("yika_gate_busy_total", &[], core.taps_busy),
-        ("yika_gate_frames_total", &[], counts.gates.frames),
-        ("yika_gate_faults_total", &[("by", "any")], counts.gates.faults),
-        ("yika_gate_faults_total", &[("by", "mac")], counts.gates.bad_mac),
-        ("yika_gate_taken_over_total", &[], counts.gates.taken_over),
-        ("yika_gate_batches_differ_total", &[], counts.gates.batches_differ),
         ("yika_outcomes_total", &[("result", "approved")], core.approved),
         ("yika_outcomes_total", &[("result", "declined")], core.declined),
         ("yika_outcomes_total", &[("result", "in-doubt")], core.in_doubt),
@@ -197,6 +187,25 @@ fn counters(driver: &Driver) -> Vec<Counted> {
         ("yika_journal_commits_total", &[], journal.commits.load(Ordering::Relaxed)),
         ("yika_journal_records_total", &[], journal.records.load(Ordering::Relaxed)),
         ("yika_journal_bytes_total", &[], journal.bytes.load(Ordering::Relaxed)),
+    ]
+}
+
+fn gateway_and_hsm_counters(driver: &Driver) -> Vec<Counted> {
+    let (core, counts) = (&driver.core.counters, &driver.counts);
+    vec![
+        ("yika_taps_total", &[("result", "stored")], core.taps_stored),
+        ("yika_taps_total", &[("result", "repeated")], core.taps_repeated),
+        ("yika_taps_total", &[("result", "apart")], core.taps_apart),
+        ("yika_taps_total", &[("result", "refused")], core.taps_refused),
+        ("yika_gate_busy_total", &[], core.taps_busy),
+        ("yika_gate_frames_total", &[], counts.gates.frames),
+        ("yika_gate_faults_total", &[("by", "any")], counts.gates.faults),
+        ("yika_gate_faults_total", &[("by", "mac")], counts.gates.bad_mac),
+        ("yika_gate_taken_over_total", &[], counts.gates.taken_over),
+        ("yika_gate_batches_differ_total", &[], counts.gates.batches_differ),
+        ("yika_hsm_pins_total", &[("result", "asked")], counts.hsm.asked),
+        ("yika_hsm_pins_total", &[("result", "refused")], counts.hsm.refused),
+        ("yika_hsm_pins_total", &[("result", "no-answer")], counts.hsm.lost),
     ]
 }
 

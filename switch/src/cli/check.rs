@@ -3,8 +3,8 @@
 use super::CliError;
 use crate::config::units::{show_clock, show_duration, show_size, show_zone};
 use crate::config::{
-    Config, Environment, LinkConfig, ListenerConfig, ParticipantConfig, Sharing, SignInConfig, SignOn,
-    USAGES, Unlock,
+    Config, Environment, HsmConfig, LinkConfig, ListenerConfig, ParticipantConfig, Sharing, SignInConfig,
+    SignOn, USAGES, Unlock,
 };
 use crate::core::settings::StandIn;
 use crate::driver::rim::check_pin_key;
@@ -79,6 +79,7 @@ fn switch(page: &mut Page, config: &Config, opened: Option<&Keystore>) {
         ("environment", environment.into()),
         ("data_dir", config.data_dir.display().to_string()),
         (if config.key_file.is_some() { "key_file" } else { "test_key" }, keys(config, opened)),
+        ("hsm", config.hsm.as_ref().map_or("none".into(), hsm)),
         ("unlock", if config.unlock == Unlock::File { "file" } else { "custodians" }.into()),
         ("admin", config.admin.map_or("none".into(), |address| address.to_string())),
         ("institution", config.institution.clone()),
@@ -87,6 +88,13 @@ fn switch(page: &mut Page, config: &Config, opened: Option<&Keystore>) {
         ("completion_percent_max", format!("{} %", config.completion_percent_max)),
         ("drain", show_duration(config.drain)),
     ]);
+}
+
+fn hsm(hsm: &HsmConfig) -> String {
+    let addresses: Vec<String> = hsm.connect.iter().map(ToString::to_string).collect();
+    let by = hsm.tls.as_ref().map_or("in the clear".to_owned(), |tls| format!("TLS as {}", tls.server_name));
+    let (connections, timeout) = (hsm.connections, show_duration(hsm.timeout));
+    format!("{}, {by}, {connections} connections, answers within {timeout}", addresses.join(" then "))
 }
 
 fn sign_in(sign_in: &SignInConfig) -> String {
@@ -252,7 +260,7 @@ mod tests {
     use std::path::Path;
 
     /// What stands in headings, is told in other words, or is a key of the row above.
-    const ELSEWHERE: [&str; 20] = [
+    const ELSEWHERE: [&str; 28] = [
         "name",
         "usage",
         "algorithm",
@@ -269,6 +277,15 @@ mod tests {
         "backoff_first",
         "backoff_max",
         "gate_key_next",
+        // Told with `hsm`, where there is one.
+        "header_length",
+        "connections",
+        "ca_file",
+        "server_name",
+        "certificate_file",
+        "private_key_file",
+        "waiting_max",
+        "block",
         // Told with `sign_in`.
         "sign_in_kek",
         "sign_in_mac",

@@ -89,8 +89,21 @@ pub struct HsmConfig {
     pub timeout: Duration,
     /// Connections to each address.
     pub connections: usize,
+    /// None: in the clear, which others may read.
+    pub tls: Option<HsmTls>,
     /// PINs that wait for it; with more, a payment with a PIN is declined at once.
     pub waiting_max: usize,
+}
+
+/// How the connections to an HSM are protected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HsmTls {
+    /// Certificates of those who may vouch for it.
+    pub ca_file: PathBuf,
+    /// The name in its certificate.
+    pub server_name: String,
+    /// Our own certificate and its key, where it asks for one.
+    pub own: Option<(PathBuf, PathBuf)>,
 }
 
 /// A key as the HSM gave it: under the HSM's own master key.

@@ -58,7 +58,7 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
     let limits = top.table("limits");
     let journal = top.table("journal");
     let test_keys = top.tables("test_key").iter().filter_map(|table| test_key(table, &mut places)).collect();
-    let hsm = top.table("hsm").and_then(|table| hsm(&table));
+    let hsm = top.table("hsm").and_then(|table| hsm(&table, base));
     let hsm_keys = top.tables("hsm_key").iter().filter_map(|table| hsm_key(table, &mut places)).collect();
     let dialects = Dialects::new(base);
     let participants = top

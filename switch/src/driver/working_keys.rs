@@ -231,6 +231,9 @@ impl Driver {
             .and_then(|keys| Some((keys, keys.kek.as_deref()?)))
             .ok_or_else(|| (codes.unsupported, "no kek is configured for it".to_owned()))?;
         let usage = announced_use(message).ok_or_else(|| (codes.format, "F53 names no key".to_owned()))?;
+        if usage == KeyUse::Pin && keys.pin_at_hsm.is_some() {
+            return Err((codes.unsupported, "its PIN key is in the HSM: it changes there".to_owned()));
+        }
         let block = match (brings_single_key(message), wrapped_key(message)) {
             (true, _) => self.proven_key(keys, kek, usage, message),
             (false, Some(wrapped)) => {
