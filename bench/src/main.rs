@@ -13,6 +13,7 @@ mod error;
 mod growth;
 mod instructions;
 mod journal_run;
+mod keys_run;
 mod latency;
 mod machine;
 mod measure;
@@ -60,6 +61,8 @@ enum Part {
     Micro,
     /// The codec alone, with instructions counted by valgrind, which takes half a minute more
     Codec,
+    /// What a switch asks of its keys: PINs, MACs, DUKPT, cards and taps
+    Keys,
     /// Commits by batch size beside fdatasync alone, and recovery
     Journal,
     /// The whole switch beside bare relays
@@ -140,6 +143,9 @@ fn measure(cli: &Cli, place: &Place, report: &mut Report) -> Result<(), BenchErr
         core_run::memory(cli.quick, report)?;
         core_run::run(cli.quick, report)?;
         driver_run::run(cli.quick, report)?;
+    }
+    if wanted(&Part::Keys) {
+        keys_run::run(cli.quick, report)?;
     }
     if wanted(&Part::Journal) {
         journal_run::run(place, cli.quick, report)?;
