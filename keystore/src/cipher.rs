@@ -11,6 +11,7 @@ use yika_rounds::{AesDecrypt, AesEncrypt, Des, Tdes2, Tdes3, WeakKey};
 
 use crate::attributes::Algorithm;
 use crate::error::KeyError;
+use crate::secret::HOT_STACK_BYTES;
 
 /// The largest block: AES.
 pub(crate) const BLOCK_BYTES_MAX: usize = 16;
@@ -37,10 +38,12 @@ impl Encipher {
     /// `Length` when no cipher of the algorithm has this key length; `Weak` for weak DES parts or equal
     /// parts, which would make TDES as weak as DES (SP 800-67 3.1); `Memory` when no more keys can be held.
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Encipher, KeyError> {
-        Schedule::new(algorithm, key, Stay::Lasting, AesEncrypt::expand).map(Encipher)
+        let expand = || Schedule::new(algorithm, key, Stay::Lasting, AesEncrypt::expand);
+        wiped::<HOT_STACK_BYTES, _>(expand).map(Encipher)
     }
 
-    /// [`Encipher::new`] for a key that ends with the call: it has its place when no more keys can be held.
+    /// [`Encipher::new`] for a key that ends with the call: it has its place when no more keys can be held. The caller wipes
+    /// the stack.
     ///
     /// # Errors
     /// `Length` and `Weak`.
@@ -117,7 +120,8 @@ impl Decipher {
     /// # Errors
     /// As [`Encipher::new`].
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Decipher, KeyError> {
-        Schedule::new(algorithm, key, Stay::Lasting, AesDecrypt::expand).map(Decipher)
+        let expand = || Schedule::new(algorithm, key, Stay::Lasting, AesDecrypt::expand);
+        wiped::<HOT_STACK_BYTES, _>(expand).map(Decipher)
     }
 
     /// As [`Encipher::brief`].
