@@ -16,6 +16,7 @@ mod key_life;
 mod keys;
 mod kill;
 mod leaks;
+mod memory;
 mod messages;
 mod operator;
 mod peer;
