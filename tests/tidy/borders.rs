@@ -14,10 +14,11 @@ struct Crate {
 const RUNTIMES: &[&str] = &["tokio", "mio", "async-std", "smol"];
 const EVERYTHING: &[&str] = &["yika-codec", "yika-keystore", "yika-loadgen", "yika-switch"];
 
-const CRATES: [Crate; 10] = [
+const CRATES: [Crate; 11] = [
     Crate { folder: "codec", may: &[], never: &["tokio", "mio", "async-std", "smol", "socket2", "rand"] },
     Crate { folder: "keystore", may: &["yika-arena", "yika-rounds"], never: RUNTIMES },
     Crate { folder: "keystore/arena", may: &[], never: RUNTIMES },
+    Crate { folder: "keystore/pkcs11", may: &["yika-keystore"], never: RUNTIMES },
     Crate { folder: "keystore/rounds", may: &[], never: RUNTIMES },
     Crate { folder: "switch", may: &["yika-codec", "yika-keystore", "yika-loadgen"], never: &["rand"] },
     Crate { folder: "loadgen", may: &["yika-codec", "yika-keystore"], never: &[] },
