@@ -286,9 +286,8 @@ impl Usage {
             | Usage::EmvDynamicNumbers
             | Usage::PinVerifyIbm3624
             | Usage::PinVerifyPvv => &[Tdes],
-            Usage::MacCmac | Usage::Pin | Usage::Kek | Usage::KeyBlockProtection | Usage::Data => {
-                &[Tdes, Aes, Sm4]
-            }
+            Usage::Pin => &[Des, Tdes, Aes, Sm4],
+            Usage::MacCmac | Usage::Kek | Usage::KeyBlockProtection | Usage::Data => &[Tdes, Aes, Sm4],
         }
     }
 
@@ -299,7 +298,8 @@ impl Usage {
             [Algorithm::Hmac] => "such keys are HMAC",
             [Algorithm::Des, Algorithm::Sm4] => "such keys are DES or SM4",
             [Algorithm::Tdes, Algorithm::Sm4] => "such keys are TDES or SM4",
-            [Algorithm::Des, ..] => "such keys are DES, TDES or SM4",
+            [Algorithm::Des, _, _] => "such keys are DES, TDES or SM4",
+            [Algorithm::Des, ..] => "such keys are DES, TDES, AES or SM4",
             [_, _] => "such keys are TDES or AES",
             _ => "such keys are TDES, AES or SM4",
         }

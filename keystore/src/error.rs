@@ -169,6 +169,14 @@ pub enum KeyError {
         /// The computed one, hex, of the same length.
         computed: String,
     },
+    /// A key came without a check value, and the message that brought it was not made with it.
+    #[error(
+        "the MAC of the message that brought a key under {kek:?} does not hold under that key: wrong key-encryption key, or damage on the way"
+    )]
+    NotProven {
+        /// The key-encryption key used.
+        kek: String,
+    },
     /// A key block is malformed or was changed.
     #[error("{what}: {source}")]
     Block {

@@ -23,10 +23,13 @@
 mod attributes;
 mod audit;
 mod authentic;
+mod backend;
 mod block;
 mod card;
 mod cipher;
 mod cmac;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod custodian;
 mod data;
 mod decimal;
@@ -55,6 +58,10 @@ mod token;
 pub use attributes::{Algorithm, Attributes, Export, Mode, Usage};
 pub use audit::{AuditHead, AuditRecord, audit_path, verify_audit};
 pub use authentic::{Authentic, Waiver, waive};
+pub use backend::{
+    Arpc, ArqcAnswer, Backend, BackendError, CvvCard, Health, HealthState, KeyRef, MacMethod, MacRule,
+    Operation, OperationKind, Outcome, PinFrom, PinIn, SoftBackend,
+};
 pub use block::KeyBlockFacts;
 pub use card::{
     ArpcKey, CardError, CardKeyOption, CvvGenerateKey, CvvKind, CvvVerifyKey, EmvCard, EmvConfidentialityKey,

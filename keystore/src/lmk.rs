@@ -292,6 +292,13 @@ impl LmkBlock {
         &self.0
     }
 
+    /// The check value that the block states, hex; whether it is true is found out when it is opened.
+    #[must_use]
+    pub fn stated_check_value(&self) -> Option<String> {
+        let header = Header::parse(&self.0, Some(Version::D)).ok()?;
+        header.optional(CHECK_VALUE)?.get(2..).map(str::to_owned)
+    }
+
     /// Whether both say they hold the same key for the same use: check value, use, algorithm, mode and length
     /// agree. Wrapping pads with random bytes, so the texts of one key differ each time. Nothing is opened.
     #[must_use]

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn agrees_with_another() {
         let mut seeded = Seeded::new(9797);
-        for case in 0..cases(10_000) {
+        for case in 0..cases() {
             let key: [u8; 16] = seeded.array();
             let mut data = seeded.bytes(case as usize % 90);
             let padding = if case % 2 == 0 { Padding::Zeros } else { Padding::OneAndZeros };

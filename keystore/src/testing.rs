@@ -35,11 +35,11 @@ pub(crate) fn put(store: &Keystore, name: &str, usage: Usage, algorithm: Algorit
 /// A published UnionPay terminal message, MTI to field 63 (its MAC is `8A9E91B8`).
 pub(crate) const UNIONPAY_DATA: &str = "0200302004C020C0981100000000000000005100183402100006324392260009942820D1312101120084393136363838303134303030303030303030303030303031313536ACF46E73838A82F92600000000000000000822000001";
 
-/// How many random cases a differential test tries: `usual`, or what YIKA_DIFFERENTIAL_CASES says.
-pub(crate) fn cases(usual: u32) -> u32 {
+/// How many cases a differential test tries: 10,000, or what `YIKA_DIFFERENTIAL_CASES` says.
+pub(crate) fn cases() -> u64 {
     match std::env::var("YIKA_DIFFERENTIAL_CASES") {
-        Ok(text) => text.parse().expect("YIKA_DIFFERENTIAL_CASES is a number of cases"),
-        Err(_) => usual,
+        Ok(count) => count.parse().expect("YIKA_DIFFERENTIAL_CASES is a number of cases"),
+        Err(_) => 10_000,
     }
 }
 
@@ -51,35 +51,35 @@ impl Seeded {
         Seeded(seed)
     }
 
-    pub(crate) fn word(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
     }
 
-    /// From 0 up to and without `end`.
+    /// A number below `end`.
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.word() % end as u64) as usize
+        usize::try_from(self.number() % end as u64).unwrap()
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| self.word() as u8)
-    }
-
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        (0..len).map(|_| self.word() as u8).collect()
-    }
-
-    /// Decimal digits as text.
-    pub(crate) fn digits(&mut self, len: usize) -> String {
-        (0..len).map(|_| char::from(b'0' + self.below(10) as u8)).collect()
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.number() as u8).collect()
     }
 
     /// Up to `end` bytes, of any length below it.
     pub(crate) fn some(&mut self, end: usize) -> Vec<u8> {
         let count = self.below(end);
         self.bytes(count)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.number() as u8)
+    }
+
+    /// Decimal digits as text.
+    pub(crate) fn digits(&mut self, len: usize) -> String {
+        (0..len).map(|_| char::from(b'0' + self.below(10) as u8)).collect()
     }
 }

@@ -20,6 +20,7 @@ mod memory;
 mod messages;
 mod operator;
 mod peer;
+mod rotation;
 mod running;
 mod secrets;
 mod start;

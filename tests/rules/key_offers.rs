@@ -278,3 +278,38 @@ fn rule_15_a_key_that_was_sent_earlier_and_comes_later_changes_nothing() {
     pays_under(&mut world, terminal, &ring.mac("mac-3"));
     balanced(&world);
 }
+
+#[test]
+fn rule_15_a_key_of_single_length_comes_in_f96_and_is_proven_by_the_mac_made_with_it() {
+    let (mut world, ring) = world_of("cbc-0", KEK_DES, None);
+    let terminal = world.terminal();
+    let change = |name: &str, stan: &str| {
+        Wire::new(0x0800)
+            .with(7, "1123233015")
+            .with(11, stan)
+            .with(70, "101")
+            .with(53, "2000000000000000")
+            .with(96, ring.cryptogram(name, KEK_DES))
+    };
+    let send = |world: &mut World, wire: &Wire, under: &str, answered_under: &str| {
+        world.bank_macs.insert(BANK_A.into(), ring.mac(under));
+        world.bank_sends_on(LINE, wire, &[]);
+        world.bank_macs.insert(BANK_A.into(), ring.mac(answered_under));
+        world.at_bank(BANK_A).unwrap().wire.code()
+    };
+    assert_eq!(send(&mut world, &change("cbc-1", "000001"), "cbc-1", "cbc-1"), "00");
+    pays_under(&mut world, terminal, &ring.mac("cbc-1"));
+    // Under the old key, under another, and as a PIN key, nothing proves it.
+    for (wire, under) in [
+        (change("cbc-2", "000002"), "cbc-1"),
+        (change("cbc-2", "000003"), "cbc-3"),
+        (change("cbc-2", "000004").with(96, [7; 8]), "cbc-2"),
+    ] {
+        assert_eq!(send(&mut world, &wire, under, "cbc-1"), "A0", "{wire:?} under {under}");
+    }
+    let as_pin = change("cbc-2", "000005").with(53, "1000000000000000");
+    assert_eq!(send(&mut world, &as_pin, "cbc-2", "cbc-1"), "99");
+    assert_eq!(epoch(&world, KeyUse::Mac), 1);
+    pays_under(&mut world, terminal, &ring.mac("cbc-1"));
+    balanced(&world);
+}

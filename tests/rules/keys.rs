@@ -247,6 +247,7 @@ fn rule_15_the_same_key_again_is_answered_00_and_makes_no_epoch() {
     let (mut world, ring) = keyed();
     changes(&mut world, &ring, "mac-1");
     let entries = world.driver.core.durable.next_seq;
+    world.bank_macs.insert(BANK_A.into(), ring.mac("mac-1"));
     // Wrapped afresh each time, so that no two texts are the same.
     for _ in 0..3 {
         changes(&mut world, &ring, "mac-1");

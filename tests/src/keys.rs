@@ -2,7 +2,7 @@
 //! under a key-encryption key. Every key follows from its name; none of them ever guarded anything.
 
 use yika_keystore::{
-    Algorithm, Export, GateKey, Keystore, Lmk, MacKey, Mode, PinKey, Usage, WrapForm, Wrapped,
+    Algorithm, Export, GateKey, Keystore, Lmk, LmkBlock, MacKey, Mode, PinKey, Usage, WrapForm, Wrapped,
 };
 
 /// What a participant holds.
@@ -56,6 +56,15 @@ impl KeyRing {
         format!("NK{:03}{text}", text.len())
     }
 
+    /// A key as F96 carries it: the cryptogram alone.
+    pub fn cryptogram(&self, name: &str, kek: &str) -> Vec<u8> {
+        self.has(name);
+        match self.0.export_wrapped(name, kek, WrapForm::TdesEcb).unwrap() {
+            Wrapped::TdesEcb { cryptogram, .. } => cryptogram,
+            Wrapped::KeyBlock(_) => panic!("expected a bare cryptogram"),
+        }
+    }
+
     /// The MAC key that the switch sent in F48, under this key-encryption key.
     pub fn taken_mac(&self, carried: &str, kek: &str) -> MacKey {
         let (usage, algorithm) = match kek {
@@ -73,6 +82,23 @@ impl KeyRing {
         self.0.pin_key_from_block(&block).unwrap()
     }
 
+    /// A MAC key from F62 of a sign-in's answer, under the terminal's master key.
+    pub fn terminal_mac(&self, tmk: &str, usage: Usage, cryptogram: &[u8], check_value: &[u8]) -> MacKey {
+        self.0.mac_key_from_block(&self.of_terminal(tmk, usage, cryptogram, check_value)).unwrap()
+    }
+
+    /// As `terminal_mac`, a PIN key.
+    pub fn terminal_pin(&self, tmk: &str, cryptogram: &[u8], check_value: &[u8]) -> PinKey {
+        self.0.pin_key_from_block(&self.of_terminal(tmk, Usage::Pin, cryptogram, check_value)).unwrap()
+    }
+
+    fn of_terminal(&self, tmk: &str, usage: Usage, cryptogram: &[u8], check_value: &[u8]) -> LmkBlock {
+        self.has(tmk);
+        let algorithm = if cryptogram.len() == 8 { Algorithm::Des } else { Algorithm::Tdes };
+        let wrapped = Wrapped::TdesEcb { cryptogram: cryptogram.to_vec(), check_value: check_value.to_vec() };
+        self.0.rewrap(tmk, &wrapped, usage, algorithm, Mode::Both).unwrap()
+    }
+
     fn has(&self, name: &str) {
         if self.0.info(name).is_none() {
             add(&self.0, name);
@@ -84,10 +110,13 @@ fn add(store: &Keystore, name: &str) {
     let kind = name.split('-').next().unwrap_or(name);
     let (usage, algorithm, bytes) = match (kind, name) {
         ("mac", _) => (Usage::MacCmac, Algorithm::Aes, 16),
+        ("cbc", _) => (Usage::MacIso9797Alg1, Algorithm::Des, 8),
         ("retail", _) => (Usage::MacRetail, Algorithm::Tdes, 16),
         ("pin", _) => (Usage::Pin, Algorithm::Tdes, 16),
         ("zone", _) => (Usage::Derivation, Algorithm::Aes, 16),
         (_, KEK_DES) => (Usage::Kek, Algorithm::Tdes, 16),
+        // Of three parts: it carries keys of three parts.
+        ("tmk", _) => (Usage::Kek, Algorithm::Tdes, 24),
         _ => (Usage::Kek, Algorithm::Aes, 32),
     };
     let letters = name.bytes().cycle().zip(0u8..bytes);

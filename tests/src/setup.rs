@@ -86,6 +86,8 @@ pub fn config() -> Config {
         key_file: None,
         unlock: Unlock::File,
         test_keys: Vec::new(),
+        hsm: None,
+        hsm_keys: Vec::new(),
         admin: None,
         admin_bounds: AdminBounds {
             connections_max: 32,

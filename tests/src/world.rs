@@ -6,11 +6,13 @@ use crate::wire::{Frame, Wire};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use yika_codec::{Dialect, Mti};
-use yika_keystore::{Keystore, Lmk, MacKey};
+use yika_keystore::{
+    Backend, EncryptedPin, Keystore, Lmk, MacKey, Operation, Outcome, PinFormat, PinFrom, PinIn,
+};
 use yika_switch::config::Config;
 use yika_switch::core::effect::Alarm;
 use yika_switch::core::ids::{LineId, ListenerNo, Now, SessionId};
-use yika_switch::driver::{Driver, Output};
+use yika_switch::driver::{Driver, Output, PinJob, PinLost};
 use yika_switch::journal::faulty::FaultyDisk;
 use yika_switch::journal::replay;
 
@@ -57,6 +59,11 @@ pub struct World {
     session_bytes: BTreeMap<SessionId, (u16, Vec<u8>)>,
     closed: Vec<SessionId>,
     next_stan: u32,
+    /// Without one nobody answers for PINs that go to it.
+    pub hsm: Option<Arc<dyn Backend>>,
+    /// At once; else what it is asked waits.
+    pub hsm_answers: bool,
+    pub at_hsm: VecDeque<PinJob>,
 }
 
 /// 2026-11-23 23:30:15 UTC.
@@ -99,6 +106,9 @@ impl World {
             session_bytes: BTreeMap::new(),
             closed: Vec::new(),
             next_stan: 1,
+            hsm: None,
+            hsm_answers: true,
+            at_hsm: VecDeque::new(),
         };
         world.advance(10);
         world
@@ -374,10 +384,27 @@ impl World {
                     self.driver.fetched(seq, entry);
                 }
                 Output::Alarm(alarm) => self.alarms.push(alarm),
+                Output::TranslatePin(job) => match &self.hsm {
+                    Some(hsm) if self.hsm_answers => {
+                        let pin = moved_pin(&**hsm, &job);
+                        self.driver.pin_translated(job.ticket, pin, self.now);
+                    }
+                    Some(_) => self.at_hsm.push_back(*job),
+                    None => self.driver.pin_translated(job.ticket, Err(PinLost::NoHsm), self.now),
+                },
                 Output::Done { .. } => {}
             }
         }
         moved
+    }
+
+    /// The HSM answers what waits for it.
+    pub fn hsm_catches_up(&mut self) {
+        for job in std::mem::take(&mut self.at_hsm) {
+            let pin = self.hsm.as_deref().map_or(Err(PinLost::NoHsm), |hsm| moved_pin(hsm, &job));
+            self.driver.pin_translated(job.ticket, pin, self.now);
+        }
+        self.step();
     }
 
     fn connect(&mut self, id: LineId, attempt: u32) {
@@ -424,6 +451,18 @@ impl World {
 impl Default for World {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// What an HSM makes of a PIN.
+fn moved_pin(hsm: &dyn Backend, job: &PinJob) -> Result<EncryptedPin, PinLost> {
+    let from = PinFrom::Zone(&job.from);
+    let pin = PinIn { from, format: job.format, pan: &job.pan, block: job.block.as_bytes() };
+    let outcome =
+        hsm.submit(&[Operation::TranslatePin { pin, to: &job.to, to_format: PinFormat::Iso0 }]).pop();
+    match outcome {
+        Some(Ok(Outcome::Pin(pin))) => Ok(pin),
+        _ => Err(PinLost::Refused),
     }
 }
 

@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn agrees_with_another() {
         let mut seeded = Seeded::new(561);
-        for case in 0..cases(10_000) {
+        for case in 0..cases() {
             let key: [u8; 16] = seeded.array();
             let (pan, expiry) = (seeded.digits(12 + case as usize % 8), seeded.digits(4));
             let service = if case % 5 == 0 { "999".to_owned() } else { seeded.digits(3) };

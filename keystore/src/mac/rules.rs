@@ -64,6 +64,14 @@ impl MacTag {
         MacTag { bytes, len }
     }
 
+    /// Takes a MAC that was made elsewhere, of 1 to 32 bytes.
+    #[must_use]
+    pub fn from_bytes(mac: &[u8]) -> Option<MacTag> {
+        let mut bytes = [0; 32];
+        bytes.get_mut(..mac.len())?.copy_from_slice(mac);
+        (!mac.is_empty()).then_some(MacTag { bytes, len: mac.len() })
+    }
+
     /// The MAC, to be written into a message.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

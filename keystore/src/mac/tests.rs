@@ -151,7 +151,7 @@ fn agree(usage: Usage, algorithm: Algorithm, sizes: &[usize], theirs: fn(u8, &[u
     let attributes = Attributes { usage, algorithm, mode: Mode::Both, export: Export::N };
     let pads = matches!(usage, Usage::MacIso16609 | Usage::MacIso9797Alg1 | Usage::MacRetail);
     let mut random = Seeded::new(0x3AC);
-    for case in 0..u64::from(cases(10_000)) {
+    for case in 0..cases() {
         let size = sizes[random.below(sizes.len())];
         let key = random.bytes(size);
         // A long message now and then goes through the chain in several pieces.
@@ -181,7 +181,7 @@ fn retail_macs_agree_with_a_second_implementation() {
 fn retail_mac_agrees_with_a_third_implementation() {
     use retail_mac::{KeyInit as _, Mac as _, RetailMac};
     let mut random = Seeded::new(0x919);
-    for _ in 0..u64::from(cases(10_000)) {
+    for _ in 0..cases() {
         // It pads nothing to nothing; the standard makes a block.
         let (key, data) = (random.bytes(16), [random.bytes(1), random.some(60)].concat());
         let theirs = RetailMac::<des::Des>::new_from_slice(&key).unwrap().chain_update(&data);
@@ -200,7 +200,7 @@ fn cmacs_agree_with_a_second_implementation() {
 fn aes_cmac_agrees_with_a_third_implementation() {
     use aws_lc_rs::cmac;
     let mut random = Seeded::new(0xCAC);
-    for case in 0..u64::from(cases(10_000)) {
+    for case in 0..cases() {
         let algorithm = [cmac::AES_128, cmac::AES_192, cmac::AES_256][case as usize % 3];
         let key = random.bytes([16, 24, 32][case as usize % 3]);
         let data = random.some(200);

@@ -232,10 +232,11 @@ const ENCRYPT: Need = Need {
 /// Which direction it may work in follows from the mode; it may have one or both.
 const EITHER: Need = Need {
     operation: "move PINs",
+    // Terminals of the oldest kind have keys of single DES; production refuses to give them any.
+    keys: &[(Usage::Pin, &[Algorithm::Des, Algorithm::Tdes, Algorithm::Aes, Algorithm::Sm4])],
     modes: &[],
     deeds: &[Deed::Protect, Deed::Process],
     needs: "a PIN key (use P0)",
-    ..DECRYPT
 };
 
 impl Keystore {
@@ -356,7 +357,9 @@ impl<'a> From<&'a PinDecryptKey> for PinSource<'a> {
 }
 
 fn require_format(format: PinFormat, algorithm: Algorithm) -> Result<(), PinError> {
-    if format.algorithm() == algorithm { Ok(()) } else { Err(PinError::Format { format, algorithm }) }
+    let fits = format.algorithm() == algorithm
+        || (format.algorithm() == Algorithm::Tdes && algorithm == Algorithm::Des);
+    if fits { Ok(()) } else { Err(PinError::Format { format, algorithm }) }
 }
 
 impl EncryptedPin {

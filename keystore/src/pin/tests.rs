@@ -266,7 +266,7 @@ fn debug_tells_nothing() {
 #[test]
 fn translation_agrees_with_another() {
     let mut seeded = Seeded::new(9564);
-    for case in 0..cases(20_000) {
+    for case in 0..cases() {
         let from = PinFormat::ALL[seeded.below(5)];
         let to = PinFormat::ALL[seeded.below(5)];
         let (from_key, to_key) = (some_key(&mut seeded, from), some_key(&mut seeded, to));
@@ -290,7 +290,7 @@ fn translation_agrees_with_another() {
 fn damage_is_judged_as_by_another() {
     let mut seeded = Seeded::new(3);
     let (mut good, mut bad) = (0, 0);
-    for case in 0..cases(10_000) {
+    for case in 0..cases() {
         let format = PinFormat::ALL[seeded.below(5)];
         let key = some_key(&mut seeded, format);
         let (pin, pan) = (seeded.digits(4 + case as usize % 9), seeded.digits(16));
@@ -437,7 +437,7 @@ mod verify {
     #[test]
     fn pvv_agrees_with_another() {
         let mut seeded = Seeded::new(4);
-        for case in 0..cases(10_000) {
+        for case in 0..cases() {
             let key: [u8; 16] = seeded.array();
             let cipher = Arc::new(Encipher::new(Algorithm::Tdes, &key).unwrap());
             let (generate, verify) = pvv::of_cipher(cipher);
@@ -453,7 +453,7 @@ mod verify {
     #[test]
     fn ibm_3624_agrees_with_another() {
         let mut seeded = Seeded::new(3624);
-        for case in 0..cases(10_000) {
+        for case in 0..cases() {
             let key = if case % 2 == 0 { seeded.bytes(16) } else { seeded.bytes(24) };
             let cipher = Arc::new(Encipher::new(Algorithm::Tdes, &key).unwrap());
             let (generate, verify) = ibm3624::of_cipher(cipher);

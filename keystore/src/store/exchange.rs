@@ -201,6 +201,33 @@ impl Keystore {
         Ok(KeyBlockFacts::new(version, &header))
     }
 
+    /// As [`Keystore::rewrap`], for a bare cryptogram that came without a check value: `mac` over `data`, the message that
+    /// brought it, was made with the new key, and proves it.
+    ///
+    /// # Errors
+    /// As [`Keystore::rewrap`]; `NotProven` when the MAC does not hold.
+    pub fn rewrap_proven(
+        &self,
+        kek: &str,
+        cryptogram: &[u8],
+        usage: Usage,
+        algorithm: Algorithm,
+        data: &[u8],
+        mac: &[u8; 8],
+    ) -> Result<LmkBlock, KeyError> {
+        let attributes = Attributes { usage, algorithm, mode: Mode::Both, export: Export::N };
+        attributes.check()?;
+        let kek_key = self.open_kek(kek, &UNWRAP_ECB)?;
+        let key = open_cryptogram(&kek_key, cryptogram, algorithm)?;
+        check_strength(kek, &kek_key, algorithm, &key)?;
+        attributes.check_length(key.as_slice().len())?;
+        let block = self.lmk.wrap(&key, &attributes, None)?;
+        match self.mac_key_from_block(&block)?.verify(data, mac, ()) {
+            Ok(_) => Ok(block),
+            Err(_) => Err(KeyError::NotProven { kek: kek.to_owned() }),
+        }
+    }
+
     fn open_wrapped(
         &self,
         kek: &str,
@@ -220,7 +247,8 @@ impl Keystore {
             }
             Wrapped::TdesEcb { cryptogram, check_value } => {
                 let kek_key = self.open_kek(kek, &UNWRAP_ECB)?;
-                let key = open_cryptogram(kek, &kek_key, cryptogram, check_value, algorithm)?;
+                let key = open_cryptogram(&kek_key, cryptogram, algorithm)?;
+                check_check_value(kek, &key, check_value, algorithm)?;
                 check_strength(kek, &kek_key, algorithm, &key)?;
                 (key, announced)
             }
@@ -385,22 +413,14 @@ fn cryptogram(kek_key: &Opened, key: &KeyBytes) -> Result<Vec<u8>, KeyError> {
     Ok(made.as_slice().to_vec())
 }
 
-/// Opens a bare cryptogram; only the check value tells whether it is the key that was meant.
-fn open_cryptogram(
-    kek: &str,
-    kek_key: &Opened,
-    cryptogram: &[u8],
-    check_value: &[u8],
-    algorithm: Algorithm,
-) -> Result<KeyBytes, KeyError> {
-    wiped::<COLD_STACK_BYTES, _>(|| open_cryptogram_now(kek, kek_key, cryptogram, check_value, algorithm))
+/// Opens a bare cryptogram, which says nothing of the key: whether it is the one that was meant is another question.
+fn open_cryptogram(kek_key: &Opened, cryptogram: &[u8], algorithm: Algorithm) -> Result<KeyBytes, KeyError> {
+    wiped::<COLD_STACK_BYTES, _>(|| open_cryptogram_now(kek_key, cryptogram, algorithm))
 }
 
 fn open_cryptogram_now(
-    kek: &str,
     kek_key: &Opened,
     cryptogram: &[u8],
-    check_value: &[u8],
     algorithm: Algorithm,
 ) -> Result<KeyBytes, KeyError> {
     let bytes = cryptogram.len();
@@ -408,10 +428,18 @@ fn open_cryptogram_now(
         return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() });
     }
     let cipher = Decipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;
-    let key = KeyBytes::made(bytes, |clear| {
+    Ok(KeyBytes::made(bytes, |clear| {
         clear.copy_from_slice(cryptogram);
         clear.chunks_exact_mut(8).for_each(|part| cipher.block(part));
-    });
+    }))
+}
+
+fn check_check_value(
+    kek: &str,
+    key: &KeyBytes,
+    check_value: &[u8],
+    algorithm: Algorithm,
+) -> Result<(), KeyError> {
     let computed = key.check_value_full(algorithm)?;
     let computed = &computed[..check_value.len().min(computed.len())];
     if !(3..=8).contains(&check_value.len()) || !bool::from(computed.ct_eq(check_value)) {
@@ -421,7 +449,7 @@ fn open_cryptogram_now(
             computed: hex(computed),
         });
     }
-    Ok(key)
+    Ok(())
 }
 
 /// A key is carried only by one at least as strong (X9.24-1, ISO 11568).

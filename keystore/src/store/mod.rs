@@ -56,6 +56,8 @@ pub struct Keystore {
     now_ms: AtomicU64,
 }
 
+const NAME_CHARS_MAX: usize = 64;
+
 /// The label of data keys; `*` cannot be in a key name, so no named key can pass for one.
 const DATA_KEY_LABEL: &str = "*data";
 
@@ -396,7 +398,14 @@ impl Keystore {
         }
     }
 
+    /// Opens a key by its name, or a working key by the text of its block: no name is as long as a block.
     pub(crate) fn open_named(&self, name: &str) -> Result<Opened, KeyError> {
+        if name.len() > NAME_CHARS_MAX {
+            return match LmkBlock::try_from(name.to_owned()) {
+                Ok(block) => self.open_working(&block),
+                Err(source) => Err(KeyError::Block { what: "a working key".to_owned(), source }),
+            };
+        }
         let held = self.held();
         let Some(stored) = held.keys.get(name).filter(|_| !name.starts_with(INTERNAL)) else {
             return Err(KeyError::NotFound { name: name.to_owned() });
@@ -416,6 +425,15 @@ impl Keystore {
         let opened = self.lmk.unwrap(block);
         let older = |_: &KeyError| self.retired.iter().find_map(|lmk| lmk.unwrap(block).ok());
         opened.or_else(|error| older(&error).ok_or(error))
+    }
+
+    /// Rests a key under the master key without a name.
+    pub(crate) fn wrap_working(&self, key: &KeyBytes, attributes: &Attributes) -> Result<LmkBlock, KeyError> {
+        self.lmk.wrap(key, attributes, None)
+    }
+
+    pub(crate) fn info_of(&self, opened: &Opened) -> KeyInfo {
+        self.lmk.info("", opened)
     }
 
     /// The master key that the store began with.
@@ -471,7 +489,7 @@ pub(crate) fn working_name(opened: &Opened) -> String {
 
 /// Names go into key blocks, files and logs: plain characters only.
 fn check_name(name: &str) -> Result<(), KeyError> {
-    let fits = (1..=64).contains(&name.len())
+    let fits = (1..=NAME_CHARS_MAX).contains(&name.len())
         && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"._:/-".contains(&c));
     if fits { Ok(()) } else { Err(KeyError::NameInvalid { name: name.chars().take(80).collect() }) }
 }

@@ -2,7 +2,10 @@
 
 use super::CliError;
 use crate::config::units::{show_clock, show_duration, show_size, show_zone};
-use crate::config::{Config, Environment, LinkConfig, ListenerConfig, ParticipantConfig, Sharing, SignOn};
+use crate::config::{
+    Config, Environment, LinkConfig, ListenerConfig, ParticipantConfig, Sharing, SignInConfig, SignOn,
+    USAGES, Unlock,
+};
 use crate::core::settings::StandIn;
 use crate::driver::rim::check_pin_key;
 use std::io::Write;
@@ -76,6 +79,7 @@ fn switch(page: &mut Page, config: &Config, opened: Option<&Keystore>) {
         ("environment", environment.into()),
         ("data_dir", config.data_dir.display().to_string()),
         (if config.key_file.is_some() { "key_file" } else { "test_key" }, keys(config, opened)),
+        ("unlock", if config.unlock == Unlock::File { "file" } else { "custodians" }.into()),
         ("admin", config.admin.map_or("none".into(), |address| address.to_string())),
         ("institution", config.institution.clone()),
         ("time_zone", show_zone(config.zone_minutes)),
@@ -83,6 +87,12 @@ fn switch(page: &mut Page, config: &Config, opened: Option<&Keystore>) {
         ("completion_percent_max", format!("{} %", config.completion_percent_max)),
         ("drain", show_duration(config.drain)),
     ]);
+}
+
+fn sign_in(sign_in: &SignInConfig) -> String {
+    let mac = USAGES.iter().find(|(_, usage)| *usage == sign_in.mac).map_or("other", |(word, _)| word);
+    let bytes = sign_in.layout.bytes();
+    format!("{bytes} bytes of keys under {}F41, MAC key {mac}", sign_in.kek_prefix)
 }
 
 fn limits(page: &mut Page, config: &Config) {
@@ -135,6 +145,7 @@ fn participant(page: &mut Page, participant: &ParticipantConfig) {
     );
     if let Some(link) = &participant.link {
         page.line("kek", key(&participant.kek));
+        page.line("key_change", participant.key_change.map_or("by an operator".into(), show_duration));
         self::link(page, link);
     }
 }
@@ -198,6 +209,7 @@ fn listener(page: &mut Page, listener: &ListenerConfig) {
         ("currencies", if currencies.is_empty() { "all".into() } else { currencies.join(", ") }),
         ("deadline", show_duration(listener.deadline)),
         ("sign_on", if listener.sign_on_required { "required" } else { "optional" }.into()),
+        ("sign_in", listener.sign_in.as_ref().map_or("none".into(), sign_in)),
         ("terminals", terminals),
     ]);
     match listener.gate {
@@ -240,7 +252,7 @@ mod tests {
     use std::path::Path;
 
     /// What stands in headings, is told in other words, or is a key of the row above.
-    const ELSEWHERE: [&str; 18] = [
+    const ELSEWHERE: [&str; 20] = [
         "name",
         "usage",
         "algorithm",
@@ -257,6 +269,9 @@ mod tests {
         "backoff_first",
         "backoff_max",
         "gate_key_next",
+        // Told with `sign_in`.
+        "sign_in_kek",
+        "sign_in_mac",
         // Told of gateways alone.
         "heartbeat",
         "credits",

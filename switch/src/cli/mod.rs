@@ -435,7 +435,7 @@ fn serve_until_stopped(config: &Config, clock: ClockJudge) -> Result<ExitCode, C
     for what in config.unprotected() {
         tracing::warn!("NO MAC: {what}; never with real money");
     }
-    match serve(config, keystore, clock)? {
+    match serve(config, keystore, None, clock)? {
         Stop::Drained => tracing::info!("drained and stopped; nothing was in flight"),
         Stop::AtOnce { in_flight: 0 } => {
             tracing::warn!(

@@ -165,12 +165,27 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
     if let (true, None, Some(place)) = (production, &config.key_file, &places.switch) {
         top.fault(&place.data_dir, "production needs key_file: `yika keys init FILE` makes one");
     }
+    for (listener, place) in config.listeners.iter().zip(&places.listeners) {
+        let layout = listener.sign_in.as_ref().map(|sign_in| sign_in.layout);
+        let keyed =
+            config.participants.iter().any(|one| one.name == listener.participant && one.mac_key.is_some());
+        if layout.is_some() && keyed {
+            top.fault(
+                &place.participant,
+                "its acquirer has a mac_key, and sign_in gives each terminal keys of its own: one of the two",
+            );
+        }
+        if layout.is_some() && listener.gate.is_some() {
+            top.fault(&place.address, "gateways have no sign-in: sign_in belongs to a listener of terminals");
+        }
+    }
     if let (Unlock::Custodians, None, Some(place)) = (config.unlock, &config.key_file, &places.switch) {
         top.fault(
             &place.data_dir,
             "unlock = \"custodians\" needs key_file: there is no master key to unlock without one",
         );
     }
+    hsm_keys(top, config, places);
     let mut names = BTreeSet::new();
     for (key, place) in config.test_keys.iter().zip(&places.test_keys) {
         if !names.insert(key.name.as_str()) {
@@ -180,6 +195,7 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
     if config.key_file.is_some() {
         return;
     }
+    names.extend(config.hsm_keys.iter().map(|key| key.name.as_str()));
     for (participant, place) in config.participants.iter().zip(&places.participants) {
         let (gate_key, next) =
             (participant.gate_keys.first().cloned(), participant.gate_keys.get(1).cloned());
@@ -195,6 +211,43 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
 }
 
 /// Production believes nobody without a MAC: a terminal's payment and a bank's approval are both money.
+/// PIN keys are all in the HSM or all in the key file; in production they are in the HSM (PCI PIN requirement 1: a PIN is
+/// clear in a secure cryptographic device alone).
+fn hsm_keys(top: &Table<'_>, config: &Config, places: &Places) {
+    let production = config.environment == Environment::Production;
+    if let (None, Some(place)) = (&config.hsm, places.hsm_keys.first()) {
+        top.fault(place, "a key of an HSM needs a table [hsm] that says where that is");
+    }
+    let at_hsm = |name: &String| config.hsm_keys.iter().any(|key| key.name == *name);
+    let mut seen = BTreeSet::new();
+    for (key, place) in config.hsm_keys.iter().zip(&places.hsm_keys) {
+        if !seen.insert(&key.name) || config.test_keys.iter().any(|other| other.name == key.name) {
+            top.fault(place, format!("a key named \"{}\" is already there", key.name));
+        }
+    }
+    for (participant, place) in config.participants.iter().zip(&places.participants) {
+        let [mac, pin, ..] = &place.keys;
+        if participant.mac_key.as_ref().is_some_and(at_hsm) {
+            top.fault(mac, "an HSM holds PIN keys here: MAC keys belong into key_file, where they change while payments run");
+        }
+        let Some(name) = &participant.pin_key else { continue };
+        if production && !at_hsm(name) {
+            top.fault(
+                pin,
+                "production keeps PIN keys in an HSM: name an [[hsm_key]], and where it is in [hsm]",
+            );
+        } else if !config.hsm_keys.is_empty() && !at_hsm(name) {
+            top.fault(pin, "other PIN keys are in the HSM, and a PIN moves between two of its keys only: put this one there too");
+        }
+    }
+    for (listener, place) in config.listeners.iter().zip(&places.listeners) {
+        if listener.sign_in.is_some() && (production || config.hsm.is_some()) {
+            let rule = "sign_in draws PIN keys here, and they belong into the HSM: production, and whoever has an HSM, gives terminals none this way";
+            top.fault(&place.address, rule);
+        }
+    }
+}
+
 fn macs(top: &Table<'_>, config: &Config, places: &Places) {
     if config.environment != Environment::Production {
         return;

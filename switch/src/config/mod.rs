@@ -7,6 +7,7 @@ mod check;
 mod dialects;
 mod doc;
 mod error;
+mod hsm;
 mod read;
 mod risk;
 mod rows;
@@ -40,6 +41,9 @@ pub struct Config {
     /// How the master key of the key file comes at a start.
     pub unlock: Unlock,
     pub test_keys: Vec<TestKey>,
+    /// Where PIN keys live that this process never holds; None: in the key file.
+    pub hsm: Option<HsmConfig>,
+    pub hsm_keys: Vec<HsmKey>,
     pub admin: Option<SocketAddr>,
     pub admin_bounds: AdminBounds,
     /// F32 of what we send.
@@ -72,6 +76,28 @@ pub enum Unlock {
     File,
     /// From custodians, who give their shares one after another.
     Custodians,
+}
+
+/// An HSM that is asked by host commands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HsmConfig {
+    /// In order of preference.
+    pub connect: Vec<SocketAddr>,
+    /// Characters of the header that it echoes.
+    pub header_length: usize,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// Connections to each address.
+    pub connections: usize,
+    /// PINs that wait for it; with more, a payment with a PIN is declined at once.
+    pub waiting_max: usize,
+}
+
+/// A key as the HSM gave it: under the HSM's own master key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HsmKey {
+    pub name: String,
+    pub block: String,
 }
 
 /// A key that anybody may know, from components in the configuration; refused in production.
@@ -220,6 +246,19 @@ pub enum SignInLayout {
     L60,
     /// The same with keys of 24 bytes.
     L84,
+}
+
+impl SignInLayout {
+    /// The length of F62.
+    pub fn bytes(self) -> usize {
+        match self {
+            SignInLayout::L24 => 24,
+            SignInLayout::L40 => 40,
+            SignInLayout::L57 => 57,
+            SignInLayout::L60 => 60,
+            SignInLayout::L84 => 84,
+        }
+    }
 }
 
 /// What a listener offers to gateways.

@@ -5,6 +5,7 @@ use super::check::cross_check;
 use super::dialects::Dialects;
 use super::doc::{Doc, Table};
 use super::error::ConfigErrors;
+use super::hsm::{hsm, hsm_key};
 use super::rows::{Places, SwitchPlaces, address, listener, participant, route, seconds, test_key};
 use super::units::{parse_clock, parse_size, parse_zone};
 use super::{AdminBounds, Config, Environment, JournalConfig, RimBounds, Unlock};
@@ -57,6 +58,8 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
     let limits = top.table("limits");
     let journal = top.table("journal");
     let test_keys = top.tables("test_key").iter().filter_map(|table| test_key(table, &mut places)).collect();
+    let hsm = top.table("hsm").and_then(|table| hsm(&table));
+    let hsm_keys = top.tables("hsm_key").iter().filter_map(|table| hsm_key(table, &mut places)).collect();
     let dialects = Dialects::new(base);
     let participants = top
         .tables("participant")
@@ -88,6 +91,8 @@ fn read<'d>(top: &Table<'d>, base: &Path) -> Option<Config> {
             .word("unlock", &[("file", Unlock::File), ("custodians", Unlock::Custodians)])
             .unwrap_or(Unlock::File),
         test_keys,
+        hsm,
+        hsm_keys,
         admin: address(&switch, "admin"),
         admin_bounds,
         institution: institution(&switch),

@@ -24,6 +24,7 @@ pub(super) struct Places {
     pub(super) listeners: Vec<ListenerPlaces>,
     pub(super) routes: Vec<RoutePlaces>,
     pub(super) test_keys: Vec<Place>,
+    pub(super) hsm_keys: Vec<Place>,
     pub(super) switch: Option<SwitchPlaces>,
     /// Names of participants whose own table is faulty: what refers to them is not wrong as well.
     pub(super) faulty: BTreeSet<String>,
@@ -140,10 +141,9 @@ fn no_link_keys(table: &Table<'_>) {
     }
 }
 
-fn link(table: &Table<'_>, dialects: &Dialects<'_>) -> Option<LinkConfig> {
-    let dialect = dialects.named(table);
-    table.need("connect", "the addresses of its host");
-    let connect: Vec<SocketAddr> = table
+/// The addresses under `connect`; a fault for each that is none.
+pub(super) fn connect_to(table: &Table<'_>) -> Vec<SocketAddr> {
+    table
         .texts("connect")
         .unwrap_or_default()
         .into_iter()
@@ -157,7 +157,13 @@ fn link(table: &Table<'_>, dialects: &Dialects<'_>) -> Option<LinkConfig> {
                 None
             }
         })
-        .collect();
+        .collect()
+}
+
+fn link(table: &Table<'_>, dialects: &Dialects<'_>) -> Option<LinkConfig> {
+    let dialect = dialects.named(table);
+    table.need("connect", "the addresses of its host");
+    let connect = connect_to(table);
     let ms = Duration::from_millis;
     let flag = |key| table.flag(key).unwrap_or(false);
     let forward = [("forward", true), ("decline", false)];

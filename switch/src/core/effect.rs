@@ -1,7 +1,7 @@
 //! What comes into the core and what leaves it. Events carry facts; effects are plans that only
 //! the journal may release (see `journal::Released`), once what they rest on is durable.
 
-use super::entry::{Entry, Identity, KeyUse, OwedKind, SignedIn};
+use super::entry::{Entry, Identity, KeyUse, OwedKind, ServedBy, SignedIn};
 use super::facts::Facts;
 use super::ids::{
     BusinessDate, CardToken, Currency, LegRef, LineId, Money, MsgHandle, ObligationId, ParticipantId, Peer,
@@ -50,6 +50,8 @@ pub enum Event {
         acquirer: ParticipantId,
         terminal: [u8; 8],
     },
+    /// A message was served by another key than the one in force.
+    ServedBy(ServedBy),
     /// It answered the offer with this code; 00 also when a MAC held under the key that was offered.
     OfferAnswered {
         participant: ParticipantId,
@@ -138,6 +140,8 @@ pub enum Unsent {
     Unwritable,
     /// The PIN could not be translated.
     Pin,
+    /// The HSM that holds the PIN keys did not answer.
+    NoHsm,
 }
 
 /// What a send carries: a leg of a live transaction, or an obligation.

@@ -135,12 +135,29 @@ pub enum WorkingKey {
     Withdrawn { participant: ParticipantId, usage: KeyUse },
     /// A terminal signed in and gets these keys; those before stay good until it uses them.
     SignedIn(SignedIn),
+    /// A message was served by another key than the one in force here: the one before, or one that was only offered. What
+    /// no such entry names was served by the key in force.
+    Served(ServedBy),
     /// A terminal uses the keys of its last sign-in: those before go.
     Uses {
         acquirer: ParticipantId,
         #[serde(with = "raw")]
         terminal: [u8; 8],
     },
+}
+
+/// Which key served a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ServedBy {
+    /// Whose key.
+    pub participant: ParticipantId,
+    /// None: the participant's own; else that of its terminal.
+    pub terminal: Option<[u8; 8]>,
+    pub usage: KeyUse,
+    /// The number of the key; of a terminal's 0 for the keys before those of its last sign-in.
+    pub epoch: u32,
+    /// F11 of the message.
+    pub stan: u32,
 }
 
 /// The working keys of a terminal.

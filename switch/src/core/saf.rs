@@ -260,7 +260,9 @@ impl Core {
         let participant = held.owed.participant;
         match why {
             Unsent::Unwritable => self.refused(now, batch, id, participant, Code::new(*b"30")),
-            Unsent::NoLine | Unsent::TooOld | Unsent::Pin => self.back_off(now, id, participant),
+            Unsent::NoLine | Unsent::TooOld | Unsent::Pin | Unsent::NoHsm => {
+                self.back_off(now, id, participant)
+            }
         }
         self.pump(now, batch, participant);
     }

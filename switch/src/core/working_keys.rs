@@ -187,6 +187,7 @@ impl Durable {
             WorkingKey::Withdrawn { participant, usage } => {
                 self.known(participant).ok_or(STRANGER)?.offers.remove(&usage);
             }
+            WorkingKey::Served(_) => {}
             WorkingKey::SignedIn(signed_in) => self.absorb_signed_in(signed_in),
             WorkingKey::Uses { acquirer, terminal } => {
                 let held = self.terminal_keys.get_mut(&(acquirer, terminal));

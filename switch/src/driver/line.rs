@@ -16,8 +16,9 @@
 use super::buffer::{InBuf, OutBuf};
 use super::messages::Proof;
 use super::rim::{Keys, LineRim, Rim};
-use super::session::{Verified, took_offer, verified};
+use super::session::{Verified, served_by, took_offer, verified};
 use super::wire::{RECORD, Towards, write_network};
+use super::working_keys::brings_single_key;
 use crate::config::SignOn;
 use crate::core::effect::{Answer, Event};
 use crate::core::ids::{CardToken, Currency, LineId, Now};
@@ -277,11 +278,16 @@ impl Line {
             Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
                 Some(Verified { proof, epoch, offered }) => {
                     self.bad_macs = 0;
+                    if let Some(served) = served_by(rim.participant, None, epochs, epoch, &message) {
+                        heard(Heard::Event(Event::ServedBy(served)));
+                    }
                     if offered {
                         heard(Heard::Event(took_offer(rim.participant)));
                     }
                     (proof, Some(epoch))
                 }
+                // Its MAC is made with the key that it brings.
+                None if brings_single_key(&message) => (waive(Waiver::BeforeKeys, ()), None),
                 None => {
                     self.bad_mac(around, heard);
                     return Ok(());

@@ -8,6 +8,7 @@ mod clock;
 mod commands;
 pub mod facts;
 pub mod gate;
+mod hsm;
 pub mod line;
 mod loans;
 pub mod messages;
@@ -29,6 +30,8 @@ use crate::journal::{Journal, JournalSize, Released, TURN_BYTES_MAX};
 use clock::WallClock;
 pub use commands::Terminal;
 use gate::{Gate, GateBatches, GateCounts};
+use hsm::AtHsm;
+pub use hsm::{HsmCounts, PinJob, PinLost};
 use line::{Heard, Line, LineAround, LineCounts, LineNeeds};
 use messages::Messages;
 use rim::{Keys, Rim};
@@ -68,6 +71,7 @@ pub struct Driver {
     last_idle_us: u64,
     clock: WallClock,
     offers: Offers,
+    at_hsm: AtHsm,
     keys_refused: Told,
     late_approvals: Told,
     gate_batches: GateBatches,
@@ -95,6 +99,8 @@ pub enum Output {
     CloseLine(LineId),
     /// Read an entry from the journal and give it to `fetched`.
     Fetch(Seq),
+    /// Have the HSM move a PIN, and give it to `pin_translated`.
+    TranslatePin(Box<PinJob>),
     Alarm(Alarm),
     /// An operator's command is done, or why not.
     Done {
@@ -119,6 +125,7 @@ pub struct Counts {
     pub turns: u64,
     pub events: u64,
     pub gates: GateCounts,
+    pub hsm: HsmCounts,
 }
 
 /// From a request's arrival to its answer's release, in fixed buckets.
@@ -187,6 +194,7 @@ impl Driver {
             batch: Batch::default(),
             scratch: Scratch::default(),
             offers: Offers::default(),
+            at_hsm: AtHsm::default(),
             keys_refused: Told::default(),
             late_approvals: Told::default(),
             gate_batches: GateBatches::default(),

@@ -14,7 +14,7 @@ use crate::core::facts::{Facts, OriginalRef};
 use crate::core::ids::{Currency, LineId, ListenerNo, MsgHandle, Now, ParticipantId, Peer};
 use crate::journal::Released;
 use yika_codec::{FieldSet, Kind, Message};
-use yika_keystore::{Waiver, waive};
+use yika_keystore::{EncryptedPin, Waiver, waive};
 
 /// Requests of a participant's own (0800) on one line that wait for their answer.
 const OWN_REQUESTS_MAX: u32 = 64;
@@ -31,7 +31,11 @@ impl Driver {
 
     fn perform(&mut self, now: Now, effect: Released<Effect>) {
         match effect.into_inner() {
-            Effect::Send(send) => self.send(now, &send),
+            Effect::Send(send) => {
+                if let Some(send) = self.ask_hsm(send) {
+                    self.send(now, &send);
+                }
+            }
             Effect::Reply(reply) => self.reply(now, &reply),
             Effect::Fetch(seq) => self.outputs.push(Output::Fetch(seq)),
             Effect::Forget { peer, msg } => self.forget(now, peer, msg),
@@ -64,12 +68,18 @@ impl Driver {
 
     /// Writes a request to a line of its participant, or says why no byte of it left (rule 9).
     fn send(&mut self, now: Now, send: &Send) {
-        if let Err(why) = self.try_send(now, send) {
+        if let Err(why) = self.try_send(now, send, None) {
             self.answers.push_back(Event::NotSent(send.of, why));
         }
     }
 
-    fn try_send(&mut self, now: Now, send: &Send) -> Result<(), Unsent> {
+    /// `pin`: as the HSM gave it, for a request whose PIN was there.
+    pub(super) fn try_send(
+        &mut self,
+        now: Now,
+        send: &Send,
+        pin: Option<EncryptedPin>,
+    ) -> Result<(), Unsent> {
         if now.mono_us > send.not_after_us {
             return Err(Unsent::TooOld);
         }
@@ -85,7 +95,7 @@ impl Driver {
         let (was_empty, start) = (line.out.is_empty(), line.out.tail().len());
         let message = live.and_then(|msg| self.messages.view(msg));
         let from_keys = from.zip(message.as_ref()).and_then(|(at, message)| self.keys.at(at, message));
-        write_request(send, message, from_keys, &to, &mut self.scratch, line.out.tail())?;
+        write_request(send, message, (from_keys, pin), &to, &mut self.scratch, line.out.tail())?;
         line.out.mark(start, Queued { of: send.of, not_after_us: send.not_after_us });
         if was_empty {
             self.outputs.push(Output::LineOut(id));

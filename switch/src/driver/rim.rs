@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use yika_codec::{Dialect, Framing, Message};
-use yika_keystore::{Algorithm, GateKey, KeyError, Keystore, LmkBlock, MacKey, PinKey, Usage};
+use yika_keystore::{Algorithm, GateKey, KeyError, KeyRef, Keystore, LmkBlock, MacKey, PinKey, Usage};
 
 pub struct Rim {
     pub listeners: Vec<ListenerRim>,
@@ -144,6 +144,8 @@ impl<K> Epochs<K> {
 pub struct ParticipantKeys {
     pub mac: Option<Epochs<MacKey>>,
     pub pin: Option<Epochs<PinKey>>,
+    /// Its PIN key, where an HSM holds that.
+    pub pin_at_hsm: Option<KeyRef>,
     /// Zone keys of its gateways.
     pub gates: Vec<GateKey>,
     /// Name of the key under which its new working keys come.
@@ -231,7 +233,10 @@ impl Keys {
                     Some(Epochs { current: store.mac_key(name)?, epoch: 0, previous: None, offered: None });
                 held.mac_as = kind(name);
             }
-            if let Some(name) = &participant.pin_key {
+            let at_hsm = |name: &str| config.hsm_keys.iter().find(|key| key.name == name);
+            if let Some(key) = participant.pin_key.as_deref().and_then(at_hsm) {
+                held.pin_at_hsm = KeyRef::new(&key.block).ok();
+            } else if let Some(name) = &participant.pin_key {
                 held.pin =
                     Some(Epochs { current: store.pin_key(name)?, epoch: 0, previous: None, offered: None });
                 held.pin_as = kind(name);

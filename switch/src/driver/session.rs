@@ -11,7 +11,7 @@ use super::rim::{Epochs, Keys, ListenerRim, Rim, terminal_of};
 use super::sign_in;
 use super::wire::{Scratch, Towards, write_format_error, write_refusal};
 use crate::core::effect::{Event, Request};
-use crate::core::entry::{KeyUse, SignedIn};
+use crate::core::entry::{KeyUse, ServedBy, SignedIn};
 use crate::core::facts::Facts;
 use crate::core::ids::{ListenerNo, MsgHandle, Now, ParticipantId, Peer, SessionId};
 use crate::core::{Bound, Reached};
@@ -31,6 +31,8 @@ pub struct Session {
     took_offer: bool,
     /// A terminal that just used the keys of its last sign-in for the first time.
     uses: Option<[u8; 8]>,
+    /// What a message just came under, when that is not the key in force.
+    served: Option<ServedBy>,
     /// Frames in a row that could not be decoded.
     garbage: u32,
     pub closing: bool,
@@ -143,6 +145,7 @@ impl Session {
             own: Own::default(),
             took_offer: false,
             uses: None,
+            served: None,
             garbage: 0,
             closing: false,
             gate: None,
@@ -215,6 +218,9 @@ impl Session {
         if let Some(terminal) = self.uses.take() {
             event(sign_in::uses(listener, terminal));
         }
+        if let Some(served) = self.served.take() {
+            event(Event::ServedBy(served));
+        }
         match admitted {
             Ok(request) => {
                 self.inflight += 1;
@@ -246,33 +252,8 @@ impl Session {
             return Err(None);
         }
         let codes = listener.dialect.codes();
-        let mut verified_under = None;
         let keyed = around.keys.at(listener, &message).and_then(|keys| keys.mac.as_ref());
-        let network = message.mti().class() == 0x08;
-        if listener.sign_in.is_some() && keyed.is_none() && !network {
-            // Without keys nobody can tell who it is: a sign-in gives some.
-            around.counts.unfit += 1;
-            return Err(Some(codes.not_signed_on));
-        }
-        let proof = match keyed {
-            None => waive(Waiver::NoMacKey, ()),
-            // Sign-on and echo come before and beside the keys.
-            Some(_) if network && message.mac().is_none() => waive(Waiver::BeforeKeys, ()),
-            Some(epochs) => match verified(&message, epochs, around.now.mono_us) {
-                Some(Verified { proof, epoch, offered }) => {
-                    verified_under = Some(epoch);
-                    self.took_offer |= offered;
-                    if listener.sign_in.is_some() && epochs.previous_is_open(epoch) {
-                        self.uses = terminal_of(&message);
-                    }
-                    proof
-                }
-                None => {
-                    around.counts.bad_mac += 1;
-                    return Err(Some(codes.mac));
-                }
-            },
-        };
+        let (proof, verified_under) = self.prove(&message, listener, keyed, around.counts, around.now)?;
         let read = facts(
             &message,
             listener,
@@ -305,6 +286,41 @@ impl Session {
         let own_key = listener.sign_in.is_some() && verified_under.is_some();
         let (peer, signed_on) = (Peer::Session(self.id), own_key || self.own.covers(&facts));
         Ok(proof.map(|()| Request { peer, msg, facts, custody, signed_on, proven, reference: None, sign_in }))
+    }
+
+    /// Who sent it, as far as its MAC tells, and the number of the key that it was made with.
+    fn prove(
+        &mut self,
+        message: &Message<'_>,
+        listener: &ListenerRim,
+        keyed: Option<&Epochs<MacKey>>,
+        counts: &mut SessionCounts,
+        now: Now,
+    ) -> Result<(Authentic<()>, Option<u32>), Option<Code>> {
+        let codes = listener.dialect.codes();
+        let network = message.mti().class() == 0x08;
+        let epochs = match keyed {
+            // Without keys nobody can tell who it is: a sign-in gives some.
+            None if listener.sign_in.is_some() && !network => {
+                counts.unfit += 1;
+                return Err(Some(codes.not_signed_on));
+            }
+            None => return Ok((waive(Waiver::NoMacKey, ()), None)),
+            // Sign-on and echo come before and beside the keys.
+            Some(_) if network && message.mac().is_none() => {
+                return Ok((waive(Waiver::BeforeKeys, ()), None));
+            }
+            Some(epochs) => epochs,
+        };
+        let Some(Verified { proof, epoch, offered }) = verified(message, epochs, now.mono_us) else {
+            counts.bad_mac += 1;
+            return Err(Some(codes.mac));
+        };
+        self.took_offer |= offered;
+        let own = listener.sign_in.is_some().then(|| terminal_of(message)).flatten();
+        self.served = served_by(listener.participant, own, epochs, epoch, message);
+        self.uses = own.filter(|_| epochs.previous_is_open(epoch));
+        Ok((proof, Some(epoch)))
     }
 
     /// The keys that a sign-in gives here. Err: the code to refuse with.
@@ -352,6 +368,22 @@ impl Session {
         }
         if self.garbage >= GARBAGE_MAX { Err(Closed::Garbage) } else { Ok(()) }
     }
+}
+
+/// What the journal should know of a message whose MAC was made with another key than the one in force.
+pub fn served_by(
+    participant: ParticipantId,
+    terminal: Option<[u8; 8]>,
+    epochs: &Epochs<MacKey>,
+    epoch: u32,
+    message: &Message<'_>,
+) -> Option<ServedBy> {
+    if epoch == epochs.epoch {
+        return None;
+    }
+    let stan = message.number(11).and_then(|stan| u32::try_from(stan).ok()).unwrap_or(0);
+    let epoch = if terminal.is_some() { 0 } else { epoch };
+    Some(ServedBy { participant, terminal, usage: KeyUse::Mac, epoch, stan })
 }
 
 /// A MAC under a key that was offered is as good an answer to the offer as any.

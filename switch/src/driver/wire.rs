@@ -90,14 +90,14 @@ impl<'a> Towards<'a> {
     }
 }
 
-/// Appends one framed request to `out`.
+/// Appends one framed request to `out`. Of its PIN comes the key that it is under, or the PIN as an HSM moved it.
 ///
 /// # Errors
 /// `Unsent`: `out` is as before, and nothing of the send may be counted as sent.
 pub fn write_request(
     send: &Send,
     live: Option<Message<'_>>,
-    from: Option<&ParticipantKeys>,
+    (from, moved): (Option<&ParticipantKeys>, Option<EncryptedPin>),
     to: &Towards<'_>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
@@ -108,7 +108,10 @@ pub fn write_request(
     scratch.fields = FieldSet::new();
     match (&send.body, &live) {
         (Body::Live(_), Some(message)) => {
-            pin = translated_pin(message, from, to)?;
+            pin = match moved {
+                None => translated_pin(message, from, to)?,
+                moved => moved,
+            };
             // Two files may give one name to different dialects; only a dialect itself can be spliced.
             same = std::ptr::eq(message.dialect(), to.dialect);
             if !same {
@@ -405,6 +408,10 @@ fn translated_pin(
     let mut block = [0; 16];
     let len = message.text(52, &mut block).ok_or(Unsent::Pin)?;
     let pin = EncryptedPin::from_bytes(&block[..len]).map_err(|_| Unsent::Pin)?;
+    if [from, to.keys].iter().any(|keys| keys.is_some_and(|keys| keys.pin_at_hsm.is_some())) {
+        // The HSM moves PINs between its own keys only.
+        return Err(Unsent::Pin);
+    }
     let from = from.and_then(|keys| keys.pin.as_ref());
     let now_us = to.now.mono_us;
     let (from, to) = match (from, to.keys.and_then(|keys| keys.pin.as_ref())) {

@@ -4,7 +4,7 @@
 
 use super::line::LineState;
 use super::messages::Proof;
-use super::rim::LineRim;
+use super::rim::{LineRim, ParticipantKeys};
 use super::wire::{KeyChange, Towards, sent_at, write_key_change};
 use super::{Driver, Output};
 use crate::core::effect::{Alarm, Event, KeyOffer};
@@ -230,18 +230,43 @@ impl Driver {
         let (keys, kek) = keys
             .and_then(|keys| Some((keys, keys.kek.as_deref()?)))
             .ok_or_else(|| (codes.unsupported, "no kek is configured for it".to_owned()))?;
-        let (usage, wrapped) =
-            wrapped_key(message).ok_or_else(|| (codes.format, "F53 and F48 name no key".to_owned()))?;
-        let (into, algorithm) = keys.expected(usage, matches!(wrapped, Wrapped::KeyBlock(_)));
-        let block = self.keys.store().rewrap(kek, &wrapped, into, algorithm, Mode::Both);
-        let block = block.map_err(|error| match usage {
-            KeyUse::Mac => (codes.mac, error.to_string()),
-            KeyUse::Pin => (codes.pin, error.to_string()),
+        let usage = announced_use(message).ok_or_else(|| (codes.format, "F53 names no key".to_owned()))?;
+        let block = match (brings_single_key(message), wrapped_key(message)) {
+            (true, _) => self.proven_key(keys, kek, usage, message),
+            (false, Some(wrapped)) => {
+                let (into, algorithm) = keys.expected(usage, matches!(wrapped, Wrapped::KeyBlock(_)));
+                self.keys
+                    .store()
+                    .rewrap(kek, &wrapped, into, algorithm, Mode::Both)
+                    .map_err(|e| e.to_string())
+            }
+            (false, None) => return Err((codes.format, "F48 holds no key".to_owned())),
+        };
+        let block = block.map_err(|why| match usage {
+            KeyUse::Mac => (codes.mac, why),
+            KeyUse::Pin => (codes.pin, why),
         })?;
         let small = |n| message.number(n).and_then(|number| u32::try_from(number).ok());
         let sent = small(7).zip(small(11)).map(|(sent_at, stan)| KeySent { sent_at, stan });
         let (participant, block) = (rim.participant, String::from(block));
         Ok(KeyCame { participant, usage, block, sent, stale: codes.duplicate })
+    }
+
+    /// A MAC key of single length in F96, which has no check value: the MAC of its message is made with it.
+    fn proven_key(
+        &self,
+        keys: &ParticipantKeys,
+        kek: &str,
+        usage: KeyUse,
+        message: &Message<'_>,
+    ) -> Result<LmkBlock, String> {
+        let keyed = (usage == KeyUse::Mac).then(|| message.mac_input().zip(message.mac())).flatten();
+        let (data, mac) =
+            keyed.ok_or("a key in F96 is a MAC key, and the MAC of its message is made with it")?;
+        let mut key = [0; 8];
+        message.text(96, &mut key).filter(|len| *len == 8).ok_or("F96 has 8 bytes")?;
+        let (into, algorithm) = keys.in_use(usage).ok_or("it has no MAC key that another could follow")?;
+        self.keys.store().rewrap_proven(kek, &key, into, algorithm, data, &mac).map_err(|e| e.to_string())
     }
 
     /// Counted each time; an alarm once a minute, however often it is sent.
@@ -257,25 +282,32 @@ impl Driver {
     }
 }
 
-/// F53's first digit says which key (1 PIN, 2 MAC); F48 holds the usage-tagged `NK` with its length n3 and the
-/// key: an X9.143 block as it is, or cryptogram and the first three bytes of its check value, in hex.
-fn wrapped_key(message: &Message<'_>) -> Option<(KeyUse, Wrapped)> {
-    let usage = match message.digits::<16>(53)?[0] {
-        b'1' => KeyUse::Pin,
-        b'2' => KeyUse::Mac,
-        _ => return None,
-    };
+/// F53's first digit says which key: 1 PIN, 2 MAC.
+fn announced_use(message: &Message<'_>) -> Option<KeyUse> {
+    match message.digits::<16>(53)?[0] {
+        b'1' => Some(KeyUse::Pin),
+        b'2' => Some(KeyUse::Mac),
+        _ => None,
+    }
+}
+
+/// Whether a message is a key change that brings its key in F96, as those of single length come.
+pub(super) fn brings_single_key(message: &Message<'_>) -> bool {
+    message.kind() == Some(Kind::KeyChange) && message.has(96) && !message.has(48)
+}
+
+/// F48 holds the usage-tagged `NK` with its length n3 and the key: an X9.143 block as it is, or cryptogram and the
+/// first three bytes of its check value, in hex.
+fn wrapped_key(message: &Message<'_>) -> Option<Wrapped> {
     let mut text = [0; 999];
     let len = message.text(48, &mut text)?;
     let (length, key) = std::str::from_utf8(text[..len].strip_prefix(b"NK")?).ok()?.split_at_checked(3)?;
     let key = key.get(..length.parse().ok()?)?;
-    let wrapped = if key.starts_with(['B', 'D']) && key.len() > ECB_HEX_MAX {
-        Wrapped::KeyBlock(key.to_owned())
-    } else {
-        let (cryptogram, check_value) = key.split_at_checked(key.len().checked_sub(6)?)?;
-        Wrapped::TdesEcb { cryptogram: unhex(cryptogram)?, check_value: unhex(check_value)? }
-    };
-    Some((usage, wrapped))
+    if key.starts_with(['B', 'D']) && key.len() > ECB_HEX_MAX {
+        return Some(Wrapped::KeyBlock(key.to_owned()));
+    }
+    let (cryptogram, check_value) = key.split_at_checked(key.len().checked_sub(6)?)?;
+    Some(Wrapped::TdesEcb { cryptogram: unhex(cryptogram)?, check_value: unhex(check_value)? })
 }
 
 /// A bare cryptogram of the longest key with its check value; a key block is longer.

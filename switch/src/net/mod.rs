@@ -4,6 +4,7 @@
 
 mod clock;
 mod connection;
+mod hsm;
 mod listen;
 mod sender;
 mod serve;

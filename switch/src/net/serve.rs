@@ -2,6 +2,7 @@
 
 use super::clock::{self, ClockJudge};
 use super::connection::{Connection, End};
+use super::hsm::HsmDesk;
 use super::listen::{Bound, bind_all};
 use super::sender::{LEND_FROM, Loan, Sender};
 use super::signals::Signals;
@@ -10,7 +11,7 @@ use crate::config::{Config, Environment};
 use crate::core::entry::Entry;
 use crate::core::ids::{LineId, ListenerNo, Now, Seq, SessionId};
 use crate::data_dir::{DataDir, DataDirError, Guard};
-use crate::driver::{Driver, Output};
+use crate::driver::{Driver, Output, PinLost};
 use crate::journal::Reader;
 use crate::journal::disk::{Disk, FileDisk};
 use crate::start::{Commits, Replayed, StartError, Started};
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
-use yika_keystore::Keystore;
+use yika_keystore::{Backend, Keystore};
 
 /// Why the switch did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,7 @@ pub(super) struct Shared {
     lines: RefCell<HashMap<LineId, Rc<Connection>>>,
     started: Instant,
     fetch: std::sync::mpsc::SyncSender<Seq>,
+    hsm: Option<HsmDesk>,
     sender: RefCell<Option<Sender>>,
     stopping: Notify,
 }
@@ -119,7 +121,12 @@ fn now_since(started: Instant) -> Now {
 ///
 /// # Errors
 /// `ServeError`: before any listener opened, or because the journal failed.
-pub fn serve(config: &Config, keystore: Arc<Keystore>, clock: ClockJudge) -> Result<Stop, ServeError> {
+pub fn serve(
+    config: &Config,
+    keystore: Arc<Keystore>,
+    hsm: Option<Arc<dyn Backend>>,
+    clock: ClockJudge,
+) -> Result<Stop, ServeError> {
     let production = config.environment == Environment::Production;
     let data = DataDir::lock(&config.data_dir, if production { Guard::Refuse } else { Guard::Warn })?;
     let config = &within_open_files(config, raise_open_files());
@@ -136,6 +143,8 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>, clock: ClockJudge) -> Res
     let started = Instant::now();
     let (driver, reader) = open(config, keystore, clock, &data, started, work.clone())?;
     let (fetch, fetched) = start_reader(reader, work.clone());
+    let waiting_max = config.hsm.as_ref().map_or(1, |hsm| hsm.waiting_max);
+    let hsm = hsm.map(|backend| HsmDesk::start(&backend, waiting_max, &work));
     let shared = Rc::new(Shared {
         driver: RefCell::new(driver),
         sender: RefCell::new(Sender::start(work.clone()).map_err(ServeError::Runtime)?),
@@ -144,6 +153,7 @@ pub fn serve(config: &Config, keystore: Arc<Keystore>, clock: ClockJudge) -> Res
         lines: RefCell::default(),
         started,
         fetch,
+        hsm,
         stopping: Notify::new(),
     });
     let office = Office { admin, inbox, ready };
@@ -281,6 +291,10 @@ impl Life {
             for (seq, entry) in self.fetched.try_iter() {
                 self.shared.driver.borrow_mut().fetched(seq, entry);
             }
+            for (ticket, pin) in self.shared.hsm.iter().flat_map(HsmDesk::take) {
+                let now = self.shared.now();
+                self.shared.driver.borrow_mut().pin_translated(ticket, pin, now);
+            }
             turn(&self.shared, &mut outputs, &mut self.desk);
             if let Some(why) = self.shared.driver.borrow().journal().failure() {
                 self.ready.set_failed(&why);
@@ -357,6 +371,13 @@ fn turn(shared: &Rc<Shared>, outputs: &mut Vec<Output>, desk: &mut admin::Desk) 
                 // The bound of fetches under way is the core's; the channel holds as many.
                 if shared.fetch.try_send(seq).is_err() {
                     shared.driver.borrow_mut().fetched(seq, None);
+                }
+            }
+            Output::TranslatePin(job) => {
+                let ticket = job.ticket;
+                if shared.hsm.as_ref().is_none_or(|hsm| hsm.leave(*job).is_err()) {
+                    let lost = Err(PinLost::NoHsm);
+                    shared.driver.borrow_mut().pin_translated(ticket, lost, shared.now());
                 }
             }
             Output::Alarm(alarm) => {

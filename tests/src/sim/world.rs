@@ -410,7 +410,7 @@ impl World {
                 self.coverage.alarm(&alarm);
                 self.note(|| format!("alarm: {alarm:?}"));
             }
-            Output::Done { .. } => {}
+            Output::TranslatePin(_) | Output::Done { .. } => {}
         }
     }
 

@@ -330,7 +330,7 @@ fn published_scripts() {
 #[test]
 fn cryptograms_and_answers_agree_with_another() {
     let mut seeded = Seeded::new(0x9F26);
-    for case in 0..cases(10_000) {
+    for case in 0..cases() {
         let imk: [u8; 16] = seeded.array();
         let key = EmvCryptogramKey(Arc::new(Encipher::new(Algorithm::Tdes, &imk).unwrap()));
         let (pan, sequence) = (seeded.digits(8 + case as usize % 12), seeded.below(100) as u8);
@@ -367,7 +367,7 @@ fn cryptograms_and_answers_agree_with_another() {
 #[test]
 fn cvc3_and_scripts_agree_with_another() {
     let mut seeded = Seeded::new(0x9F61);
-    for case in 0..cases(10_000) {
+    for case in 0..cases() {
         let imk: [u8; 16] = seeded.array();
         let cipher = Arc::new(Encipher::new(Algorithm::Tdes, &imk).unwrap());
         let (pan, sequence) = (seeded.digits(16), seeded.below(100) as u8);

@@ -24,7 +24,7 @@ fn pins() -> Vec<Row> {
         Row {
             operation: "move PINs in the directions of the mode",
             open: |store, name| store.pin_key(name).map(drop),
-            takes: &["P0:TA4:BEDN"],
+            takes: &["P0:DTA4:BEDN"],
             states: ACTIVE,
         },
         Row {

@@ -7,7 +7,7 @@ use crate::cli::out::json_line;
 use crate::core::clock::rfc3339;
 use crate::core::entry::{
     Discharge, Entry, Intent, KeyUse, Late, LateEffect, LegIntent, Outcome, Owed, OwedKind, ReversalOf,
-    SignedIn, Step, Taken, WorkingKey,
+    ServedBy, SignedIn, Step, Taken, WorkingKey,
 };
 use crate::core::ids::{Money, ObligationId, ParticipantId};
 use crate::core::taps::Gateway;
@@ -15,6 +15,7 @@ use crate::journal::recovery::scan;
 use std::collections::BTreeMap;
 use std::io::Write;
 use yika_codec::{FieldSet, Pan};
+use yika_keystore::LmkBlock;
 
 pub(in super::super) fn dump(out: &mut impl Write, place: &Place, json: bool) -> Result<(), CliError> {
     let source = Source::open(place)?;
@@ -66,10 +67,15 @@ fn print(
 struct Names {
     participants: BTreeMap<ParticipantId, String>,
     owed: BTreeMap<ObligationId, (OwedKind, ParticipantId, Money)>,
+    /// Number of the MAC key in force of each participant whose key changed; else it is 0, the configured one.
+    mac_epochs: BTreeMap<ParticipantId, u32>,
 }
 
 impl Names {
     fn note(&mut self, entry: &Entry) {
+        if let Entry::KeyEpoch { participant, usage: KeyUse::Mac, epoch, .. } = entry {
+            self.mac_epochs.insert(*participant, *epoch);
+        }
         let owed = match entry {
             Entry::Named { id, name } => {
                 self.participants.insert(*id, name.clone());
@@ -90,6 +96,10 @@ impl Names {
         {
             self.owed.remove(id);
         }
+    }
+
+    fn mac_epoch(&self, id: ParticipantId) -> u32 {
+        self.mac_epochs.get(&id).copied().unwrap_or(0)
     }
 
     fn of(&self, id: ParticipantId) -> String {
@@ -124,10 +134,17 @@ fn tell(entry: &Entry, names: &Names) -> Group {
         Entry::CutOver { to, trigger } => group.number("to", to.0).text("trigger", words::trigger(*trigger)),
         Entry::DateClosed { date } => group.number("date", date.0),
         // The block is sealed under the master key, and still no business of a dump.
-        Entry::KeyEpoch { participant, usage, epoch, .. } => group
-            .text("participant", names.of(*participant))
-            .text("use", words::key_use(*usage))
-            .number("epoch", *epoch),
+        Entry::KeyEpoch { participant, usage, epoch, block } => {
+            let told = group
+                .text("participant", names.of(*participant))
+                .text("use", words::key_use(*usage))
+                .number("epoch", *epoch);
+            let block = LmkBlock::try_from(block.clone()).ok();
+            match block.and_then(|block| block.stated_check_value()) {
+                Some(value) => told.text("check_value", value),
+                None => told,
+            }
+        }
         Entry::Working(one) => working(one, names),
         Entry::SignedOff { participant, off } => {
             group.text("participant", names.of(*participant)).flag("off", *off)
@@ -192,6 +209,7 @@ fn intent(one: &Intent, names: &Names) -> Group {
         .number("tx", one.tx.0)
         .text("kind", one.kind.as_str())
         .text("acquirer", names.of(one.acquirer))
+        .number("mac_epoch", names.mac_epoch(one.acquirer))
         .text("terminal", one.terminal.escape_ascii())
         .text("stan", stan(one.stan))
         .text("rrn", one.rrn.escape_ascii())
@@ -212,6 +230,7 @@ fn leg(one: &LegIntent, names: &Names) -> Group {
     Group::default()
         .text("role", one.role.as_str())
         .text("participant", names.of(one.participant))
+        .number("mac_epoch", names.mac_epoch(one.participant))
         .text("stan", stan(one.identity.stan))
         .number("amount", one.amount)
         .text("silence", words::silence(one.silence))
@@ -268,6 +287,13 @@ fn working(one: &WorkingKey, names: &Names) -> Group {
         }
         WorkingKey::Offered { participant, usage, .. } | WorkingKey::Withdrawn { participant, usage } => {
             told(participant, usage)
+        }
+        WorkingKey::Served(ServedBy { participant, terminal, usage, epoch, stan: number }) => {
+            let told = told(participant, usage).number("epoch", *epoch).text("stan", stan(*number));
+            match terminal {
+                Some(terminal) => told.text("terminal", terminal.escape_ascii()),
+                None => told,
+            }
         }
         // Neither the keys nor what the terminal is told of them is any business of a dump.
         WorkingKey::SignedIn(SignedIn { acquirer, terminal, sent, .. }) => Group::default()
@@ -411,7 +437,7 @@ mod tests {
             [
                 format!("1 {time} named id=1 name=city"),
                 format!(
-                    "2 {time} taken tx=42 kind=purchase acquirer=city terminal=\"TERM 001\" stan=000005 rrn=000000000042 \
+                    "2 {time} taken tx=42 kind=purchase acquirer=city mac_epoch=0 terminal=\"TERM 001\" stan=000005 rrn=000000000042 \
                      amount=1000 currency=156 decimal=10.00 date=20261124 card=411111******1111 custody=2,14,45,52 \
                      reason=timed-out code=68 approved=0 stand_in=false reversal_of=in-flight \
                      original_tx=41"

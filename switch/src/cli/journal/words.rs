@@ -36,6 +36,7 @@ pub(super) fn entry(entry: &Entry) -> &'static str {
             WorkingKey::Sent { .. } => "key-sent",
             WorkingKey::Offered { .. } => "key-offered",
             WorkingKey::Withdrawn { .. } => "key-withdrawn",
+            WorkingKey::Served(_) => "key-served",
             WorkingKey::SignedIn(_) => "terminal-keys",
             WorkingKey::Uses { .. } => "terminal-keys-used",
         },

@@ -153,6 +153,7 @@ fn samples() -> Vec<Entry> {
 fn all_samples() -> Vec<Entry> {
     let mut all = samples();
     all.extend(samples_of_gateways());
+    all.extend(samples_of_working_keys());
     all
 }
 
@@ -200,6 +201,24 @@ fn samples_of_gateways() -> Vec<Entry> {
         Entry::Referenced { reference: Reference { key: KeyedHash(10), print: 11 }, payment: KeyedHash(7) },
         Entry::TapWindow { length_ms: 60_000 },
     ]
+}
+
+fn samples_of_working_keys() -> Vec<Entry> {
+    let (participant, usage, block) = (ParticipantId(2), KeyUse::Pin, "D0144P0TN00N0000".to_owned());
+    let sent = KeySent { sent_at: 1_123_233_015, stan: 7 };
+    let (acquirer, terminal) = (ParticipantId(1), *b"TERM0001");
+    let keys = vec![(usage, block.clone())];
+    [
+        WorkingKey::Sent { participant, usage, at: sent },
+        WorkingKey::Offered { participant, usage, block },
+        WorkingKey::Withdrawn { participant, usage },
+        WorkingKey::SignedIn(SignedIn { acquirer, terminal, keys, sent, field: vec![1, 2, 3] }),
+        WorkingKey::Served(ServedBy { participant, terminal: Some(terminal), usage, epoch: 3, stan: 7 }),
+        WorkingKey::Served(ServedBy { participant, terminal: None, usage: KeyUse::Mac, epoch: 3, stan: 7 }),
+        WorkingKey::Uses { acquirer, terminal },
+    ]
+    .map(|one| Entry::Working(Box::new(one)))
+    .to_vec()
 }
 
 /// The layout of version 2, byte by byte: a change here makes old journals unreadable.
