@@ -32,7 +32,7 @@ impl Keys {
 
 pub struct City {
     pub banks: Vec<IssuerHandle>,
-    keys: Keys,
+    pub keys: Keys,
     pub listener: SocketAddr,
     pub pos_listener: SocketAddr,
 }

@@ -3,7 +3,7 @@
 //!
 //! It has no operation on PINs and never will have: PKCS#11 has no PIN translation, and decrypting here to encrypt there
 //! would put the clear PIN into the memory of the host, which PCI PIN forbids. A key that was not made for the work at
-//! hand is refused, whatever the token would do with it. `docs/pkcs11.md` says how to set one up, and what it cannot do.
+//! hand is refused, whatever the token would do with it. It is a [`yika_keystore::Backend`] for what it can do. `docs/pkcs11.md` says how to set one up, and what it cannot do.
 //!
 //! ```compile_fail,E0599
 //! fn turn(token: &yika_pkcs11::Token) {
@@ -17,6 +17,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod backend;
 mod custody;
 mod error;
 mod keys;

@@ -31,6 +31,8 @@ struct State {
     out: usize,
     /// The token refused the PIN: nobody tries it again.
     locked_out: bool,
+    /// Why the last work found no token; nothing while it works.
+    trouble: Option<String>,
 }
 
 impl Pool {
@@ -42,7 +44,7 @@ impl Pool {
         sessions_max: usize,
     ) -> Result<Pool, TokenError> {
         let library = load(library)?;
-        let state = State { idle: Vec::new(), out: 0, locked_out: false };
+        let state = State { idle: Vec::new(), out: 0, locked_out: false, trouble: None };
         let pool = Pool {
             library,
             label: label.to_owned(),
@@ -86,6 +88,11 @@ impl Pool {
         }
     }
 
+    /// Its label, and why it does not work, if it does not.
+    pub(crate) fn stands(&self) -> (&str, Option<String>) {
+        (&self.label, self.state().trouble.clone())
+    }
+
     fn take(&self) -> Result<Session, TokenError> {
         let mut state = self.state();
         loop {
@@ -111,6 +118,12 @@ impl Pool {
     }
 
     fn connect(&self) -> Result<Session, TokenError> {
+        let connected = self.connect_now();
+        self.state().trouble = connected.as_ref().err().map(ToString::to_string);
+        connected
+    }
+
+    fn connect_now(&self) -> Result<Session, TokenError> {
         let failed = |what| move |source| TokenError::Failed { what, source };
         let wrong = |tries| TokenError::WrongPin { token: self.label.clone(), tries };
         if self.state().locked_out {

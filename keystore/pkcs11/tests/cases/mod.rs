@@ -12,7 +12,7 @@ use yika_pkcs11::{Purpose, SealedLmk, Token, TokenError, TokenSettings};
 
 type Case = fn(&Path, &Path);
 
-pub(crate) const ALL: [(&str, Case); 12] = [
+pub(crate) const ALL: [(&str, Case); 13] = [
     ("a_missing_library_names_the_package", a_missing_library_names_the_package),
     ("a_missing_token_lists_the_others", a_missing_token_lists_the_others),
     ("a_pin_file_that_others_may_read_is_refused", a_pin_file_that_others_may_read_is_refused),
@@ -24,6 +24,7 @@ pub(crate) const ALL: [(&str, Case); 12] = [
     ("macs_agree_with_a_second_implementation", work::macs_agree_with_a_second_implementation),
     ("data_agrees_with_a_second_implementation", work::data_agrees_with_a_second_implementation),
     ("signatures_hold_by_a_second_implementation", work::signatures_hold_by_a_second_implementation),
+    ("a_backend_answers_as_software_does", work::a_backend_answers_as_software_does),
     ("random_numbers_differ", work::random_numbers_differ),
 ];
 

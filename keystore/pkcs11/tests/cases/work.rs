@@ -4,8 +4,13 @@ use std::path::Path;
 
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use cmac::Mac as _;
+use cryptoki::context::Pkcs11;
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
+use yika_keystore::{
+    Algorithm, Backend, BackendError, Export, HealthState, KeyRef, Keystore, Lmk, MacMethod, MacPadding,
+    MacRule, Mode, Operation, Outcome, PinFormat, PinFrom, PinIn, Usage,
+};
 use yika_pkcs11::{Chaining, Purpose, Signer, Token, TokenError};
 
 use super::{LABEL, context, opened};
@@ -204,6 +209,76 @@ pub(super) fn signatures_hold_by_a_second_implementation(library: &Path, folder:
     assert!(public.verify(b"a root of the audit log", &signed).is_ok());
     assert!(public.verify(b"another root of it", &signed).is_err());
     assert!(matches!(token.sign("ec", Signer::P256, b"no digest"), Err(TokenError::Input { .. })));
+}
+
+/// The same keys in the token and in a keystore: the same answers, and no PIN.
+pub(super) fn a_backend_answers_as_software_does(library: &Path, folder: &Path) {
+    let (mac_key, data_key) = ([0x3D; 16], [0xA7; 32]);
+    let token = with_keys(
+        library,
+        folder,
+        &[("mac", b"yika:M6", KeyType::AES, &mac_key), ("data", b"yika:D0", KeyType::AES, &data_key)],
+    );
+    let store = Keystore::in_memory(Lmk::test());
+    for (name, usage, key) in [("mac", Usage::MacCmac, &mac_key[..]), ("data", Usage::Data, &data_key)] {
+        let parts: [Vec<u8>; 2] = [key.iter().map(|byte| byte ^ 0x5D).collect(), vec![0x5D; key.len()]];
+        store.import_components(name, usage, Algorithm::Aes, Mode::Both, Export::N, &parts).unwrap();
+    }
+    let (software, encrypts) = (store.mac_key("mac").unwrap(), store.data_encrypt_key("data").unwrap());
+    let (mac, data) = (KeyRef::new("mac").unwrap(), KeyRef::new("data").unwrap());
+    let ask = |operation: Operation<'_>| token.submit(&[operation]).remove(0);
+    let mut random = Random(0xBAC);
+    for case in 0..1000_usize {
+        let text = random.bytes(case % 50);
+        let rule = MacRule { method: MacMethod::Cmac, padding: MacPadding::default(), bytes: 4 + case % 13 };
+        let expected = &software.generate_full(&text).as_bytes()[..rule.bytes].to_vec();
+        let Ok(Outcome::Mac(made)) = ask(Operation::GenerateMac { key: &mac, rule, data: &text }) else {
+            panic!()
+        };
+        assert_eq!(made.as_bytes(), expected, "case {case}");
+        let holds = |mac_sent: &[u8]| {
+            let answer = ask(Operation::VerifyMac { key: &mac, rule, data: &text, mac: mac_sent });
+            matches!(answer, Ok(Outcome::Verified(true)))
+        };
+        assert!(holds(expected) && !holds(&expected[..rule.bytes - 1]) && !holds(&[0; 16]));
+        let (iv, mut cipher) = (random.bytes(16), text.clone());
+        encrypts.encrypt(&iv, &mut cipher).unwrap();
+        let Ok(Outcome::Data(made)) = ask(Operation::EncryptData { key: &data, iv: &iv, data: &text }) else {
+            panic!()
+        };
+        assert_eq!(*made, cipher, "case {case}");
+        let Ok(Outcome::Data(back)) = ask(Operation::DecryptData { key: &data, iv: &iv, data: &cipher })
+        else {
+            panic!()
+        };
+        assert_eq!(*back, text, "case {case}");
+    }
+    for wrong in [&[0x11; 16][..], &[7; 15], &[]] {
+        let answer = ask(Operation::DecryptData { key: &data, iv: &[0; 16], data: wrong });
+        assert!(matches!(answer, Err(BackendError::Input { .. })), "{answer:?}");
+    }
+    let other = KeyRef::new("none").unwrap();
+    assert!(matches!(ask(Operation::CheckValue { key: &other }), Err(BackendError::Key { .. })));
+    let Ok(Outcome::CheckValue(value)) = ask(Operation::CheckValue { key: &mac }) else { panic!() };
+    assert_eq!(value, software.check_value());
+    assert!(matches!(ask(Operation::Random { bytes: 9 }), Ok(Outcome::Random(bytes)) if bytes.len() == 9));
+    let pin = PinIn {
+        from: PinFrom::Zone(&data),
+        format: PinFormat::Iso4,
+        pan: b"4111111111111111",
+        block: &[0; 16],
+    };
+    let pin = Operation::TranslatePin { pin, to: &data, to_format: PinFormat::Iso4 };
+    assert!(!token.can(&pin));
+    assert!(matches!(ask(pin), Err(BackendError::NotServed { .. })));
+    assert!(matches!(token.import("D0112", &mac), Err(BackendError::NotServed { .. })));
+    assert_eq!(token.health().state, HealthState::Up);
+    Pkcs11::new(library).unwrap().finalize().unwrap();
+    assert!(matches!(ask(Operation::Random { bytes: 1 }), Err(BackendError::Unavailable { .. })));
+    assert_eq!(token.health().state, HealthState::Down);
+    context(library);
+    assert!(ask(Operation::Random { bytes: 1 }).is_ok());
+    assert_eq!(token.health().state, HealthState::Up);
 }
 
 pub(super) fn random_numbers_differ(library: &Path, folder: &Path) {
