@@ -18,7 +18,6 @@ use yika_keystore::{
 };
 use yika_loadgen::{Load, run, test_pin_key};
 use yika_switch::core::clock::month_to_second;
-use yika_tests::city::Keys;
 use yika_tests::city::{Keys, configuration};
 use yika_tests::process::{Yika, free_port, get, passes};
 use yika_tests::setup::dialect;
