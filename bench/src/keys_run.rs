@@ -131,7 +131,7 @@ fn dukpt(quick: bool, store: &Keystore, report: &mut Report) -> Done {
         let mut ksn = *b"\xFF\xFF\x98\x76\x54\x32\x10\0\0\0";
         ksn[7..].copy_from_slice(&counter);
         let ksn = DukptTdesKsn::from_bytes(&ksn)?;
-        let initial = base.initial_key(ksn.device());
+        let initial = base.initial_key(ksn.device())?;
         // Whatever the block holds: the work is the same but for the last check.
         let block = yika_keystore::EncryptedPin::from_bytes(&[0x31; 8])?;
         let moved = cost(quick, || {

@@ -7,8 +7,8 @@ use crate::measure::cost;
 use crate::report::{Report, Row};
 use std::hint::black_box;
 use yika_keystore::{
-    Algorithm, Export, KeyError, Keystore, Lmk, Mode, PinFormat, PinKey, Usage, encrypt_test_pin,
-    translate_pin,
+    Algorithm, DukptTdesKsn, Export, KeyError, Keystore, Lmk, Mode, PinFormat, PinKey, Usage,
+    encrypt_test_pin, translate_pin,
 };
 use yika_loadgen::{TEST_PIN, test_mac_key, test_pin_key};
 
@@ -46,11 +46,33 @@ pub(crate) fn run(quick: bool, report: &mut Report) -> Result<(), BenchError> {
         let _ = black_box(done);
     });
     report.add(Row::cost("keystore", "PIN translate, format 4 (AES) to 0 (TDES)", pin));
+    dukpt(quick, report).map_err(|e| setup(&e))?;
     let tokens = Keystore::in_memory(Lmk::test()).tokenizer();
     let token = cost(quick, || {
         black_box(tokens.token(black_box(PAN)));
     });
     report.add(Row::cost("keystore", "card token (AES-CMAC)", token));
+    Ok(())
+}
+
+/// The PIN key of a terminal's transaction, with a step for each bit of its counter.
+fn dukpt(quick: bool, report: &mut Report) -> Result<(), Box<dyn std::error::Error>> {
+    let store = Keystore::in_memory(Lmk::test());
+    let parts = [vec![0x5a; 16], (0..16).collect()];
+    store.import_components("base", Usage::DukptBase, Algorithm::Tdes, Mode::Both, Export::N, &parts)?;
+    let base = store.dukpt_tdes_base_key("base")?;
+    for (what, counter) in [
+        ("PIN key of TDES DUKPT, 1 counter bit", [0, 1]),
+        ("PIN key of TDES DUKPT, 10 counter bits", [3, 0xFF]),
+    ] {
+        let ksn = DukptTdesKsn::from_bytes(&[&b"\xFF\xFF\x98\x76\x54\x32\x10\xE0"[..], &counter].concat())?;
+        let initial = base.initial_key(ksn.device())?;
+        initial.pin_key(&ksn)?;
+        let derived = cost(quick, || {
+            let _ = black_box(initial.pin_key(black_box(&ksn)));
+        });
+        report.add(Row::cost("keystore", what, derived));
+    }
     Ok(())
 }
 

@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
+use yika_arena::{Held, Stay, wiped};
 
 use crate::digest::Sha256;
 use crate::error::KeyError;
 use crate::lmk::Lmk;
-use crate::secret::hex;
+use crate::secret::{COLD_STACK_BYTES, hex};
 
 /// A larger log is not one of ours: some two million deeds.
 const LOG_BYTES_MAX: u64 = 1 << 30;
@@ -79,7 +80,7 @@ pub(crate) struct AuditLog {
     file: File,
     bytes: u64,
     head: AuditHead,
-    signer: Ed25519KeyPair,
+    signer: Held<Ed25519KeyPair>,
 }
 
 /// Where the log of a key file is: beside it.
@@ -98,7 +99,7 @@ impl AuditLog {
         options.read(true).write(true).create_new(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|source| io_error("create the audit log", &path, source))?;
-        Ok(AuditLog { file, bytes: 0, head: AuditHead::EMPTY, signer: signer(lmk) })
+        Ok(AuditLog { file, bytes: 0, head: AuditHead::EMPTY, signer: signer(lmk)? })
     }
 
     /// Opens a log and proves its chain up to `counted`. Behind it there may be what one interrupted deed left: a
@@ -125,7 +126,7 @@ impl AuditLog {
         if extra == 1 {
             walk.step()?;
         }
-        Ok(AuditLog { head: walk.head, bytes: walk.at as u64, file, signer: signer(lmk) })
+        Ok(AuditLog { head: walk.head, bytes: walk.at as u64, file, signer: signer(lmk)? })
     }
 
     pub(crate) fn head(&self) -> AuditHead {
@@ -142,7 +143,7 @@ impl AuditLog {
         let detail = record.detail.chars().take(DETAIL_CHARS_MAX).collect();
         let record = AuditRecord { seq: self.head.count + 1, detail, ..record };
         let hash = chained(&self.head.hash, &serde_json::to_string(&record)?);
-        let signature = hex(self.signer.sign(&hash).as_ref());
+        let signature = wiped::<COLD_STACK_BYTES, _>(|| hex(self.signer.sign(&hash).as_ref()));
         let mut line = serde_json::to_string(&Line { record, hash: hex(&hash), signature })?;
         line.push('\n');
         self.file.set_len(self.bytes)?;
@@ -249,9 +250,11 @@ fn chained(before: &[u8; 32], record: &str) -> [u8; 32] {
 }
 
 /// The signing key belongs to the master key, as the seals of the key file do.
-fn signer(lmk: &Lmk) -> Ed25519KeyPair {
-    Ed25519KeyPair::from_seed_unchecked(lmk.derive::<32>("audit signature").as_slice())
-        .expect("every 32 bytes are an Ed25519 seed")
+fn signer(lmk: &Lmk) -> Result<Held<Ed25519KeyPair>, KeyError> {
+    let seed = lmk.derive("audit signature", 32);
+    let expand =
+        || Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).expect("every 32 bytes are an Ed25519 seed");
+    Ok(wiped::<COLD_STACK_BYTES, _>(|| Held::new(Stay::Lasting, expand()))?)
 }
 
 fn public_key(signer: &Ed25519KeyPair) -> [u8; 32] {

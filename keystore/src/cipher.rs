@@ -1,37 +1,34 @@
 //! Block ciphers with their key schedule expanded once: DES, two- and three-key TDES, AES, SM4.
 //!
-//! A thin face over aws-lc-rs, and over RustCrypto for SM4. It promises that no operation allocates and that
-//! schedules are wiped on drop (both libraries do so). It works on whole blocks only and never pads.
+//! A thin face over `yika_rounds`, which is aws-lc, and over RustCrypto for SM4. It promises that no operation touches the heap
+//! and that schedules are expanded in the arena, stay there, and are wiped on drop. It works on whole blocks only and
+//! never pads.
 
-use aws_lc_rs::cipher::{
-    self as engines, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, UnboundCipherKey,
-};
-use aws_lc_rs::iv::FixedLength;
 use sm4::Sm4;
 use sm4::cipher::{BlockCipherDecrypt as _, BlockCipherEncrypt as _, KeyInit as _};
+use yika_arena::{Held, Stay, wiped};
+use yika_rounds::{AesDecrypt, AesEncrypt, Des, Tdes2, Tdes3, WeakKey};
 
 use crate::attributes::Algorithm;
 use crate::error::KeyError;
+use crate::secret::HOT_STACK_BYTES;
 
 /// The largest block: AES.
 pub(crate) const BLOCK_BYTES_MAX: usize = 16;
 
 /// An expanded key that encrypts.
-pub(crate) struct Encipher {
-    engine: Engine<EncryptingKey>,
-    block_bytes: usize,
-}
+pub(crate) struct Encipher(Schedule<AesEncrypt>);
 
 /// An expanded key that decrypts. A type of its own: a key that may not decrypt simply has none.
-pub(crate) struct Decipher {
-    engine: Engine<DecryptingKey>,
-    block_bytes: usize,
-}
+pub(crate) struct Decipher(Schedule<AesDecrypt>);
 
-/// Which library holds the schedule.
-enum Engine<K> {
-    Lc(K),
-    Sm4(Sm4),
+/// A schedule in the arena. That of AES serves one direction, the others both.
+enum Schedule<A> {
+    Des(Held<Des>),
+    Tdes2(Held<Tdes2>),
+    Tdes3(Held<Tdes3>),
+    Aes(Held<A>),
+    Sm4(Held<Sm4>),
 }
 
 impl Encipher {
@@ -39,39 +36,46 @@ impl Encipher {
     ///
     /// # Errors
     /// `Length` when no cipher of the algorithm has this key length; `Weak` for weak DES parts or equal
-    /// parts, which would make TDES as weak as DES (SP 800-67 3.1).
+    /// parts, which would make TDES as weak as DES (SP 800-67 3.1); `Memory` when no more keys can be held.
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Encipher, KeyError> {
-        let engine = match algorithm {
-            Algorithm::Sm4 => Engine::Sm4(sm4(key)?),
-            _ => Engine::Lc(
-                EncryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?,
-            ),
-        };
-        Ok(Encipher { engine, block_bytes: algorithm.block_bytes() })
+        let expand = || Schedule::new(algorithm, key, Stay::Lasting, AesEncrypt::expand);
+        wiped::<HOT_STACK_BYTES, _>(expand).map(Encipher)
+    }
+
+    /// [`Encipher::new`] for a key that ends with the call: it has its place when no more keys can be held. The caller wipes
+    /// the stack.
+    ///
+    /// # Errors
+    /// `Length` and `Weak`.
+    pub(crate) fn brief(algorithm: Algorithm, key: &[u8]) -> Result<Encipher, KeyError> {
+        Schedule::new(algorithm, key, Stay::Brief, AesEncrypt::expand).map(Encipher)
     }
 
     pub(crate) fn block_bytes(&self) -> usize {
-        self.block_bytes
+        self.0.block_bytes()
     }
 
-    /// Encrypts one block; with an IV of zeros CBC is the bare cipher.
+    /// Encrypts one block.
     pub(crate) fn block(&self, block: &mut [u8]) {
-        assert_eq!(block.len(), self.block_bytes);
-        self.cbc(&[0; BLOCK_BYTES_MAX][..self.block_bytes], block);
+        match &self.0 {
+            Schedule::Des(des) => des.encrypt(exactly(block)),
+            Schedule::Tdes2(tdes) => tdes.encrypt(exactly(block)),
+            Schedule::Tdes3(tdes) => tdes.encrypt(exactly(block)),
+            Schedule::Aes(aes) => aes.encrypt(exactly(block)),
+            Schedule::Sm4(sm4) => sm4.encrypt_block(exactly::<16>(block).into()),
+        }
     }
 
     /// CBC over whole blocks, in place.
     pub(crate) fn cbc(&self, iv: &[u8], blocks: &mut [u8]) {
-        assert!(iv.len() == self.block_bytes && blocks.len().is_multiple_of(self.block_bytes));
-        let key = match &self.engine {
-            Engine::Lc(key) => key,
-            Engine::Sm4(sm4) => return sm4_cbc_encrypt(sm4, iv, blocks),
-        };
-        let context = match <&[u8; 16]>::try_from(iv) {
-            Ok(iv) => EncryptionContext::Iv128(FixedLength::from(iv)),
-            Err(_) => EncryptionContext::Iv64(FixedLength::from(short_iv(iv))),
-        };
-        key.less_safe_encrypt(blocks, context).expect("whole blocks and one block of IV, asserted above");
+        assert!(blocks.len().is_multiple_of(self.block_bytes()));
+        match &self.0 {
+            Schedule::Des(des) => des.cbc_encrypt(&mut iv_of(iv), blocks),
+            Schedule::Tdes2(tdes) => tdes.cbc_encrypt(&mut iv_of(iv), blocks),
+            Schedule::Tdes3(tdes) => tdes.cbc_encrypt(&mut iv_of(iv), blocks),
+            Schedule::Aes(aes) => aes.cbc_encrypt(&mut iv_of(iv), blocks),
+            Schedule::Sm4(sm4) => sm4_cbc_encrypt(sm4, iv_of(iv), blocks),
+        }
     }
 
     /// The CBC chain of a MAC: over the whole blocks of `head`, then `last`; returns the final cipher block,
@@ -88,7 +92,7 @@ impl Encipher {
         last: &[u8],
     ) -> [u8; BLOCK_BYTES_MAX] {
         const CHUNK_BYTES: usize = 240;
-        let n = self.block_bytes;
+        let n = self.block_bytes();
         let mut buffer = [0; CHUNK_BYTES + BLOCK_BYTES_MAX];
         let mut chunks = head.chunks(CHUNK_BYTES);
         loop {
@@ -116,45 +120,102 @@ impl Decipher {
     /// # Errors
     /// As [`Encipher::new`].
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Decipher, KeyError> {
-        let engine = match algorithm {
-            Algorithm::Sm4 => Engine::Sm4(sm4(key)?),
-            _ => Engine::Lc(
-                DecryptingKey::cbc(unbound(algorithm, key)?).map_err(|_| KeyError::Weak { algorithm })?,
-            ),
-        };
-        Ok(Decipher { engine, block_bytes: algorithm.block_bytes() })
+        let expand = || Schedule::new(algorithm, key, Stay::Lasting, AesDecrypt::expand);
+        wiped::<HOT_STACK_BYTES, _>(expand).map(Decipher)
+    }
+
+    /// As [`Encipher::brief`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn brief(algorithm: Algorithm, key: &[u8]) -> Result<Decipher, KeyError> {
+        Schedule::new(algorithm, key, Stay::Brief, AesDecrypt::expand).map(Decipher)
     }
 
     /// Decrypts one block.
     pub(crate) fn block(&self, block: &mut [u8]) {
-        assert_eq!(block.len(), self.block_bytes);
-        self.cbc(&[0; BLOCK_BYTES_MAX][..self.block_bytes], block);
+        match &self.0 {
+            Schedule::Des(des) => des.decrypt(exactly(block)),
+            Schedule::Tdes2(tdes) => tdes.decrypt(exactly(block)),
+            Schedule::Tdes3(tdes) => tdes.decrypt(exactly(block)),
+            Schedule::Aes(aes) => aes.decrypt(exactly(block)),
+            Schedule::Sm4(sm4) => sm4.decrypt_block(exactly::<16>(block).into()),
+        }
     }
 
     /// The inverse of [`Encipher::cbc`].
     pub(crate) fn cbc(&self, iv: &[u8], blocks: &mut [u8]) {
-        assert!(iv.len() == self.block_bytes && blocks.len().is_multiple_of(self.block_bytes));
-        let key = match &self.engine {
-            Engine::Lc(key) => key,
-            Engine::Sm4(sm4) => return sm4_cbc_decrypt(sm4, iv, blocks),
-        };
-        let context = match <&[u8; 16]>::try_from(iv) {
-            Ok(iv) => DecryptionContext::Iv128(FixedLength::from(iv)),
-            Err(_) => DecryptionContext::Iv64(FixedLength::from(short_iv(iv))),
-        };
-        key.decrypt(blocks, context).expect("whole blocks and one block of IV, asserted above");
+        assert!(blocks.len().is_multiple_of(self.0.block_bytes()));
+        match &self.0 {
+            Schedule::Des(des) => des.cbc_decrypt(&mut iv_of(iv), blocks),
+            Schedule::Tdes2(tdes) => tdes.cbc_decrypt(&mut iv_of(iv), blocks),
+            Schedule::Tdes3(tdes) => tdes.cbc_decrypt(&mut iv_of(iv), blocks),
+            Schedule::Aes(aes) => aes.cbc_decrypt(&mut iv_of(iv), blocks),
+            Schedule::Sm4(sm4) => sm4_cbc_decrypt(sm4, iv_of(iv), blocks),
+        }
     }
 }
 
-fn sm4(key: &[u8]) -> Result<Sm4, KeyError> {
-    let (algorithm, bytes) = (Algorithm::Sm4, key.len());
-    let cipher = Sm4::new_from_slice(key);
-    cipher.map_err(|_| KeyError::Length { algorithm, bytes, expected: algorithm.lengths() })
+impl<A: Default> Schedule<A> {
+    fn new(
+        algorithm: Algorithm,
+        key: &[u8],
+        stay: Stay,
+        expand_aes: fn(&mut A, &[u8]) -> bool,
+    ) -> Result<Schedule<A>, KeyError> {
+        let weak = |WeakKey| KeyError::Weak { algorithm };
+        let bytes = key.len();
+        let wrong_length = || KeyError::Length { algorithm, bytes, expected: algorithm.lengths() };
+        Ok(match (algorithm, bytes) {
+            (Algorithm::Des, 8) => {
+                Schedule::Des(Held::try_new_with(stay, |des: &mut Des| des.expand(part(key)).map_err(weak))?)
+            }
+            // Devices that load three-part keys only send two-key TDES as K1 K2 K1.
+            (Algorithm::Tdes, 24) if key[..8] != key[16..] => {
+                let expand = |tdes: &mut Tdes3| tdes.expand(part(key)).map_err(weak);
+                Schedule::Tdes3(Held::try_new_with(stay, expand)?)
+            }
+            (Algorithm::Tdes, 16 | 24) => {
+                let expand = |tdes: &mut Tdes2| tdes.expand(part(key)).map_err(weak);
+                Schedule::Tdes2(Held::try_new_with(stay, expand)?)
+            }
+            (Algorithm::Aes, _) => Schedule::Aes(Held::try_new_with(stay, |aes: &mut A| {
+                if expand_aes(aes, key) { Ok(()) } else { Err(wrong_length()) }
+            })?),
+            // The library makes its schedule on the stack.
+            (Algorithm::Sm4, 16) => {
+                Schedule::Sm4(wiped::<1024, _>(|| Held::new(stay, Sm4::new(part::<16>(key).into())))?)
+            }
+            _ => return Err(wrong_length()),
+        })
+    }
 }
 
-fn sm4_cbc_encrypt(sm4: &Sm4, iv: &[u8], blocks: &mut [u8]) {
-    let mut state = [0; 16];
-    state.copy_from_slice(iv);
+impl<A> Schedule<A> {
+    fn block_bytes(&self) -> usize {
+        match self {
+            Schedule::Des(_) | Schedule::Tdes2(_) | Schedule::Tdes3(_) => 8,
+            Schedule::Aes(_) | Schedule::Sm4(_) => 16,
+        }
+    }
+}
+
+/// The beginning of a key whose length was looked at.
+fn part<const N: usize>(key: &[u8]) -> &[u8; N] {
+    key.first_chunk().expect("the match is on the length of the key")
+}
+
+/// One block.
+fn exactly<const N: usize>(block: &mut [u8]) -> &mut [u8; N] {
+    block.try_into().expect("the caller asked for the length of a block")
+}
+
+/// One block, to be chained along.
+fn iv_of<const N: usize>(iv: &[u8]) -> [u8; N] {
+    iv.try_into().expect("the caller asked for the length of a block")
+}
+
+fn sm4_cbc_encrypt(sm4: &Sm4, mut state: [u8; 16], blocks: &mut [u8]) {
     for block in blocks.as_chunks_mut::<16>().0 {
         state.iter_mut().zip(block.iter()).for_each(|(byte, data)| *byte ^= data);
         sm4.encrypt_block((&mut state).into());
@@ -162,42 +223,13 @@ fn sm4_cbc_encrypt(sm4: &Sm4, iv: &[u8], blocks: &mut [u8]) {
     }
 }
 
-fn sm4_cbc_decrypt(sm4: &Sm4, iv: &[u8], blocks: &mut [u8]) {
-    let mut before = [0; 16];
-    before.copy_from_slice(iv);
+fn sm4_cbc_decrypt(sm4: &Sm4, mut before: [u8; 16], blocks: &mut [u8]) {
     for block in blocks.as_chunks_mut::<16>().0 {
         let cipher = *block;
         sm4.decrypt_block(block.into());
         block.iter_mut().zip(before).for_each(|(byte, data)| *byte ^= data);
         before = cipher;
     }
-}
-
-fn short_iv(iv: &[u8]) -> &[u8; 8] {
-    iv.try_into().expect("a block has 16 or 8 bytes, and 16 was ruled out")
-}
-
-fn unbound(algorithm: Algorithm, key: &[u8]) -> Result<UnboundCipherKey, KeyError> {
-    // Devices that load three-part keys only send two-key TDES as K1 K2 K1.
-    let key = match (algorithm, key.len()) {
-        (Algorithm::Tdes, 24) if key[..8] == key[16..] => &key[..16],
-        _ => key,
-    };
-    let engine = engine(algorithm, key.len())?;
-    UnboundCipherKey::new(engine, key).map_err(|_| KeyError::Weak { algorithm })
-}
-
-#[expect(deprecated, reason = "marked legacy by the library; payment networks still run on TDES")]
-fn engine(algorithm: Algorithm, bytes: usize) -> Result<&'static engines::Algorithm, KeyError> {
-    Ok(match (algorithm, bytes) {
-        (Algorithm::Des, 8) => &engines::DES_FOR_LEGACY_USE_ONLY,
-        (Algorithm::Tdes, 16) => &engines::DES_EDE_FOR_LEGACY_USE_ONLY,
-        (Algorithm::Tdes, 24) => &engines::DES_EDE3_FOR_LEGACY_USE_ONLY,
-        (Algorithm::Aes, 16) => &engines::AES_128,
-        (Algorithm::Aes, 24) => &engines::AES_192,
-        (Algorithm::Aes, 32) => &engines::AES_256,
-        _ => return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() }),
-    })
 }
 
 #[cfg(test)]

@@ -3,26 +3,50 @@
 //! Built on the CBC chain of `cipher` because the library's own CMAC copies its context to the heap for
 //! each message; this one allocates nothing. Tests compare it with two other implementations.
 
+use yika_arena::{Held, Stay};
 use zeroize::Zeroize as _;
 
+use crate::attributes::Algorithm;
 use crate::cipher::{BLOCK_BYTES_MAX, Encipher};
+use crate::error::KeyError;
 
 /// A key ready to make CMACs: schedule and both subkeys.
 pub(crate) struct Cmac {
     cipher: Encipher,
+    subkeys: Held<Subkeys>,
+}
+
+/// For a last block that is whole, and for one that is padded.
+#[derive(Default)]
+struct Subkeys {
     whole: [u8; BLOCK_BYTES_MAX],
     padded: [u8; BLOCK_BYTES_MAX],
 }
 
 impl Cmac {
-    pub(crate) fn new(cipher: Encipher) -> Cmac {
+    /// # Errors
+    /// Those of [`Encipher::new`].
+    pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Cmac, KeyError> {
+        Cmac::over(Encipher::new(algorithm, key)?, Stay::Lasting)
+    }
+
+    /// For a key that ends with the call.
+    ///
+    /// # Errors
+    /// Those of [`Encipher::brief`].
+    pub(crate) fn brief(algorithm: Algorithm, key: &[u8]) -> Result<Cmac, KeyError> {
+        Cmac::over(Encipher::brief(algorithm, key)?, Stay::Brief)
+    }
+
+    fn over(cipher: Encipher, stay: Stay) -> Result<Cmac, KeyError> {
         let n = cipher.block_bytes();
-        let mut whole = [0; BLOCK_BYTES_MAX];
-        cipher.block(&mut whole[..n]);
-        double(&mut whole[..n]);
-        let mut padded = whole;
-        double(&mut padded[..n]);
-        Cmac { cipher, whole, padded }
+        let subkeys = Held::new_with(stay, |subkeys: &mut Subkeys| {
+            cipher.block(&mut subkeys.whole[..n]);
+            double(&mut subkeys.whole[..n]);
+            subkeys.padded = subkeys.whole;
+            double(&mut subkeys.padded[..n]);
+        })?;
+        Ok(Cmac { cipher, subkeys })
     }
 
     pub(crate) fn block_bytes(&self) -> usize {
@@ -33,19 +57,15 @@ impl Cmac {
     pub(crate) fn tag(&self, data: &[u8]) -> [u8; BLOCK_BYTES_MAX] {
         let n = self.cipher.block_bytes();
         let (head, tail) = data.split_at(data.len().saturating_sub(1) / n * n);
-        let mut last = if tail.len() == n { self.whole } else { self.padded };
+        let mut last = if tail.len() == n { self.subkeys.whole } else { self.subkeys.padded };
         last.iter_mut().zip(tail).for_each(|(byte, data)| *byte ^= data);
         if tail.len() < n {
             last[tail.len()] ^= 0x80;
         }
-        self.cipher.chain(head, &last[..n])
-    }
-}
-
-impl Drop for Cmac {
-    fn drop(&mut self) {
-        self.whole.zeroize();
-        self.padded.zeroize();
+        let tag = self.cipher.chain(head, &last[..n]);
+        // With the data, which is no secret, it would give a subkey.
+        last.zeroize();
+        tag
     }
 }
 

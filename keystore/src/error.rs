@@ -4,6 +4,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use yika_arena::ArenaError;
+
 use crate::attributes::{Algorithm, Mode, Usage};
 use crate::info::Validity;
 use crate::state::KeyState;
@@ -219,6 +221,9 @@ pub enum KeyError {
         /// The limit.
         max: usize,
     },
+    /// There is no locked memory left for another key; those that are open go on working.
+    #[error(transparent)]
+    Memory(#[from] ArenaError),
     /// The operating system refused.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {

@@ -3,16 +3,16 @@
 //! The derivation is that of NIST SP 800-108r1, counter mode, with AES-CMAC. The zone key derives and does nothing
 //! else; the session keys make MACs or check them, never both; none of them leaves. `docs/wire.md` has the layout.
 
+use yika_arena::wiped;
 use zeroize::Zeroizing;
 
 use crate::attributes::{Algorithm, Mode, Usage};
-use crate::cipher::Encipher;
 use crate::cmac::Cmac;
 use crate::error::KeyError;
 use crate::lmk::Opened;
 use crate::mac::{MacGenerateKey, MacVerifyKey};
 use crate::policy::Need;
-use crate::secret::KeyBytes;
+use crate::secret::{COLD_STACK_BYTES, KeyBytes};
 use crate::state::Deed;
 
 /// The zone key of a gateway's participant: session keys come of it, nothing else.
@@ -60,10 +60,10 @@ impl GateKey {
             GateSide::Client => (CLIENT_TO_SERVER, SERVER_TO_CLIENT),
             GateSide::Server => (SERVER_TO_CLIENT, CLIENT_TO_SERVER),
         };
-        GateSession {
+        wiped::<COLD_STACK_BYTES, _>(|| GateSession {
             make: MacGenerateKey::of_session(&self.derive(own, hello, answer)),
             check: MacVerifyKey::of_session(&self.derive(other, hello, answer)),
-        }
+        })
     }
 
     /// The check value of the zone key, which the hello names.
@@ -90,7 +90,7 @@ impl GateKey {
 
     pub(crate) fn open(name: &str, opened: &Opened) -> Result<GateKey, KeyError> {
         NEED.check(name, &opened.attributes, opened.state)?;
-        let zone = Cmac::new(Encipher::new(Algorithm::Aes, opened.key.as_slice())?);
+        let zone = Cmac::new(Algorithm::Aes, opened.key.as_slice())?;
         Ok(GateKey { zone, check_value: opened.check_value })
     }
 }

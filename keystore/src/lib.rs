@@ -93,3 +93,4 @@ pub use state::KeyState;
 pub use store::{CeremonyInfo, Keystore, Present, WrapForm, Wrapped};
 pub use tac::{TacMasterKey, TacRecord};
 pub use token::Tokenizer;
+pub use yika_arena::{Arena, ArenaError, ArenaKind, ArenaUsage};

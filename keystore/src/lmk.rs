@@ -14,13 +14,13 @@ use std::fmt;
 use ring::hkdf;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
+use yika_arena::wiped;
 
 use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::block::{Header, Optional, Protection, Version};
 use crate::error::{BlockError, KeyError};
 use crate::info::{Environment, KeyInfo, Origin, Validity};
-use crate::secret::{KeyBytes, hex};
+use crate::secret::{COLD_STACK_BYTES, KeyBytes, hex};
 use crate::state::KeyState;
 
 /// Local master key (AES-256): every key of the store rests under it.
@@ -73,7 +73,7 @@ impl Lmk {
     /// # Errors
     /// `Components` for fewer than two, equal ones, or ones of zeros.
     pub fn from_components(components: &[[u8; 32]]) -> Result<Lmk, KeyError> {
-        Lmk::from_key(KeyBytes::from_components(Algorithm::Aes, components)?)
+        wiped::<COLD_STACK_BYTES, _>(|| Lmk::from_key(KeyBytes::from_components(Algorithm::Aes, components)?))
     }
 
     /// A master key that nobody knows and that ends with the process.
@@ -98,8 +98,11 @@ impl Lmk {
     }
 
     fn from_key(key: KeyBytes) -> Result<Lmk, KeyError> {
-        let protection = Protection::new(Algorithm::Aes, key.as_slice())?;
-        let check_value = key.check_value(Algorithm::Aes)?;
+        let expand = || {
+            let protection = Protection::new(Algorithm::Aes, key.as_slice())?;
+            Ok::<_, KeyError>((protection, key.check_value(Algorithm::Aes)?))
+        };
+        let (protection, check_value) = wiped::<COLD_STACK_BYTES, _>(expand)?;
         let test = key.as_slice().ct_eq(TEST_KEY).into();
         let environment = if test { Environment::Test } else { Environment::Production };
         Ok(Lmk { key, protection, check_value, test, environment })
@@ -137,7 +140,7 @@ impl Lmk {
     }
 
     /// A key of the store's own, by HKDF-SHA256 (RFC 5869) with the purpose as info. One purpose, one key.
-    pub(crate) fn derive<const N: usize>(&self, purpose: &'static str) -> Zeroizing<[u8; N]> {
+    pub(crate) fn derive(&self, purpose: &'static str, bytes: usize) -> KeyBytes {
         struct Bytes(usize);
         impl hkdf::KeyType for Bytes {
             fn len(&self) -> usize {
@@ -145,16 +148,26 @@ impl Lmk {
             }
         }
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"yika keystore 1");
-        let mut out = Zeroizing::new([0; N]);
-        salt.extract(self.key.as_slice())
-            .expand(&[purpose.as_bytes()], Bytes(N))
-            .and_then(|okm| okm.fill(out.as_mut_slice()))
-            .expect("N is far below HKDF's limit of 255 hashes, and the length asked is the length filled");
-        out
+        let fill = |key: &mut [u8]| {
+            salt.extract(self.key.as_slice())
+                .expand(&[purpose.as_bytes()], Bytes(bytes))
+                .and_then(|okm| okm.fill(key))
+                .expect("a key is far below HKDF's limit of 255 hashes, and the length asked is the length filled");
+        };
+        wiped::<COLD_STACK_BYTES, _>(|| KeyBytes::made(bytes, fill))
     }
 
     /// Wraps a key for rest, with its check value and (for named keys) its label inside the MAC.
     pub(crate) fn wrap(
+        &self,
+        key: &KeyBytes,
+        attributes: &Attributes,
+        label: Option<&str>,
+    ) -> Result<LmkBlock, KeyError> {
+        wiped::<COLD_STACK_BYTES, _>(|| self.wrap_now(key, attributes, label))
+    }
+
+    fn wrap_now(
         &self,
         key: &KeyBytes,
         attributes: &Attributes,
@@ -178,6 +191,10 @@ impl Lmk {
 
     /// Opens a block made by [`Lmk::wrap`].
     pub(crate) fn unwrap(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
+        wiped::<COLD_STACK_BYTES, _>(|| self.unwrap_now(block))
+    }
+
+    fn unwrap_now(&self, block: &LmkBlock) -> Result<Opened, KeyError> {
         let fail = |source| KeyError::Block { what: "a key under the master key".to_owned(), source };
         let (header, key) = self.protection.unwrap(&block.0).map_err(fail)?;
         let environment = header.optional(ENVIRONMENT);

@@ -30,19 +30,24 @@ impl DerivedRetail {
     pub(crate) fn new(key: &[u8; 16]) -> Result<DerivedRetail, KeyError> {
         let (left, right) = key.split_at(8);
         Ok(DerivedRetail {
-            left: Encipher::new(Algorithm::Des, left)?,
-            right: Decipher::new(Algorithm::Des, right)?,
+            left: Encipher::brief(Algorithm::Des, left)?,
+            right: Decipher::brief(Algorithm::Des, right)?,
         })
     }
 
     /// As [`DerivedRetail::new`], for a stored key.
     ///
     /// # Errors
-    /// `Weak`, and `Length` unless it has two parts.
+    /// `Weak`, `Memory`, and `Length` unless it has two parts.
     pub(crate) fn from_slice(key: &[u8]) -> Result<DerivedRetail, KeyError> {
         let (algorithm, bytes) = (Algorithm::Tdes, key.len());
-        let too_long = KeyError::Length { algorithm, bytes, expected: "16 bytes" };
-        DerivedRetail::new(key.try_into().map_err(|_| too_long)?)
+        let Some((left, right)) = key.split_at_checked(8).filter(|(_, right)| right.len() == 8) else {
+            return Err(KeyError::Length { algorithm, bytes, expected: "16 bytes" });
+        };
+        Ok(DerivedRetail {
+            left: Encipher::new(Algorithm::Des, left)?,
+            right: Decipher::new(Algorithm::Des, right)?,
+        })
     }
 
     pub(crate) fn mac(&self, data: &[u8], padding: Padding) -> [u8; 8] {

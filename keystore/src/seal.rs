@@ -1,8 +1,8 @@
 //! Sealing of data at rest: AES-256-GCM, one key per journal segment, the nonce counted by the caller.
 //!
 //! The caller promises never to seal twice under one key with one nonce (the journal takes the frame
-//! number and a fresh key per segment). ring does not wipe its keys on drop, a limit of that library; the
-//! bytes we hold ourselves are wiped. The bytes of a key cannot be had or printed:
+//! number and a fresh key per segment). ring makes its schedule on the stack and does not wipe it on drop;
+//! it is moved into the arena, the stack is wiped behind it, and the arena wipes it. The bytes of a key cannot be had or printed:
 //!
 //! ```compile_fail,E0277
 //! fn print(key: &yika_keystore::SealKey) {
@@ -16,6 +16,10 @@
 //! ```
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use yika_arena::{Held, Stay, wiped};
+
+use crate::error::KeyError;
+use crate::secret::COLD_STACK_BYTES;
 
 /// Bytes that sealing adds: the GCM tag.
 pub const SEAL_TAG_BYTES: usize = 16;
@@ -25,7 +29,7 @@ pub const DATA_KEY_WRAPPED_BYTES: usize = 176;
 
 /// A key that seals and opens, and nothing else.
 pub struct SealKey {
-    key: LessSafeKey,
+    key: Held<LessSafeKey>,
 }
 
 /// Why sealed data could not be opened: changed, cut, or sealed under another key, nonce or header.
@@ -37,9 +41,11 @@ pub struct SealError {
 }
 
 impl SealKey {
-    pub(crate) fn new(key: &[u8; 32]) -> SealKey {
-        let unbound = UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are an AES-256 key");
-        SealKey { key: LessSafeKey::new(unbound) }
+    pub(crate) fn new(key: &[u8; 32]) -> Result<SealKey, KeyError> {
+        let expand =
+            || LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("32 bytes are an AES-256 key"));
+        let key = wiped::<COLD_STACK_BYTES, _>(|| Held::new(Stay::Lasting, expand()))?;
+        Ok(SealKey { key })
     }
 
     /// Encrypts in place and appends the tag of [`SEAL_TAG_BYTES`]; `aad` is authenticated, not hidden.

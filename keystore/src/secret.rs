@@ -1,9 +1,10 @@
-//! Clear key bytes: at most 32, wiped when dropped, without Debug, Clone or Serialize.
-//! Everything in the crate that holds a clear key between two ciphers holds it in this type. A move may
-//! leave a copy on the stack that nobody wipes: keys are passed by reference wherever they live on.
+//! Clear key bytes: at most 32, in the arena, wiped when dropped, without Debug, Clone or Serialize.
+//! Everything in the crate that holds a clear key between two ciphers holds it in this type, and fills it in place. What
+//! opens, derives or joins keys runs inside `yika_arena::wiped`, as registers and values in flight leave traces on the stack.
 
 use ring::hmac;
-use zeroize::{Zeroize as _, Zeroizing};
+use yika_arena::Held;
+use zeroize::Zeroizing;
 
 use crate::attributes::Algorithm;
 use crate::cipher::Encipher;
@@ -14,18 +15,33 @@ use crate::random;
 /// The longest key handled here: AES-256.
 pub(crate) const KEY_BYTES_MAX: usize = 32;
 
+/// What is wiped of the stack after a key was opened, derived or joined: the deepest of it, signatures and HKDF of ring, stays
+/// below 12 KiB.
+pub(crate) const COLD_STACK_BYTES: usize = 16 * 1024;
+
+/// What is wiped of the stack on the hot path, after a PIN or the key of a transaction: only block ciphers are below it.
+pub(crate) const HOT_STACK_BYTES: usize = 2 * 1024;
+
 /// Clear key bytes.
 pub(crate) struct KeyBytes {
-    bytes: [u8; KEY_BYTES_MAX],
+    bytes: Held<[u8; KEY_BYTES_MAX]>,
     len: usize,
 }
 
 impl KeyBytes {
     /// Copies a key, or gives nothing when it is longer than any key we know.
     pub(crate) fn new(key: &[u8]) -> Option<KeyBytes> {
-        let mut bytes = [0; KEY_BYTES_MAX];
-        bytes.get_mut(..key.len())?.copy_from_slice(key);
-        Some(KeyBytes { bytes, len: key.len() })
+        (key.len() <= KEY_BYTES_MAX).then(|| KeyBytes::made(key.len(), |bytes| bytes.copy_from_slice(key)))
+    }
+
+    /// A key of `len` bytes, which `fill` makes of zeros.
+    ///
+    /// # Panics
+    /// When no key is so long.
+    pub(crate) fn made(len: usize, fill: impl FnOnce(&mut [u8])) -> KeyBytes {
+        let mut key = KeyBytes { bytes: Held::brief(), len };
+        fill(&mut key.bytes[..len]);
+        key
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -34,9 +50,7 @@ impl KeyBytes {
 
     /// A fresh key of `len` bytes; DES parts get odd parity, as devices expect.
     pub(crate) fn random(algorithm: Algorithm, len: usize) -> KeyBytes {
-        debug_assert!(len <= KEY_BYTES_MAX);
-        let mut key = KeyBytes { bytes: [0; KEY_BYTES_MAX], len };
-        random::fill(&mut key.bytes[..len]);
+        let mut key = KeyBytes::made(len, random::fill);
         key.set_parity(algorithm);
         key
     }
@@ -58,7 +72,7 @@ impl KeyBytes {
         if components.len() < 2 {
             return refuse("at least two are needed, so that nobody knows the key alone");
         }
-        let mut key = KeyBytes { bytes: [0; KEY_BYTES_MAX], len: components[0].as_ref().len() };
+        let mut key = KeyBytes { bytes: Held::brief(), len: components[0].as_ref().len() };
         for (n, component) in components.iter().map(AsRef::as_ref).enumerate() {
             if component.len() != key.len || key.len > KEY_BYTES_MAX {
                 return refuse("all must have the same length, that of the key");
@@ -92,15 +106,14 @@ impl KeyBytes {
                 &hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, self.as_slice()), &[]).as_ref()[..8],
             ),
             Algorithm::Aes => {
-                let cipher = Encipher::new(algorithm, self.as_slice())?;
-                full.copy_from_slice(&Cmac::new(cipher).tag(&[0; 16])[..8]);
+                full.copy_from_slice(&Cmac::brief(algorithm, self.as_slice())?.tag(&[0; 16])[..8]);
             }
             // Of the two keys of an SM4 retail MAC, the first.
             Algorithm::Des | Algorithm::Tdes | Algorithm::Sm4 => {
                 let key = self.as_slice();
                 let key = if algorithm == Algorithm::Sm4 { &key[..key.len().min(16)] } else { key };
                 let mut block = [0; 16];
-                let cipher = Encipher::new(algorithm, key)?;
+                let cipher = Encipher::brief(algorithm, key)?;
                 cipher.block(&mut block[..algorithm.block_bytes()]);
                 full.copy_from_slice(&block[..8]);
             }
@@ -121,13 +134,12 @@ impl KeyBytes {
         // Of the two keys of an SM4 retail MAC, the first.
         let key = self.as_slice();
         let key = if algorithm == Algorithm::Sm4 { &key[..key.len().min(16)] } else { key };
-        let cipher = Encipher::new(algorithm, key)?;
         let n = algorithm.block_bytes();
         let mut block = [0; 16];
         if method == "01" {
-            block = Cmac::new(cipher).tag(&[0; 16][..n]);
+            block = Cmac::brief(algorithm, key)?.tag(&[0; 16][..n]);
         } else {
-            cipher.block(&mut block[..n]);
+            Encipher::brief(algorithm, key)?.block(&mut block[..n]);
         }
         let mut full = [0; 8];
         full.copy_from_slice(&block[..8]);
@@ -155,9 +167,9 @@ impl KeyBytes {
     }
 }
 
-impl Drop for KeyBytes {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
+impl AsRef<[u8]> for KeyBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.as_slice()
     }
 }
 
@@ -169,9 +181,14 @@ pub(crate) fn set_odd_parity(bytes: &mut [u8]) {
     }
 }
 
-/// Upper-case hexadecimal, for check values and key blocks.
+/// Upper-case hexadecimal, for check values and key blocks; and for shares, so no piece of it is left elsewhere.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    let mut text = String::with_capacity(bytes.len() * 2);
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]).for_each(|nibble| {
+        let letters = u8::from(nibble > 9) * (b'A' - b'9' - 1);
+        text.push(char::from(b'0' + nibble + letters));
+    });
+    text
 }
 
 /// The value of one upper-case hexadecimal digit; key blocks know no other (X9.143 type H).

@@ -6,13 +6,14 @@
 //! ```
 //! The check is the beginning of the SHA-256 of the text before it: a slip of the pen is found in the share it is in.
 
-use zeroize::{Zeroize as _, Zeroizing};
+use yika_arena::wiped;
+use zeroize::Zeroizing;
 
 use crate::digest::Sha256;
 use crate::error::KeyError;
 use crate::lmk::Lmk;
 use crate::random;
-use crate::secret::{KeyBytes, hex, unhex};
+use crate::secret::{COLD_STACK_BYTES, KeyBytes, hex, unhex};
 
 const MARK: &str = "yika-share-1";
 const KEY_BYTES: usize = 32;
@@ -24,7 +25,7 @@ pub struct Share {
     threshold: u8,
     index: u8,
     check_value: String,
-    bytes: Zeroizing<[u8; KEY_BYTES]>,
+    bytes: KeyBytes,
 }
 
 impl Share {
@@ -46,22 +47,28 @@ impl Share {
         else {
             return refuse(NOT_A_SHARE);
         };
-        let Ok(bytes) = <[u8; KEY_BYTES]>::try_from(share.as_slice()) else { return refuse(NOT_A_SHARE) };
+        let Some(bytes) = KeyBytes::new(&share).filter(|_| share.len() == KEY_BYTES) else {
+            return refuse(NOT_A_SHARE);
+        };
         if !(2..=SHARES_MAX).contains(&threshold) || !(1..=SHARES_MAX).contains(&index) {
             return refuse(NOT_A_SHARE);
         }
-        Ok(Share { threshold, index, check_value: check_value.to_owned(), bytes: Zeroizing::new(bytes) })
+        Ok(Share { threshold, index, check_value: check_value.to_owned(), bytes })
     }
 
     /// The share as one line, to be written down and put into an envelope.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
         let share = Zeroizing::new(hex(self.bytes.as_slice()));
-        let body = Zeroizing::new(format!(
-            "{MARK} {} {} {} {}",
-            self.threshold, self.index, self.check_value, *share
-        ));
-        Zeroizing::new(format!("{} {}", *body, check_of(&body)))
+        let head = format!("{MARK} {} {} {} ", self.threshold, self.index, self.check_value);
+        // As long as it gets: text that grows leaves what it was behind.
+        let mut text = Zeroizing::new(String::with_capacity(head.len() + share.len() + 9));
+        text.push_str(&head);
+        text.push_str(&share);
+        let check = check_of(&text);
+        text.push(' ');
+        text.push_str(&check);
+        text
     }
 
     /// How many shares bring the key back.
@@ -100,21 +107,20 @@ impl Lmk {
                 reason: "2 to 16 shares, of which at least 2 and at most all are needed",
             });
         }
-        // coefficients[0] is the key; the others are random, one for each byte.
-        let mut coefficients = vec![Zeroizing::new([0; KEY_BYTES]); usize::from(threshold)];
-        coefficients[0].copy_from_slice(self.key().as_slice());
-        coefficients[1..].iter_mut().for_each(|bytes| random::fill(bytes.as_mut_slice()));
+        // The key is the coefficient of x^0; the others are random, one for each byte.
+        let others: Vec<KeyBytes> = (1..threshold).map(|_| KeyBytes::made(KEY_BYTES, random::fill)).collect();
         let check_value = hex(&self.check_value());
         let share = |index: u8| {
-            let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-            for coefficient in coefficients.iter().rev() {
-                for (byte, c) in bytes.iter_mut().zip(coefficient.iter()) {
-                    *byte = times(*byte, index) ^ c;
+            let bytes = KeyBytes::made(KEY_BYTES, |bytes| {
+                for coefficient in others.iter().rev().chain([self.key()]) {
+                    for (byte, c) in bytes.iter_mut().zip(coefficient.as_slice()) {
+                        *byte = times(*byte, index) ^ c;
+                    }
                 }
-            }
+            });
             Share { threshold, index, check_value: check_value.clone(), bytes }
         };
-        Ok((1..=count).map(share).collect())
+        Ok(wiped::<COLD_STACK_BYTES, _>(|| (1..=count).map(share).collect()))
     }
 
     /// Joins as many shares as their threshold asks for.
@@ -135,18 +141,18 @@ impl Lmk {
         if (1..used.len()).any(|n| used[..n].iter().any(|earlier| earlier.index == used[n].index)) {
             return refuse("two shares have one number: each custodian gives another one");
         }
-        let mut key = Zeroizing::new([0; KEY_BYTES]);
-        for share in used {
-            // Lagrange at 0: the product of x_j / (x_j - x_i) over the others.
-            let others = used.iter().filter(|other| other.index != share.index);
-            let weight = others.fold(1, |product, other| {
-                times(product, times(other.index, inverse(other.index ^ share.index)))
-            });
-            key.iter_mut().zip(share.bytes.iter()).for_each(|(byte, part)| *byte ^= times(*part, weight));
-        }
-        let bytes = KeyBytes::new(key.as_slice()).expect("32 bytes are the longest key we hold");
-        let lmk = Lmk::from_joined(bytes)?;
-        key.zeroize();
+        let join = |key: &mut [u8]| {
+            for share in used {
+                // Lagrange at 0: the product of x_j / (x_j - x_i) over the others.
+                let others = used.iter().filter(|other| other.index != share.index);
+                let weight = others.fold(1, |product, other| {
+                    times(product, times(other.index, inverse(other.index ^ share.index)))
+                });
+                let parts = key.iter_mut().zip(share.bytes.as_slice());
+                parts.for_each(|(byte, part)| *byte ^= times(*part, weight));
+            }
+        };
+        let lmk = Lmk::from_joined(wiped::<COLD_STACK_BYTES, _>(|| KeyBytes::made(KEY_BYTES, join)))?;
         if hex(&lmk.check_value()) != first.check_value {
             return refuse("they do not make the key whose check value they name");
         }

@@ -24,12 +24,14 @@
 mod tests;
 
 use subtle::ConstantTimeEq as _;
+use yika_arena::wiped;
 use zeroize::Zeroizing;
 
 use crate::attributes::{Algorithm, Mode, Usage};
 use crate::cipher::Encipher;
 use crate::error::KeyError;
 use crate::policy::Need;
+use crate::secret::HOT_STACK_BYTES;
 use crate::state::Deed;
 use crate::store::Keystore;
 
@@ -110,7 +112,7 @@ impl TacMasterKey {
 
     /// The card's key, expanded. Nothing for the one card in 2^50 whose DES key is weak: no card is made with it.
     fn card_key(&self, card: &[u8; 8]) -> Option<Encipher> {
-        expand(self.algorithm, &self.diversify(card))
+        wiped::<HOT_STACK_BYTES, _>(|| expand(self.algorithm, &self.diversify(card)))
     }
 
     fn diversify(&self, card: &[u8; 8]) -> Zeroizing<[u8; 16]> {
@@ -126,12 +128,12 @@ impl TacMasterKey {
 /// A card's key made ready for its CBC-MAC.
 fn expand(algorithm: Algorithm, key: &[u8; 16]) -> Option<Encipher> {
     if algorithm == Algorithm::Sm4 {
-        return Encipher::new(Algorithm::Sm4, key).ok();
+        return Encipher::brief(Algorithm::Sm4, key).ok();
     }
     let (left, right) = key.split_at(8);
     let mut folded = Zeroizing::new([0; 8]);
     folded.iter_mut().zip(left.iter().zip(right)).for_each(|(byte, (l, r))| *byte = l ^ r);
-    Encipher::new(Algorithm::Des, folded.as_slice()).ok()
+    Encipher::brief(Algorithm::Des, folded.as_slice()).ok()
 }
 
 fn holds(key: Option<&Encipher>, data: &[u8], tac: &[u8; 4]) -> bool {

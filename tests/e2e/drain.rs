@@ -5,10 +5,12 @@ use crate::peer::{Bank, Peer, purchase};
 use std::net::TcpStream;
 use std::time::Duration;
 use yika_switch::admin::control::status;
+use yika_tests::city::Keys;
 use yika_tests::process::{Yika, get, wait_for};
 
 const CARD: &str = "4111111111111111";
-const SLOW: Settings = Settings { keyed: false, timeout: "15s", segment: "4MiB", limits: String::new() };
+const SLOW: Settings =
+    Settings { keyed: false, keys: Keys::PUBLISHED, timeout: "15s", segment: "4MiB", limits: String::new() };
 
 #[test]
 fn a_payment_in_flight_is_answered_while_the_switch_drains() {

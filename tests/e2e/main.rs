@@ -17,6 +17,7 @@ mod key_life;
 mod keys;
 mod kill;
 mod leaks;
+mod memory;
 mod messages;
 mod operator;
 mod peer;

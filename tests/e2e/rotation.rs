@@ -18,7 +18,7 @@ use yika_keystore::{
 };
 use yika_loadgen::{Load, run, test_pin_key};
 use yika_switch::core::clock::month_to_second;
-use yika_tests::city::configuration;
+use yika_tests::city::{Keys, configuration};
 use yika_tests::process::{Yika, free_port, get, passes};
 use yika_tests::setup::dialect;
 use yika_tests::world::mti;
@@ -296,7 +296,7 @@ fn city(folder: &Path, bank: SocketAddr, offers: bool) -> City {
         hex(&TWO)
     );
     std::fs::write(folder.join("yika.toml"), text + &kek).unwrap();
-    City { banks: Vec::new(), listener, pos_listener: listener }
+    City { banks: Vec::new(), keys: Keys::PUBLISHED, listener, pos_listener: listener }
 }
 
 /// Full load while `rotate` runs; then nobody may have been declined for a key, and keys must have changed.

@@ -11,8 +11,28 @@ pub const BANK_MAC: &str = "000102030405060708090A0B0C0D0E0F";
 pub const ACQUIRER_PIN: &str = "0123456789ABCDEFFEDCBA9876543210";
 pub const BANK_PIN: &str = "1C1C2A2A4F4F707089ABCDEF01234567";
 
+/// The keys of a city, hex.
+#[derive(Clone, Copy)]
+pub struct Keys {
+    pub acquirer_mac: &'static str,
+    pub bank_mac: &'static str,
+    pub acquirer_pin: &'static str,
+    pub bank_pin: &'static str,
+}
+
+impl Keys {
+    /// Those of most tests: published values.
+    pub const PUBLISHED: Keys = Keys {
+        acquirer_mac: ACQUIRER_MAC,
+        bank_mac: BANK_MAC,
+        acquirer_pin: ACQUIRER_PIN,
+        bank_pin: BANK_PIN,
+    };
+}
+
 pub struct City {
     pub banks: Vec<IssuerHandle>,
+    pub keys: Keys,
     pub listener: SocketAddr,
     pub pos_listener: SocketAddr,
 }
@@ -27,12 +47,12 @@ impl City {
     pub fn build_with(folder: &Path, script: &str, settings: &Settings) -> City {
         assert!(settings.keyed, "these banks have keys");
         let bank = |name: &str, dialect: &str, role: Role, seed: u64| {
-            let wire = Wire::named(dialect, None, Some(mac(BANK_MAC))).unwrap();
+            let wire = Wire::named(dialect, None, Some(mac(settings.keys.bank_mac))).unwrap();
             let mut config = IssuerConfig::new(name, ([127, 0, 0, 1], 0).into(), wire);
             config.role = role;
             config.seed = seed;
             config.script = script.parse().unwrap();
-            config.pin = (role == Role::Issuer).then(|| test_pin_key(BANK_PIN).unwrap());
+            config.pin = (role == Role::Issuer).then(|| test_pin_key(settings.keys.bank_pin).unwrap());
             issuer::start(config).unwrap()
         };
         let banks = vec![
@@ -48,14 +68,15 @@ impl City {
             (coupons.name(), "coupon-platform", "iso87-ascii", coupons.addr()),
         ];
         std::fs::write(folder.join("yika.toml"), configuration(&hosts, &listeners, settings)).unwrap();
-        City { banks, listener: listeners[0].0, pos_listener: listeners[1].0 }
+        City { banks, keys: settings.keys, listener: listeners[0].0, pos_listener: listeners[1].0 }
     }
 
     /// Terminals for one of the listeners.
     pub fn terminals(&self, dialect: &str) -> RunConfig {
         let target = if dialect == "pos-bcd" { self.pos_listener } else { self.listener };
-        let mut config = RunConfig::new(target, Wire::named(dialect, None, Some(mac(ACQUIRER_MAC))).unwrap());
-        config.pin = Some(test_pin_key(ACQUIRER_PIN).unwrap());
+        let mut config =
+            RunConfig::new(target, Wire::named(dialect, None, Some(mac(self.keys.acquirer_mac))).unwrap());
+        config.pin = Some(test_pin_key(self.keys.acquirer_pin).unwrap());
         config.pin_share = "20%".parse().unwrap();
         config.terminal_prefix = if dialect == "pos-bcd" { *b"PB" } else { *b"IA" };
         config
@@ -69,6 +90,8 @@ pub type Host<'a> = (&'a str, &'a str, &'a str, SocketAddr);
 pub struct Settings {
     /// MAC and PIN keys, sign-on and two lines to each bank.
     pub keyed: bool,
+    /// Which, when they are keyed.
+    pub keys: Keys,
     /// How long a bank may take.
     pub timeout: &'static str,
     pub segment: &'static str,
@@ -78,7 +101,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { keyed: false, timeout: "700ms", segment: "4MiB", limits: String::new() }
+        Settings {
+            keyed: false,
+            keys: Keys::PUBLISHED,
+            timeout: "700ms",
+            segment: "4MiB",
+            limits: String::new(),
+        }
     }
 }
 
@@ -119,15 +148,15 @@ pub fn configuration(hosts: &[Host<'_>], listeners: &[(SocketAddr, &str)], setti
     for (prefix, to) in [("411111", hosts[0].0), ("6210", hosts[0].0), ("6222", of_6222)] {
         text += &format!("[[route]]\nprefix = \"{prefix}\"\nto = \"{to}\"\n");
     }
-    if settings.keyed { text + &keys() } else { text }
+    if settings.keyed { text + &keys(&settings.keys) } else { text }
 }
 
-fn keys() -> String {
+fn keys(keys: &Keys) -> String {
     let keys = [
-        ("acquirer-mac", "mac-cmac", "aes", ACQUIRER_MAC),
-        ("bank-mac", "mac-cmac", "aes", BANK_MAC),
-        ("acquirer-pin", "pin", "tdes", ACQUIRER_PIN),
-        ("bank-pin", "pin", "tdes", BANK_PIN),
+        ("acquirer-mac", "mac-cmac", "aes", keys.acquirer_mac),
+        ("bank-mac", "mac-cmac", "aes", keys.bank_mac),
+        ("acquirer-pin", "pin", "tdes", keys.acquirer_pin),
+        ("bank-pin", "pin", "tdes", keys.bank_pin),
     ];
     let tables = keys.map(|(name, usage, algorithm, key)| {
         let (one, two) = split(key);

@@ -14,10 +14,13 @@ struct Crate {
 const RUNTIMES: &[&str] = &["tokio", "mio", "async-std", "smol"];
 const EVERYTHING: &[&str] = &["yika-codec", "yika-hostcmd", "yika-keystore", "yika-loadgen", "yika-switch"];
 
-const CRATES: [Crate; 9] = [
+const CRATES: [Crate; 12] = [
     Crate { folder: "codec", may: &[], never: &["tokio", "mio", "async-std", "smol", "socket2", "rand"] },
-    Crate { folder: "keystore", may: &[], never: RUNTIMES },
+    Crate { folder: "keystore", may: &["yika-arena", "yika-rounds"], never: RUNTIMES },
+    Crate { folder: "keystore/arena", may: &[], never: RUNTIMES },
     Crate { folder: "keystore/hostcmd", may: &["yika-keystore"], never: &["rand"] },
+    Crate { folder: "keystore/pkcs11", may: &["yika-keystore"], never: RUNTIMES },
+    Crate { folder: "keystore/rounds", may: &[], never: RUNTIMES },
     Crate {
         folder: "switch",
         may: &["yika-codec", "yika-hostcmd", "yika-keystore", "yika-loadgen"],

@@ -21,6 +21,9 @@ const SYSTEM_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
 /// What reads captures in two tests, which say so and pass without.
 const CAPTURE_TOOL: (&str, &[&str], &str) = ("tshark", &["--version"], "tshark");
 
+/// A token in software, for the tests of `keystore/pkcs11`, which say so and are left out without.
+const TOKEN_TOOL: (&str, &[&str], &str) = ("softhsm2-util", &["--version"], "softhsm2");
+
 /// What chaos calls for a network, mounts and packet loss of its own, and the Debian package that each comes with.
 const CHAOS_TOOLS: [(&str, &[&str], &str); 4] = [
     ("nft", &["--version"], "nftables"),
@@ -45,6 +48,7 @@ pub(crate) fn prepare() -> Result<Place, Failed> {
     let venv = target.join("venv");
     python_environment(&venv)?;
     prepare_captures();
+    prepare_token();
     Ok(Place { target, venv })
 }
 
@@ -114,6 +118,14 @@ fn prepare_captures() {
     let (tool, ask, package) = CAPTURE_TOOL;
     if !Step::new(tool, tool, ask).works() && (!is_root() || install(&[package]).is_err()) {
         println!("not installed, and two tests of captures are left out without: {package}\n");
+    }
+}
+
+/// A token to work with.
+fn prepare_token() {
+    let (tool, ask, package) = TOKEN_TOOL;
+    if !Step::new(tool, tool, ask).works() && (!is_root() || install(&[package]).is_err()) {
+        println!("not installed, and the tests of tokens (PKCS#11) are left out without: {package}\n");
     }
 }
 

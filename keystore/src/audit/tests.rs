@@ -121,7 +121,7 @@ fn lines_cannot_be_dropped_swapped_repeated_added_or_borrowed() {
 #[test]
 fn another_signer_is_found() {
     let (_folder, path, _) = log_of(2);
-    let other = public_key(&signer(&Lmk::random()));
+    let other = public_key(&signer(&Lmk::random()).unwrap());
     assert_eq!(damaged_line(verified(&path, &other, None)), Some(1));
 }
 

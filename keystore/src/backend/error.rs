@@ -131,6 +131,7 @@ impl From<DukptError> for BackendError {
     fn from(error: DukptError) -> BackendError {
         match error {
             DukptError::Pin(pin) => pin.into(),
+            DukptError::Memory(_) => BackendError::Unavailable { reason: error.to_string() },
             DukptError::OtherDevice => BackendError::input("key serial number", error),
             DukptError::Mac | DukptError::MacLength { .. } => BackendError::input("MAC", error),
             DukptError::DataLength { .. } => BackendError::input("data", error),

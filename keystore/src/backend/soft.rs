@@ -234,12 +234,12 @@ impl SoftBackend {
             PinFrom::Dukpt { base, ksn } if is_aes(base) => {
                 let ksn = DukptAesKsn::from_bytes(ksn)?;
                 let base: Arc<DukptAesBaseKey> = kept!(self, base, DukptAes, dukpt_aes_base_key)?;
-                Ok(work((&base.initial_key(ksn.device()).pin_key(&ksn)?).into(), &block)?)
+                Ok(work((&base.initial_key(ksn.device())?.pin_key(&ksn)?).into(), &block)?)
             }
             PinFrom::Dukpt { base, ksn } => {
                 let ksn = DukptTdesKsn::from_bytes(ksn)?;
                 let base: Arc<DukptTdesBaseKey> = kept!(self, base, DukptTdes, dukpt_tdes_base_key)?;
-                Ok(work((&base.initial_key(ksn.device()).pin_key(&ksn)?).into(), &block)?)
+                Ok(work((&base.initial_key(ksn.device())?.pin_key(&ksn)?).into(), &block)?)
             }
         }
     }
@@ -273,11 +273,11 @@ impl SoftBackend {
         let verified = if is_aes(base) {
             let ksn = DukptAesKsn::from_bytes(ksn)?;
             let base: Arc<DukptAesBaseKey> = kept!(self, base, DukptAes, dukpt_aes_base_key)?;
-            base.initial_key(ksn.device()).verify_mac(&ksn, way, data, mac, ()).map(drop)
+            base.initial_key(ksn.device())?.verify_mac(&ksn, way, data, mac, ()).map(drop)
         } else {
             let ksn = DukptTdesKsn::from_bytes(ksn)?;
             let base: Arc<DukptTdesBaseKey> = kept!(self, base, DukptTdes, dukpt_tdes_base_key)?;
-            base.initial_key(ksn.device()).verify_mac(&ksn, data, mac, ()).map(drop)
+            base.initial_key(ksn.device())?.verify_mac(&ksn, data, mac, ()).map(drop)
         };
         match verified {
             Ok(()) => Ok(Outcome::Verified(true)),

@@ -122,12 +122,12 @@ impl Protection {
             Algorithm::Sm4 => Version::Sm4,
             Algorithm::Des | Algorithm::Tdes | Algorithm::Hmac => Version::B,
         };
-        let kdf = Cmac::new(Encipher::new(algorithm, key)?);
+        let kdf = Cmac::brief(algorithm, key)?;
         let derive = |purpose| derive(&kdf, version, purpose, key.len());
         let encryption = derive(ENCRYPTION);
         let encipher = Encipher::new(algorithm, encryption.as_slice())?;
         let decipher = Decipher::new(algorithm, encryption.as_slice())?;
-        let authentication = Cmac::new(Encipher::new(algorithm, derive(AUTHENTICATION).as_slice())?);
+        let authentication = Cmac::new(algorithm, derive(AUTHENTICATION).as_slice())?;
         Ok(Protection {
             version,
             encipher,
@@ -140,14 +140,14 @@ impl Protection {
     pub(crate) fn variant(version: Version, key: &[u8]) -> Result<Protection, KeyError> {
         debug_assert!(matches!(version, Version::A | Version::C));
         let variant = |mask: u8| {
-            let mut variant = Zeroizing::new(key.to_vec());
-            variant.iter_mut().for_each(|byte| *byte ^= mask);
-            variant
+            KeyBytes::made(key.len(), |variant| {
+                variant.iter_mut().zip(key).for_each(|(byte, part)| *byte = part ^ mask);
+            })
         };
         let encryption = variant(ENCRYPTION_VARIANT);
-        let encipher = Encipher::new(Algorithm::Tdes, &encryption)?;
-        let decipher = Decipher::new(Algorithm::Tdes, &encryption)?;
-        let authentication = Encipher::new(Algorithm::Tdes, &variant(AUTHENTICATION_VARIANT))?;
+        let encipher = Encipher::new(Algorithm::Tdes, encryption.as_slice())?;
+        let decipher = Decipher::new(Algorithm::Tdes, encryption.as_slice())?;
+        let authentication = Encipher::new(Algorithm::Tdes, variant(AUTHENTICATION_VARIANT).as_slice())?;
         Ok(Protection {
             version,
             encipher,
@@ -259,18 +259,15 @@ fn derive(kdf: &Cmac, version: Version, purpose: u16, key_bytes: usize) -> KeyBy
         (Version::Sm4, _) => 0x8002,
     };
     let bits = u16::try_from(key_bytes * 8).expect("the cipher took this key, so it has at most 32 bytes");
-    let mut derived = Zeroizing::new(Vec::with_capacity(48));
-    for counter in 1u8.. {
-        let [purpose_high, purpose_low] = purpose.to_be_bytes();
-        let [algorithm_high, algorithm_low] = algorithm.to_be_bytes();
-        let [bits_high, bits_low] = bits.to_be_bytes();
-        let input =
-            [counter, purpose_high, purpose_low, 0, algorithm_high, algorithm_low, bits_high, bits_low];
-        let block = Zeroizing::new(kdf.tag(&input));
-        derived.extend_from_slice(&block[..version.block_bytes()]);
-        if derived.len() >= key_bytes {
-            break;
+    KeyBytes::made(key_bytes, |derived| {
+        for (counter, part) in (1u8..).zip(derived.chunks_mut(version.block_bytes())) {
+            let [purpose_high, purpose_low] = purpose.to_be_bytes();
+            let [algorithm_high, algorithm_low] = algorithm.to_be_bytes();
+            let [bits_high, bits_low] = bits.to_be_bytes();
+            let input =
+                [counter, purpose_high, purpose_low, 0, algorithm_high, algorithm_low, bits_high, bits_low];
+            let block = Zeroizing::new(kdf.tag(&input));
+            part.copy_from_slice(&block[..part.len()]);
         }
-    }
-    KeyBytes::new(&derived[..key_bytes]).expect("the cipher took a key of this length")
+    })
 }

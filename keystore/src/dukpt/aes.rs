@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use yika_arena::wiped;
 use zeroize::Zeroizing;
 
 use super::{DukptAesDevice, DukptAesKsn, DukptError, DukptPinKey, DukptWay, check_blocks, check_mac};
@@ -17,7 +18,7 @@ use crate::cmac::Cmac;
 use crate::error::KeyError;
 use crate::pin::{EncryptedPin, PinEncryptKey, PinFormat, PinOpener, translate_pin};
 use crate::policy::Need;
-use crate::secret::KeyBytes;
+use crate::secret::{HOT_STACK_BYTES, KeyBytes};
 use crate::state::Deed;
 use crate::store::Keystore;
 
@@ -87,16 +88,20 @@ impl Keystore {
     ) -> Result<DukptAesInitialKey, KeyError> {
         let opened = self.open_named(name)?;
         INITIAL.check(name, &opened.attributes, opened.state)?;
-        Ok(DukptAesInitialKey::of_key(&opened.key, device))
+        DukptAesInitialKey::of_key(&opened.key, device)
     }
 }
 
 impl DukptAesBaseKey {
     /// The initial key of a device, as long as the base key.
-    #[must_use]
-    pub fn initial_key(&self, device: DukptAesDevice) -> DukptAesInitialKey {
-        let key = derive(&self.cipher, INITIAL_KEY, self.key_bytes, device.id());
-        DukptAesInitialKey::of_key(&key, device)
+    ///
+    /// # Errors
+    /// `Memory` when no more keys can be held.
+    pub fn initial_key(&self, device: DukptAesDevice) -> Result<DukptAesInitialKey, DukptError> {
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let key = derive(&self.cipher, INITIAL_KEY, self.key_bytes, device.id());
+            Ok(DukptAesInitialKey::of_key(&key, device)?)
+        })
     }
 
     /// The check value of the base key.
@@ -107,9 +112,10 @@ impl DukptAesBaseKey {
 }
 
 impl DukptAesInitialKey {
-    fn of_key(key: &KeyBytes, device: DukptAesDevice) -> DukptAesInitialKey {
+    fn of_key(key: &KeyBytes, device: DukptAesDevice) -> Result<DukptAesInitialKey, KeyError> {
         let key_bytes = key.as_slice().len();
-        DukptAesInitialKey { cipher: schedule(key), key_bytes, working_bytes: key_bytes, device }
+        let cipher = Encipher::new(Algorithm::Aes, key.as_slice())?;
+        Ok(DukptAesInitialKey { cipher, key_bytes, working_bytes: key_bytes, device })
     }
 
     /// The device whose key this is.
@@ -136,8 +142,10 @@ impl DukptAesInitialKey {
     /// # Errors
     /// `OtherDevice`.
     pub fn pin_key(&self, ksn: &DukptAesKsn) -> Result<DukptPinKey, DukptError> {
-        let key = self.working_key(ksn, PIN)?;
-        Ok(DukptPinKey(PinOpener::new(Algorithm::Aes, key.as_slice())?))
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let key = self.working_key(ksn, PIN)?;
+            Ok(DukptPinKey(PinOpener::new(Algorithm::Aes, key.as_slice())?))
+        })
     }
 
     /// Moves the PIN of a transaction to the key of another zone, for the same PAN; see [`translate_pin`].
@@ -198,9 +206,11 @@ impl DukptAesInitialKey {
     ) -> Result<(), DukptError> {
         check_blocks(data, 16)?;
         let usage = if way == DukptWay::OneWay { DATA_BY_TERMINAL } else { DATA_BOTH };
-        let key = self.working_key(ksn, usage)?;
-        Decipher::new(Algorithm::Aes, key.as_slice())?.cbc(iv, data);
-        Ok(())
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let key = self.working_key(ksn, usage)?;
+            Decipher::brief(Algorithm::Aes, key.as_slice())?.cbc(iv, data);
+            Ok(())
+        })
     }
 
     /// Encrypts data of a response in place (CBC).
@@ -216,13 +226,18 @@ impl DukptAesInitialKey {
     ) -> Result<(), DukptError> {
         check_blocks(data, 16)?;
         let usage = if way == DukptWay::OneWay { DATA_BY_HOST } else { DATA_BOTH };
-        schedule(&self.working_key(ksn, usage)?).cbc(iv, data);
-        Ok(())
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            schedule(&self.working_key(ksn, usage)?).cbc(iv, data);
+            Ok(())
+        })
     }
 
     fn mac(&self, ksn: &DukptAesKsn, usage: u16, data: &[u8]) -> Result<[u8; 8], DukptError> {
-        let tag = Zeroizing::new(Cmac::new(schedule(&self.working_key(ksn, usage)?)).tag(data));
-        Ok(std::array::from_fn(|n| tag[n]))
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let key = self.working_key(ksn, usage)?;
+            let tag = Zeroizing::new(Cmac::brief(Algorithm::Aes, key.as_slice())?.tag(data));
+            Ok(std::array::from_fn(|n| tag[n]))
+        })
     }
 
     fn working_key(&self, ksn: &DukptAesKsn, usage: u16) -> Result<KeyBytes, DukptError> {
@@ -262,18 +277,20 @@ fn derive(from: &Encipher, usage: u16, key_bytes: usize, context: [u8; 8]) -> Ke
         _ => 4,
     };
     let bits = u16::try_from(key_bytes * 8).expect("a key has at most 32 bytes");
-    let mut blocks = Zeroizing::new([0; 32]);
-    for (number, block) in (1..).zip(blocks.chunks_exact_mut(16).take(key_bytes.div_ceil(16))) {
-        block[..2].copy_from_slice(&[1, number]);
-        block[2..4].copy_from_slice(&usage.to_be_bytes());
-        block[4..6].copy_from_slice(&algorithm.to_be_bytes());
-        block[6..8].copy_from_slice(&bits.to_be_bytes());
-        block[8..].copy_from_slice(&context);
-        from.block(block);
-    }
-    KeyBytes::new(&blocks[..key_bytes]).expect("a key has at most 32 bytes")
+    KeyBytes::made(key_bytes, |key| {
+        let mut whole = Zeroizing::new([0; 16]);
+        for (number, part) in (1..).zip(key.chunks_mut(16)) {
+            whole[..2].copy_from_slice(&[1, number]);
+            whole[2..4].copy_from_slice(&usage.to_be_bytes());
+            whole[4..6].copy_from_slice(&algorithm.to_be_bytes());
+            whole[6..8].copy_from_slice(&bits.to_be_bytes());
+            whole[8..].copy_from_slice(&context);
+            from.block(whole.as_mut_slice());
+            part.copy_from_slice(&whole[..part.len()]);
+        }
+    })
 }
 
 fn schedule(key: &KeyBytes) -> Encipher {
-    Encipher::new(Algorithm::Aes, key.as_slice()).expect("AES takes every key of 16, 24 or 32 bytes")
+    Encipher::brief(Algorithm::Aes, key.as_slice()).expect("AES takes every key of 16, 24 or 32 bytes")
 }

@@ -3,8 +3,8 @@
 //!
 //! A base key makes the initial key of a device, that the key of a transaction, and that the working keys: for the PIN, for
 //! MACs, for data. None leaves. What is done with them is the host's side: it takes PINs, checks the MACs of requests
-//! and makes those of responses. A working key is derived in the call and wiped at its end, a schedule for each step of
-//! the counter; the heap is touched only by the cipher library, which copies a key there, and wipes it, to expand it.
+//! and makes those of responses. A working key is derived in the call and wiped at its end, with a schedule for each step of
+//! the counter, all in one place of the arena.
 //!
 //! The two generations are types of their own, as are their key serial numbers; a wrong pair does not compile:
 //!
@@ -36,6 +36,7 @@ pub use ksn::{DukptAesDevice, DukptAesKsn, DukptTdesDevice, DukptTdesKsn, KsnErr
 pub use tdes::{DukptTdesBaseKey, DukptTdesInitialKey};
 
 use subtle::ConstantTimeEq as _;
+use yika_arena::ArenaError;
 
 use crate::authentic::Authentic;
 use crate::error::KeyError;
@@ -61,6 +62,9 @@ pub enum DukptError {
         "the key serial number belongs to another device than this initial key: derive the one of that device"
     )]
     OtherDevice,
+    /// There is no locked memory left for another key.
+    #[error(transparent)]
+    Memory(#[from] ArenaError),
     /// The PIN was not moved.
     #[error(transparent)]
     Pin(#[from] PinError),
@@ -95,9 +99,12 @@ pub enum DukptError {
 }
 
 impl From<KeyError> for DukptError {
-    /// Derived keys have the right length; being weak is all that can be wrong with them.
-    fn from(_: KeyError) -> DukptError {
-        DukptError::WeakKey
+    /// Derived keys have the right length; being weak is all that can be wrong with them, and that there is no place.
+    fn from(error: KeyError) -> DukptError {
+        match error {
+            KeyError::Memory(error) => DukptError::Memory(error),
+            _ => DukptError::WeakKey,
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 #[cfg(test)]
 mod tests;
 
-use zeroize::Zeroizing;
+use yika_arena::{Held, Stay, wiped};
+use yika_rounds::{Des, WeakKey};
+use zeroize::Zeroize as _;
 
 use super::{DukptError, DukptPinKey, DukptTdesDevice, DukptTdesKsn, DukptWay, check_blocks, check_mac};
 use crate::attributes::{Algorithm, Mode, Usage};
@@ -14,6 +16,7 @@ use crate::lmk::Opened;
 use crate::pin::{EncryptedPin, PinEncryptKey, PinFormat, PinOpener, translate_pin};
 use crate::policy::Need;
 use crate::retail::{DerivedRetail, Padding};
+use crate::secret::{HOT_STACK_BYTES, KeyBytes};
 use crate::state::Deed;
 use crate::store::Keystore;
 
@@ -27,11 +30,23 @@ pub struct DukptTdesBaseKey {
 
 /// The initial key of one device: what its transactions come of. Cheap to keep; making it costs two blocks of TDES.
 pub struct DukptTdesInitialKey {
-    key: Bytes16,
+    key: Held<[u8; 16]>,
     device: DukptTdesDevice,
 }
 
-type Bytes16 = Zeroizing<[u8; 16]>;
+/// The key of a transaction, or one on the way to it, and what a step needs.
+#[derive(Default)]
+struct Walk {
+    key: [u8; 16],
+    des: Des,
+}
+
+impl Drop for Walk {
+    fn drop(&mut self) {
+        // The arena wipes its slots; this is for the day when a walk is somewhere else.
+        self.key.zeroize();
+    }
+}
 
 const BASE: Need = Need {
     operation: "derive initial keys of TDES DUKPT",
@@ -48,8 +63,8 @@ const INITIAL: Need = Need {
     ..BASE
 };
 
-/// Tells the two halves of a derivation apart (A.2).
-const HALF: [u8; 16] = *b"\xC0\xC0\xC0\xC0\0\0\0\0\xC0\xC0\xC0\xC0\0\0\0\0";
+/// Tells the two halves of a derivation apart (A.2): over each part of the key.
+const HALF: u64 = 0xC0C0_C0C0_0000_0000;
 /// Offset in each half of the byte that a variant turns over (A.4.1).
 const PIN: usize = 7;
 const MAC_REQUEST: usize = 6;
@@ -65,10 +80,7 @@ impl Keystore {
     pub fn dukpt_tdes_base_key(&self, name: &str) -> Result<DukptTdesBaseKey, KeyError> {
         let opened = self.open_named(name)?;
         BASE.check(name, &opened.attributes, opened.state)?;
-        let key = two_parts(&opened)?;
-        let right = Encipher::new(Algorithm::Tdes, xor(&key, &HALF).as_slice())?;
-        let left = Encipher::new(Algorithm::Tdes, key.as_slice())?;
-        Ok(DukptTdesBaseKey { left, right, check_value: opened.check_value })
+        DukptTdesBaseKey::expand(two_parts(&opened)?, opened.check_value)
     }
 
     /// Opens the initial key of `device`, for a terminal whose base key others keep.
@@ -82,29 +94,46 @@ impl Keystore {
     ) -> Result<DukptTdesInitialKey, KeyError> {
         let opened = self.open_named(name)?;
         INITIAL.check(name, &opened.attributes, opened.state)?;
-        Ok(DukptTdesInitialKey { key: two_parts(&opened)?, device })
+        let key = two_parts(&opened)?;
+        let key = Held::new_with(Stay::Lasting, |bytes: &mut [u8; 16]| bytes.copy_from_slice(key))?;
+        Ok(DukptTdesInitialKey { key, device })
     }
 }
 
-fn two_parts(opened: &Opened) -> Result<Bytes16, KeyError> {
+fn two_parts(opened: &Opened) -> Result<&[u8; 16], KeyError> {
     let key = opened.key.as_slice();
     let (algorithm, bytes) = (Algorithm::Tdes, key.len());
     let refuse = KeyError::Length { algorithm, bytes, expected: "16 bytes for a TDES key of DUKPT" };
-    Ok(Zeroizing::new(key.try_into().map_err(|_| refuse)?))
+    key.try_into().map_err(|_| refuse)
 }
 
 impl DukptTdesBaseKey {
+    fn expand(key: &[u8; 16], check_value: [u8; 3]) -> Result<DukptTdesBaseKey, KeyError> {
+        let masked = KeyBytes::made(key.len(), |masked| {
+            masked.copy_from_slice(key);
+            let (parts, _) = masked.as_chunks_mut::<8>();
+            parts.iter_mut().for_each(|part| *part = (u64::from_be_bytes(*part) ^ HALF).to_be_bytes());
+        });
+        let right = Encipher::new(Algorithm::Tdes, masked.as_slice())?;
+        let left = Encipher::new(Algorithm::Tdes, key)?;
+        Ok(DukptTdesBaseKey { left, right, check_value })
+    }
+
     /// The initial key of a device (A.6): the left 8 bytes of its serial number under the base key, and once more
     /// under the masked one.
-    #[must_use]
-    pub fn initial_key(&self, device: DukptTdesDevice) -> DukptTdesInitialKey {
-        let mut key = Zeroizing::new([0; 16]);
-        let (left, right) = key.split_at_mut(8);
-        left.copy_from_slice(&device.left());
-        right.copy_from_slice(&device.left());
-        self.left.block(left);
-        self.right.block(right);
-        DukptTdesInitialKey { key, device }
+    ///
+    /// # Errors
+    /// `Memory` when no more keys can be held.
+    pub fn initial_key(&self, device: DukptTdesDevice) -> Result<DukptTdesInitialKey, DukptError> {
+        let derive = |key: &mut [u8; 16]| {
+            let (left, right) = key.split_at_mut(8);
+            left.copy_from_slice(&device.left());
+            right.copy_from_slice(&device.left());
+            self.left.block(left);
+            self.right.block(right);
+        };
+        let key = wiped::<HOT_STACK_BYTES, _>(|| Held::new_with(Stay::Lasting, derive))?;
+        Ok(DukptTdesInitialKey { key, device })
     }
 
     /// The check value of the base key.
@@ -126,8 +155,10 @@ impl DukptTdesInitialKey {
     /// # Errors
     /// `OtherDevice`, `WeakKey`.
     pub fn pin_key(&self, ksn: &DukptTdesKsn) -> Result<DukptPinKey, DukptError> {
-        let key = self.variant(ksn, PIN)?;
-        Ok(DukptPinKey(PinOpener::new(Algorithm::Tdes, key.as_slice())?))
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let walk = self.variant(ksn, PIN)?;
+            Ok(DukptPinKey(PinOpener::new(Algorithm::Tdes, &walk.key)?))
+        })
     }
 
     /// Moves the PIN of a transaction to the key of another zone, for the same PAN; see [`translate_pin`].
@@ -185,9 +216,11 @@ impl DukptTdesInitialKey {
     /// `DataLength` unless it is whole blocks of 8 bytes, `OtherDevice`, `WeakKey`.
     pub fn decrypt(&self, ksn: &DukptTdesKsn, iv: &[u8; 8], data: &mut [u8]) -> Result<(), DukptError> {
         check_blocks(data, 8)?;
-        let key = self.data_key(ksn, DATA_REQUEST)?;
-        Decipher::new(Algorithm::Tdes, key.as_slice())?.cbc(iv, data);
-        Ok(())
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let walk = self.data_key(ksn, DATA_REQUEST)?;
+            Decipher::brief(Algorithm::Tdes, &walk.key)?.cbc(iv, data);
+            Ok(())
+        })
     }
 
     /// Encrypts data of a response in place (CBC); `way` as for [`DukptTdesInitialKey::generate_mac`].
@@ -203,62 +236,69 @@ impl DukptTdesInitialKey {
     ) -> Result<(), DukptError> {
         check_blocks(data, 8)?;
         let variant = if way == DukptWay::OneWay { DATA_RESPONSE } else { DATA_REQUEST };
-        let key = self.data_key(ksn, variant)?;
-        Encipher::new(Algorithm::Tdes, key.as_slice())?.cbc(iv, data);
-        Ok(())
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let walk = self.data_key(ksn, variant)?;
+            Encipher::brief(Algorithm::Tdes, &walk.key)?.cbc(iv, data);
+            Ok(())
+        })
     }
 
     fn mac(&self, ksn: &DukptTdesKsn, variant: usize, data: &[u8]) -> Result<[u8; 8], DukptError> {
-        Ok(DerivedRetail::new(&*self.variant(ksn, variant)?)?.mac(data, Padding::Zeros))
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let walk = self.variant(ksn, variant)?;
+            Ok(DerivedRetail::new(&walk.key)?.mac(data, Padding::Zeros))
+        })
     }
 
     /// A data key is a variant whose halves went through TDES under the whole of it, so that the transaction key
     /// does not follow from a data key that got known (A.4.1).
-    fn data_key(&self, ksn: &DukptTdesKsn, variant: usize) -> Result<Bytes16, DukptError> {
-        let mut key = self.variant(ksn, variant)?;
-        let cipher = Encipher::new(Algorithm::Tdes, key.as_slice())?;
-        key.chunks_exact_mut(8).for_each(|half| cipher.block(half));
-        Ok(key)
+    fn data_key(&self, ksn: &DukptTdesKsn, variant: usize) -> Result<Held<Walk>, DukptError> {
+        let mut walk = self.variant(ksn, variant)?;
+        let cipher = Encipher::brief(Algorithm::Tdes, &walk.key)?;
+        walk.key.chunks_exact_mut(8).for_each(|half| cipher.block(half));
+        Ok(walk)
     }
 
-    fn variant(&self, ksn: &DukptTdesKsn, offset: usize) -> Result<Bytes16, DukptError> {
-        let mut key = self.transaction_key(ksn)?;
-        key[offset] ^= 0xFF;
-        key[8 + offset] ^= 0xFF;
-        Ok(key)
+    fn variant(&self, ksn: &DukptTdesKsn, offset: usize) -> Result<Held<Walk>, DukptError> {
+        let mut walk = self.transaction_key(ksn)?;
+        walk.key[offset] ^= 0xFF;
+        walk.key[8 + offset] ^= 0xFF;
+        Ok(walk)
     }
 
     /// Walks the bits of the counter from the left, each that is set through the one-way function (A.2, A.3).
-    fn transaction_key(&self, ksn: &DukptTdesKsn) -> Result<Bytes16, DukptError> {
+    fn transaction_key(&self, ksn: &DukptTdesKsn) -> Result<Held<Walk>, DukptError> {
         if ksn.device() != self.device {
             return Err(DukptError::OtherDevice);
         }
-        let mut key = self.key.clone();
+        let mut walk = Held::<Walk>::brief();
+        walk.key = *self.key;
         let mut register = u64::from_be_bytes(self.device.right());
         for bit in (0..21).rev().map(|n| 1_u64 << n).filter(|bit| u64::from(ksn.counter()) & bit != 0) {
             register |= bit;
-            let mut next = Zeroizing::new([0; 16]);
-            next[..8].copy_from_slice(&half(&xor(&key, &HALF), register)?[..]);
-            next[8..].copy_from_slice(&half(&key, register)?[..]);
-            key = next;
+            walk.step(register)?;
         }
-        Ok(key)
+        Ok(walk)
     }
 }
 
-/// The serial number under DES with the left part, the right part xor-ed in before and after.
-fn half(key: &Bytes16, register: u64) -> Result<Zeroizing<[u8; 8]>, DukptError> {
-    let (left, right) = key.split_at(8);
-    let mut block = Zeroizing::new(register.to_be_bytes());
-    let blend = |block: &mut [u8; 8]| block.iter_mut().zip(right).for_each(|(byte, part)| *byte ^= part);
-    blend(&mut block);
-    Encipher::new(Algorithm::Des, left)?.block(block.as_mut_slice());
-    blend(&mut block);
-    Ok(block)
-}
+impl Walk {
+    /// The next key: its left half by the key under the mask, its right half by the key.
+    fn step(&mut self, register: u64) -> Result<(), DukptError> {
+        let left = self.half(HALF, register)?;
+        let right = self.half(0, register)?;
+        self.key[..8].copy_from_slice(&left);
+        self.key[8..].copy_from_slice(&right);
+        Ok(())
+    }
 
-fn xor(key: &Bytes16, mask: &[u8; 16]) -> Bytes16 {
-    let mut masked = key.clone();
-    masked.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
-    masked
+    /// The serial number under DES with the left part, the right part xor-ed in before and after.
+    fn half(&mut self, mask: u64, register: u64) -> Result<[u8; 8], DukptError> {
+        let part = |n: usize| self.key.as_chunks::<8>().0[n];
+        let [left, right] = [0, 1].map(|n| u64::from_be_bytes(part(n)) ^ mask);
+        self.des.expand(&left.to_be_bytes()).map_err(|WeakKey| DukptError::WeakKey)?;
+        let mut block = (register ^ right).to_be_bytes();
+        self.des.encrypt(&mut block);
+        Ok((u64::from_be_bytes(block) ^ right).to_be_bytes())
+    }
 }

@@ -2,21 +2,23 @@
 //! A tag is computed on the stack, whatever the length of the message.
 
 use ring::hmac;
+use yika_arena::{Held, Stay, wiped};
 
 use super::rules::{MacPadding, MacRules};
 use crate::attributes::{Algorithm, Attributes, Usage};
 use crate::cipher::{BLOCK_BYTES_MAX, Decipher, Encipher};
 use crate::cmac::Cmac;
 use crate::error::KeyError;
+use crate::secret::COLD_STACK_BYTES;
 
 /// A method with its key.
 pub(super) enum Method {
     Cmac(Cmac),
     Cbc(Cbc),
-    Retail(Box<Retail>),
+    Retail(Retail),
     UnionPayEcb(Encipher),
-    /// ring does not wipe its keys on drop, a limit of that library.
-    Hmac(hmac::Key),
+    /// ring does not wipe its keys on drop; the arena does.
+    Hmac(Held<hmac::Key>),
 }
 
 /// ISO 9797-1 algorithm 1: the last block of a CBC chain.
@@ -41,11 +43,13 @@ impl Method {
         let cipher = || Encipher::new(attributes.algorithm, key);
         let padding = rules.padding.unwrap_or_default();
         Ok(match attributes.usage {
-            Usage::MacCmac => Method::Cmac(Cmac::new(cipher()?)),
+            Usage::MacCmac => Method::Cmac(Cmac::new(attributes.algorithm, key)?),
             Usage::MacIso16609 | Usage::MacIso9797Alg1 => Method::Cbc(Cbc { cipher: cipher()?, padding }),
-            Usage::MacRetail => Method::Retail(Box::new(Retail::new(attributes.algorithm, key, padding)?)),
+            Usage::MacRetail => Method::Retail(Retail::new(attributes.algorithm, key, padding)?),
             Usage::MacUnionPayEcb => Method::UnionPayEcb(cipher()?),
-            Usage::MacHmac => Method::Hmac(hmac::Key::new(hmac::HMAC_SHA256, key)),
+            Usage::MacHmac => Method::Hmac(wiped::<COLD_STACK_BYTES, _>(|| {
+                Held::new(Stay::Lasting, hmac::Key::new(hmac::HMAC_SHA256, key))
+            })?),
             usage => unreachable!("{usage} is not among the uses of MAC keys"),
         })
     }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
+use yika_arena::wiped;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::format::Pan;
@@ -14,6 +15,7 @@ use crate::attributes::{Algorithm, Mode, Usage};
 use crate::cipher::Encipher;
 use crate::error::KeyError;
 use crate::policy::Need;
+use crate::secret::HOT_STACK_BYTES;
 use crate::state::Deed;
 use crate::store::Keystore;
 
@@ -98,14 +100,17 @@ impl Ibm3624VerifyKey {
         table: &DecimalTable,
         offset: &PinOffset,
     ) -> Result<bool, PinError> {
-        let pin = from.into().open(format, &Pan::new(pan)?, block)?;
-        let natural = natural(&self.0, data, table);
-        let mut expected = Zeroizing::new([0; 13]);
-        expected[0] = u8::try_from(offset.len).expect("an offset has at most 12 digits");
-        for (n, digit) in offset.as_bytes().iter().enumerate() {
-            expected[1 + n] = (natural[n] + (digit - b'0')) % 10;
-        }
-        Ok(pin.as_nibbles().ct_eq(expected.as_slice()).into())
+        let (from, pan) = (from.into(), Pan::new(pan)?);
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let pin = from.open(format, &pan, block)?;
+            let natural = natural(&self.0, data, table);
+            let mut expected = Zeroizing::new([0; 13]);
+            expected[0] = u8::try_from(offset.len).expect("an offset has at most 12 digits");
+            for (n, digit) in offset.as_bytes().iter().enumerate() {
+                expected[1 + n] = (natural[n] + (digit - b'0')) % 10;
+            }
+            Ok(pin.as_nibbles().ct_eq(expected.as_slice()).into())
+        })
     }
 }
 
@@ -123,14 +128,17 @@ impl Ibm3624GenerateKey {
         data: &ValidationData,
         table: &DecimalTable,
     ) -> Result<PinOffset, PinError> {
-        let pin = from.into().open(format, &Pan::new(pan)?, block)?;
-        let natural = natural(&self.0, data, table);
-        let [len, digits @ ..] = pin.as_nibbles();
-        let mut offset = PinOffset { digits: [0; 12], len: usize::from(*len) };
-        for (n, digit) in offset.digits.iter_mut().take(offset.len).enumerate() {
-            *digit = b'0' + (digits[n] + 10 - natural[n]) % 10;
-        }
-        Ok(offset)
+        let (from, pan) = (from.into(), Pan::new(pan)?);
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let pin = from.open(format, &pan, block)?;
+            let natural = natural(&self.0, data, table);
+            let [len, digits @ ..] = pin.as_nibbles();
+            let mut offset = PinOffset { digits: [0; 12], len: usize::from(*len) };
+            for (n, digit) in offset.digits.iter_mut().take(offset.len).enumerate() {
+                *digit = b'0' + (digits[n] + 10 - natural[n]) % 10;
+            }
+            Ok(offset)
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! PIN keys and what a switch may do with a PIN: move it from one key to another, and ask whether it is right.
 //!
 //! PCI PIN requirement 3-3 is in the signatures: the translations of [`PinFormat::may_become`] only, one PAN for both
-//! sides, cipher in and cipher out. A clear PIN lives on the stack of one function and is wiped there. Nothing here may
+//! sides, cipher in and cipher out. A clear PIN lives on the stack of one function, which is wiped below it. Nothing here may
 //! return it, print it, or tell more about it than a payShield would (codes 20 and 24).
 //!
 //! The bytes of a PIN key cannot be printed, and a key that encrypts takes no PIN out of a block:
@@ -32,6 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
+use yika_arena::wiped;
 use zeroize::Zeroize as _;
 
 pub use format::PinFormat;
@@ -43,6 +44,7 @@ use crate::cipher::{Decipher, Encipher};
 use crate::error::KeyError;
 use crate::lmk::Opened;
 use crate::policy::Need;
+use crate::secret::HOT_STACK_BYTES;
 use crate::state::Deed;
 use crate::store::Keystore;
 use format::{ClearPin, Pan};
@@ -169,9 +171,11 @@ pub fn translate_pin<'a>(
         return Err(PinError::Translation { from: from_format, to: to_format });
     }
     let pan = Pan::new(pan)?;
-    let encipher = to.0.encipher(to_format)?;
-    let pin = from.into().open(from_format, &pan, block)?;
-    Ok(block::seal(encipher, to_format, &pan, &pin))
+    let (from, encipher) = (from.into(), to.0.encipher(to_format)?);
+    wiped::<HOT_STACK_BYTES, _>(|| {
+        let pin = from.open(from_format, &pan, block)?;
+        Ok(block::seal(encipher, to_format, &pan, &pin))
+    })
 }
 
 /// Encrypts a test PIN: what a terminal's PIN entry device does, for load generators and tests.
@@ -186,7 +190,8 @@ pub fn encrypt_test_pin(
 ) -> Result<EncryptedPin, PinError> {
     key.require_test()?;
     let encipher = key.encrypting()?.0.encipher(format)?;
-    Ok(block::seal(encipher, format, &Pan::new(pan)?, &ClearPin::from_ascii(pin)?))
+    let pan = Pan::new(pan)?;
+    wiped::<HOT_STACK_BYTES, _>(|| Ok(block::seal(encipher, format, &pan, &ClearPin::from_ascii(pin)?)))
 }
 
 /// Whether an encrypted block holds `pin`: what an issuer does, for simulated issuers and tests.
@@ -201,8 +206,11 @@ pub fn matches_test_pin(
     pin: &[u8],
 ) -> Result<bool, PinError> {
     key.require_test()?;
-    let found = PinSource::from(key.decrypting()?).open(format, &Pan::new(pan)?, block)?;
-    Ok(found.as_nibbles().ct_eq(ClearPin::from_ascii(pin)?.as_nibbles()).into())
+    let (from, pan) = (PinSource::from(key.decrypting()?), Pan::new(pan)?);
+    wiped::<HOT_STACK_BYTES, _>(|| {
+        let found = from.open(format, &pan, block)?;
+        Ok(found.as_nibbles().ct_eq(ClearPin::from_ascii(pin)?.as_nibbles()).into())
+    })
 }
 
 const DECRYPT: Need = Need {

@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
+use yika_arena::wiped;
 use zeroize::Zeroizing;
 
 use super::format::{ClearPin, Pan};
@@ -24,6 +25,7 @@ use crate::cipher::Encipher;
 use crate::decimal::decimal_digits;
 use crate::error::KeyError;
 use crate::policy::Need;
+use crate::secret::HOT_STACK_BYTES;
 use crate::state::Deed;
 use crate::store::Keystore;
 
@@ -131,8 +133,10 @@ fn of_block(
     if index > 6 {
         return Err(PinError::Parameter { what: "PVV key index", expected: "0 to 6" });
     }
-    let pin = from.open(format, &pan, block)?;
-    Ok(pvv(cipher, &pan, index, &pin))
+    wiped::<HOT_STACK_BYTES, _>(|| {
+        let pin = from.open(format, &pan, block)?;
+        Ok(pvv(cipher, &pan, index, &pin))
+    })
 }
 
 /// The transformed security parameter, 16 digits: the eleven rightmost of the PAN without its check digit, the key

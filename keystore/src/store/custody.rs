@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use yika_arena::wiped;
 
 use super::record::Record;
 use super::{Keystore, check_name};
@@ -24,7 +24,7 @@ use crate::custodian::Custodian;
 use crate::error::KeyError;
 use crate::info::{KeyInfo, Origin};
 use crate::lmk::{Lmk, LmkBlock};
-use crate::secret::{KeyBytes, hex};
+use crate::secret::{COLD_STACK_BYTES, KeyBytes, hex};
 
 /// More components than any zone asks for.
 const COMPONENTS_MAX: u8 = 9;
@@ -287,10 +287,10 @@ impl Keystore {
             if opened.label.as_deref() != Some(COMPONENT_LABEL) {
                 return Err(KeyError::Components { reason: "one of them is not one" });
             }
-            parts.push(Zeroizing::new(opened.key.as_slice().to_vec()));
+            parts.push(opened.key);
         }
         let algorithm = ceremony.attributes()?.algorithm;
-        KeyBytes::from_components(algorithm, &parts.iter().map(|part| part.as_slice()).collect::<Vec<_>>())
+        wiped::<COLD_STACK_BYTES, _>(|| KeyBytes::from_components(algorithm, &parts))
     }
 }
 

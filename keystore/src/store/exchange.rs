@@ -6,7 +6,7 @@
 //! weaker one, and no call shows a clear key.
 
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
+use yika_arena::wiped;
 
 use super::Keystore;
 use super::working_name;
@@ -17,7 +17,7 @@ use crate::error::{BlockError, KeyError};
 use crate::info::{KeyInfo, Origin};
 use crate::lmk::{LmkBlock, Opened};
 use crate::policy::Need;
-use crate::secret::{KeyBytes, hex};
+use crate::secret::{COLD_STACK_BYTES, KeyBytes, hex};
 use crate::state::{Deed, KeyState};
 
 /// A key under a key-encryption key, as it travels.
@@ -141,9 +141,7 @@ impl Keystore {
         let key = KeyBytes::random(algorithm, bytes);
         let kek_key = self.open_kek(kek, &WRAP_ECB)?;
         check_strength(kek, &kek_key, algorithm, &key)?;
-        let cipher = Encipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;
-        let mut cryptogram = key.as_slice().to_vec();
-        cryptogram.chunks_exact_mut(8).for_each(|part| cipher.block(part));
+        let cryptogram = cryptogram(&kek_key, &key)?;
         let check_value = key.check_value_full(algorithm)?;
         Ok((self.lmk.wrap(&key, &attributes, None)?, cryptogram, check_value))
     }
@@ -174,20 +172,18 @@ impl Keystore {
         };
         let kek_key = self.open_kek(kek, need)?;
         check_strength(kek, &kek_key, opened.attributes.algorithm, &opened.key)?;
-        let kek_bytes = kek_key.key.as_slice();
         match form {
             WrapForm::KeyBlock | WrapForm::VariantKeyBlock => {
                 let variant = (form == WrapForm::VariantKeyBlock).then_some(Version::C);
                 let header = opened.attributes.header(hash_of(opened.attributes.algorithm));
-                Ok(Wrapped::KeyBlock(protection(&kek_key, variant)?.wrap(&header, &opened.key)))
+                let wrap = || Ok(protection(&kek_key, variant)?.wrap(&header, &opened.key));
+                wiped::<COLD_STACK_BYTES, _>(wrap).map(Wrapped::KeyBlock)
             }
             WrapForm::TdesEcb => {
                 if !opened.attributes.algorithm.is_des() {
                     return refuse("be exported as a bare cryptogram", "a DES or TDES key");
                 }
-                let cipher = Encipher::new(Algorithm::Tdes, kek_bytes)?;
-                let mut cryptogram = opened.key.as_slice().to_vec();
-                cryptogram.chunks_exact_mut(8).for_each(|part| cipher.block(part));
+                let cryptogram = cryptogram(&kek_key, &opened.key)?;
                 let full = opened.key.check_value_full(opened.attributes.algorithm)?;
                 Ok(Wrapped::TdesEcb { cryptogram, check_value: full[..CHECK_VALUE_BYTES].to_vec() })
             }
@@ -329,6 +325,10 @@ fn protection(kek_key: &Opened, variant: Option<Version>) -> Result<Protection, 
 
 /// Opens a key block and holds it to what it says of itself: check values and hash.
 fn open_block(kek: &str, kek_key: &Opened, block: &str) -> Result<(Version, Header, KeyBytes), KeyError> {
+    wiped::<COLD_STACK_BYTES, _>(|| open_block_now(kek, kek_key, block))
+}
+
+fn open_block_now(kek: &str, kek_key: &Opened, block: &str) -> Result<(Version, Header, KeyBytes), KeyError> {
     let fail = |source| KeyError::Block { what: format!("key block under {kek:?}"), source };
     let protection = protection(kek_key, Version::variant_of(block))?;
     let (header, key) = protection.unwrap(block).map_err(fail)?;
@@ -403,17 +403,35 @@ fn open_key_block(
     Ok((key, found))
 }
 
+/// A key under a key-encryption key, part by part. It is clear in the arena alone.
+fn cryptogram(kek_key: &Opened, key: &KeyBytes) -> Result<Vec<u8>, KeyError> {
+    let cipher = Encipher::brief(Algorithm::Tdes, kek_key.key.as_slice())?;
+    let made = KeyBytes::made(key.as_slice().len(), |parts| {
+        parts.copy_from_slice(key.as_slice());
+        parts.chunks_exact_mut(8).for_each(|part| cipher.block(part));
+    });
+    Ok(made.as_slice().to_vec())
+}
+
 /// Opens a bare cryptogram, which says nothing of the key: whether it is the one that was meant is another question.
 fn open_cryptogram(kek_key: &Opened, cryptogram: &[u8], algorithm: Algorithm) -> Result<KeyBytes, KeyError> {
+    wiped::<COLD_STACK_BYTES, _>(|| open_cryptogram_now(kek_key, cryptogram, algorithm))
+}
+
+fn open_cryptogram_now(
+    kek_key: &Opened,
+    cryptogram: &[u8],
+    algorithm: Algorithm,
+) -> Result<KeyBytes, KeyError> {
     let bytes = cryptogram.len();
     if !algorithm.fits(bytes) || !algorithm.is_des() {
         return Err(KeyError::Length { algorithm, bytes, expected: algorithm.lengths() });
     }
     let cipher = Decipher::new(Algorithm::Tdes, kek_key.key.as_slice())?;
-    let mut clear = Zeroizing::new(cryptogram.to_vec());
-    clear.chunks_exact_mut(8).for_each(|part| cipher.block(part));
-    let too_long = KeyError::Length { algorithm, bytes, expected: algorithm.lengths() };
-    KeyBytes::new(&clear).ok_or(too_long)
+    Ok(KeyBytes::made(bytes, |clear| {
+        clear.copy_from_slice(cryptogram);
+        clear.chunks_exact_mut(8).for_each(|part| cipher.block(part));
+    }))
 }
 
 fn check_check_value(

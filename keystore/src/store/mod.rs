@@ -273,13 +273,14 @@ impl Keystore {
     /// Makes card tokens, stable for this store, also when its master key changes.
     #[must_use]
     pub fn tokenizer(&self) -> Tokenizer {
-        Tokenizer::new(&self.first_lmk().derive("card token cmac"))
+        Tokenizer::new(self.first_lmk().derive("card token cmac", 32).as_slice())
     }
 
     /// A secret seed for keyed hashes of outside data, as stable as the tokens.
     #[must_use]
     pub fn hash_seed(&self) -> [u8; 16] {
-        *self.first_lmk().derive("hash seed")
+        let seed = self.first_lmk().derive("hash seed", 16);
+        seed.as_slice().try_into().expect("as many bytes as asked for")
     }
 
     /// A fresh key for sealing data at rest, and the same key wrapped: [`DATA_KEY_WRAPPED_BYTES`] bytes of
@@ -473,7 +474,7 @@ impl Keystore {
 
 fn seal_key(key: &KeyBytes) -> Result<SealKey, KeyError> {
     match key.as_slice().try_into() {
-        Ok(bytes) => Ok(SealKey::new(bytes)),
+        Ok(bytes) => SealKey::new(bytes),
         Err(_) => Err(KeyError::Length {
             algorithm: Algorithm::Aes,
             bytes: key.as_slice().len(),

@@ -73,7 +73,7 @@ fn hashed(digits: &[u8]) -> [u8; 8] {
 
 /// The common session key derivation (A1.3.1) for any diversification value: F0 and 0F take the place of its third byte.
 pub(super) fn diversify(card: &CardKey, value: [u8; 8]) -> Result<CardKey, CardError> {
-    let cipher = Encipher::new(Algorithm::Tdes, card.as_slice()).map_err(|_| CardError::WeakKey)?;
+    let cipher = Encipher::brief(Algorithm::Tdes, card.as_slice()).map_err(|_| CardError::WeakKey)?;
     let (mut left, mut right) = (value, value);
     left[2] = 0xF0;
     right[2] = 0x0F;

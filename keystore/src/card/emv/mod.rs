@@ -24,6 +24,7 @@ mod tests;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
+use yika_arena::wiped;
 
 pub use derive::{CardKeyOption, EmvCard};
 pub use script::{EmvConfidentialityKey, EmvIntegrityKey, ScriptMode, ScriptSession};
@@ -34,6 +35,7 @@ use crate::cipher::Encipher;
 use crate::error::KeyError;
 use crate::policy::Need;
 use crate::retail::{DerivedRetail, Padding};
+use crate::secret::HOT_STACK_BYTES;
 use crate::state::Deed;
 use crate::store::Keystore;
 use derive::{CardKey, card_key, diversify};
@@ -171,6 +173,16 @@ impl EmvCryptogramKey {
         of: &EmvTransaction<'_>,
         arqc: &[u8; 8],
     ) -> Result<VerifiedArqc, CardError> {
+        wiped::<HOT_STACK_BYTES, _>(|| self.verify_now(card, scheme, of, arqc))
+    }
+
+    fn verify_now(
+        &self,
+        card: &EmvCard<'_>,
+        scheme: EmvScheme,
+        of: &EmvTransaction<'_>,
+        arqc: &[u8; 8],
+    ) -> Result<VerifiedArqc, CardError> {
         let card = card_key(&self.0, card)?;
         let session = session_key(&card, scheme.session, of)?;
         let mac = retail(&session)?;
@@ -233,7 +245,8 @@ impl EmvDynamicNumberKey {
         if !(1..=5).contains(&code.len()) || !code.iter().all(u8::is_ascii_digit) {
             return Err(CardError::Parameter { what: "CVC3", expected: "1 to 5 digits" });
         }
-        let mut number = cvc3(&retail(&card_key(&self.0, card)?)?, of);
+        let number = || Ok(cvc3(&retail(&card_key(&self.0, card)?)?, of));
+        let mut number = wiped::<HOT_STACK_BYTES, _>(number)?;
         let mut digits = [0; 5];
         for digit in digits.iter_mut().rev() {
             *digit = b'0' + u8::try_from(number % 10).expect("a digit is below 10");

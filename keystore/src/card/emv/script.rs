@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use yika_arena::wiped;
+
 use super::super::CardError;
 use super::derive::{CardKey, EmvCard, card_key, diversify, visa_script_key};
 use super::retail;
@@ -11,6 +13,7 @@ use crate::cipher::Encipher;
 use crate::error::KeyError;
 use crate::policy::Need;
 use crate::retail::Padding;
+use crate::secret::HOT_STACK_BYTES;
 use crate::state::Deed;
 use crate::store::Keystore;
 
@@ -91,8 +94,10 @@ impl EmvIntegrityKey {
         session: ScriptSession,
         data: &[u8],
     ) -> Result<[u8; 8], CardError> {
-        let key = session.key(&card_key(&self.0, card)?)?;
-        Ok(retail(&key)?.mac(data, Padding::OneAndZeros))
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let key = session.key(&card_key(&self.0, card)?)?;
+            Ok(retail(&key)?.mac(data, Padding::OneAndZeros))
+        })
     }
 }
 
@@ -112,13 +117,15 @@ impl EmvConfidentialityKey {
         if data.is_empty() || !data.len().is_multiple_of(8) {
             return Err(CardError::Parameter { what: "script data", expected: "whole blocks of 8 bytes" });
         }
-        let key = session.key(&card_key(&self.0, card)?)?;
-        let cipher = Encipher::new(Algorithm::Tdes, key.as_slice()).map_err(|_| CardError::WeakKey)?;
-        match mode {
-            ScriptMode::Cbc => cipher.cbc(&[0; 8], data),
-            ScriptMode::Ecb => data.chunks_exact_mut(8).for_each(|block| cipher.block(block)),
-        }
-        Ok(())
+        wiped::<HOT_STACK_BYTES, _>(|| {
+            let key = session.key(&card_key(&self.0, card)?)?;
+            let cipher = Encipher::brief(Algorithm::Tdes, key.as_slice()).map_err(|_| CardError::WeakKey)?;
+            match mode {
+                ScriptMode::Cbc => cipher.cbc(&[0; 8], data),
+                ScriptMode::Ecb => data.chunks_exact_mut(8).for_each(|block| cipher.block(block)),
+            }
+            Ok(())
+        })
     }
 }
 

@@ -79,7 +79,7 @@ fn ksn(counter: u32) -> DukptAesKsn {
 
 fn initial(bdk: &str) -> DukptAesInitialKey {
     let store = store_with(Usage::DukptBase, Algorithm::Aes, &unhex(bdk));
-    store.dukpt_aes_base_key("key").unwrap().initial_key(ksn(1).device())
+    store.dukpt_aes_base_key("key").unwrap().initial_key(ksn(1).device()).unwrap()
 }
 
 fn zone() -> (Vec<u8>, PinEncryptKey) {
@@ -251,7 +251,7 @@ fn all_working_keys_agree_with_another() {
         let ksn = DukptAesKsn::from_bytes(&ksn).unwrap();
         let cipher = Encipher::new(Algorithm::Aes, &bdk).unwrap();
         let base = DukptAesBaseKey { cipher, key_bytes, check_value: [0; 3] };
-        let ours = base.initial_key(ksn.device()).with_working_bytes(working_bytes).unwrap();
+        let ours = base.initial_key(ksn.device()).unwrap().with_working_bytes(working_bytes).unwrap();
 
         let device = hex(&device);
         let initial = book::derive(&bdk, "8001", key_bytes, &device);

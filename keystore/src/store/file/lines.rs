@@ -2,11 +2,13 @@
 
 use ring::hmac;
 use serde::{Deserialize, Serialize};
+use yika_arena::{Held, Stay, wiped};
 
 use crate::audit::AuditHead;
+use crate::error::KeyError;
 use crate::info::Environment;
 use crate::lmk::Lmk;
-use crate::secret::{hex, unhex};
+use crate::secret::{COLD_STACK_BYTES, hex, unhex};
 use crate::store::record::Record;
 
 /// The version this program writes.
@@ -47,18 +49,20 @@ impl HeaderLine {
 
 /// The key of the seals, with what each header says.
 pub(super) struct Seals {
-    key: hmac::Key,
+    key: Held<hmac::Key>,
     lmk: String,
     environment: Environment,
 }
 
 impl Seals {
-    pub(super) fn new(lmk: &Lmk) -> Seals {
-        Seals {
-            key: hmac::Key::new(hmac::HMAC_SHA256, lmk.derive::<32>("key file").as_slice()),
+    pub(super) fn new(lmk: &Lmk) -> Result<Seals, KeyError> {
+        let derived = lmk.derive("key file", 32);
+        let key = || Held::new(Stay::Lasting, hmac::Key::new(hmac::HMAC_SHA256, derived.as_slice()));
+        Ok(Seals {
+            key: wiped::<COLD_STACK_BYTES, _>(key)?,
             lmk: hex(&lmk.check_value()),
             environment: lmk.environment(),
-        }
+        })
     }
 
     /// The header, which has the same width whatever it counts.

@@ -67,7 +67,7 @@ impl KeyFile {
             // Made a moment ago and empty.
             let _ = std::fs::remove_file(path);
         })?;
-        let mut key_file = KeyFile::over(path, file, lmk);
+        let mut key_file = KeyFile::over(path, file, lmk)?;
         key_file.audit = Some(audit);
         key_file
             .write_anew(&Held::default(), deed)
@@ -80,7 +80,7 @@ impl KeyFile {
     pub(super) fn open(path: &Path, lmk: Lmk) -> Result<(KeyFile, Held, Lmk), KeyError> {
         let io = |what| move |source| io_error(what, path, source);
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(io("open the key file"))?;
-        let mut key_file = KeyFile::over(path, file, &lmk);
+        let mut key_file = KeyFile::over(path, file, &lmk)?;
         let length = key_file.file.metadata().map_err(io("measure the key file"))?.len();
         if length > FILE_BYTES_MAX {
             return Err(key_file.damaged(1, "larger than any key file".to_owned(), RESTORE));
@@ -222,7 +222,7 @@ impl KeyFile {
         let beside = beside(&path);
         // What an earlier try left.
         let _ = std::fs::remove_file(&beside);
-        let mut anew = KeyFile::over(&path, create_new(&beside, &path)?, lmk);
+        let mut anew = KeyFile::over(&path, create_new(&beside, &path)?, lmk)?;
         anew.file.lock().map_err(io_on(&path, "lock the key file"))?;
         anew.audit = self.audit.take();
         anew.write_anew(held, deed).map_err(io_on(&path, "write the key file"))?;
@@ -256,18 +256,18 @@ impl KeyFile {
         self.write_beside(held, deed, lmk)
     }
 
-    fn over(path: &Path, file: File, lmk: &Lmk) -> KeyFile {
-        KeyFile {
+    fn over(path: &Path, file: File, lmk: &Lmk) -> Result<KeyFile, KeyError> {
+        Ok(KeyFile {
             path: path.to_owned(),
             file,
-            seals: Seals::new(lmk),
+            seals: Seals::new(lmk)?,
             header: String::new(),
             records: 0,
             bytes: 0,
             last_seal: String::new(),
             audit: None,
             failed: false,
-        }
+        })
     }
 
     /// Proves header, lines, tail and audit log; fills in where the next line goes.
@@ -277,7 +277,7 @@ impl KeyFile {
             Some(environment) => lmk.in_environment(environment),
             None => return Err(self.damaged(1, "neither for test nor for production".to_owned(), RESTORE)),
         };
-        self.seals = Seals::new(&lmk);
+        self.seals = Seals::new(&lmk)?;
         let counted = usize::try_from(header.bytes).ok().and_then(|end| content.split_at_checked(end));
         let (body, tail) = match counted {
             Some((counted, tail)) => (&counted[self.header.len()..], tail),
