@@ -77,6 +77,8 @@ impl AuditHead {
 
 /// The log of an open key file.
 pub(crate) struct AuditLog {
+    /// Its last line is of a deed that was broken off before the key file had it.
+    broken_off: bool,
     file: File,
     bytes: u64,
     head: AuditHead,
@@ -99,11 +101,11 @@ impl AuditLog {
         options.read(true).write(true).create_new(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|source| io_error("create the audit log", &path, source))?;
-        Ok(AuditLog { file, bytes: 0, head: AuditHead::EMPTY, signer: signer(lmk)? })
+        Ok(AuditLog { broken_off: false, file, bytes: 0, head: AuditHead::EMPTY, signer: signer(lmk)? })
     }
 
     /// Opens a log and proves its chain up to `counted`. Behind it there may be what one interrupted deed left: a
-    /// whole line is taken up, a torn one goes when the next deed is written.
+    /// whole line that is signed is taken up, a torn one goes when the next deed is written.
     pub(crate) fn open(key_file: &Path, lmk: &Lmk, counted: AuditHead) -> Result<AuditLog, KeyError> {
         let path = audit_path(key_file);
         let options = OpenOptions::new().read(true).write(true).open(&path);
@@ -123,14 +125,27 @@ impl AuditLog {
         if extra > 1 || (extra == 1 && !walk.rest().ends_with(b"\n")) {
             return Err(walk.damaged("lines that the key file does not count".to_owned()));
         }
+        let signer = signer(lmk)?;
         if extra == 1 {
-            walk.step()?;
+            let signature = walk.step()?.map(|(_, signature)| signature).unwrap_or_default();
+            let verifier = UnparsedPublicKey::new(&ED25519, public_key(&signer));
+            if verifier.verify(&walk.head.hash, &signature).is_err() {
+                walk.line -= 1;
+                return Err(
+                    walk.damaged("a line that the key file does not count, and nobody signed".to_owned())
+                );
+            }
         }
-        Ok(AuditLog { head: walk.head, bytes: walk.at as u64, file, signer: signer(lmk)? })
+        Ok(AuditLog { broken_off: extra == 1, head: walk.head, bytes: walk.at as u64, file, signer })
     }
 
     pub(crate) fn head(&self) -> AuditHead {
         self.head
+    }
+
+    /// Whether the last line is of a deed that was broken off; asked once.
+    pub(crate) fn take_broken_off(&mut self) -> bool {
+        std::mem::take(&mut self.broken_off)
     }
 
     /// The key that checks the signatures.

@@ -6,7 +6,7 @@ use ring::hmac;
 use yika_arena::Held;
 use zeroize::Zeroizing;
 
-use crate::attributes::Algorithm;
+use crate::attributes::{Algorithm, Usage};
 use crate::cipher::Encipher;
 use crate::cmac::Cmac;
 use crate::error::KeyError;
@@ -53,6 +53,19 @@ impl KeyBytes {
         let mut key = KeyBytes::made(len, random::fill);
         key.set_parity(algorithm);
         key
+    }
+
+    /// Joins the components of a key of this use.
+    pub(crate) fn of_components(
+        usage: Usage,
+        algorithm: Algorithm,
+        components: &[impl AsRef<[u8]>],
+    ) -> Result<KeyBytes, KeyError> {
+        match usage {
+            // The derivation of transaction keys takes its parity bits as data (X9.24-1:2009 annex A).
+            Usage::DukptInitial => KeyBytes::joined(components),
+            _ => KeyBytes::from_components(algorithm, components),
+        }
     }
 
     /// Joins components by exclusive or (split knowledge: each alone says nothing about the key); DES parts get odd

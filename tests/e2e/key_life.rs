@@ -154,7 +154,8 @@ fn a_ceremony_needs_its_people_and_nobody_may_be_two_of_them() {
     assert!(done(folder, "list keys").contains("1 of 2 components"));
     done(folder, &format!("ceremony enter keys zmk --component-file two {}", by("carol")));
     let wrong = format!("ceremony commit keys zmk --check-value 000000 {}", by("dave"));
-    assert!(refused(folder, &wrong).contains("with check value 866C07, not 000000"));
+    let told = refused(folder, &wrong);
+    assert!(told.contains("another check value than 000000") && !told.contains("866C07"), "{told}");
     assert!(
         refused(folder, &format!("ceremony commit keys zmk --check-value 866C07 {}", by("carol")))
             .contains("another officer")

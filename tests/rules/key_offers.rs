@@ -313,3 +313,108 @@ fn rule_15_a_key_of_single_length_comes_in_f96_and_is_proven_by_the_mac_made_wit
     pays_under(&mut world, terminal, &ring.mac("cbc-1"));
     balanced(&world);
 }
+
+/// What the bank's own change is answered; from a "00" on it works under that key.
+fn bank_changes(world: &mut World, ring: &KeyRing, name: &str, wire: &Wire) -> String {
+    world.bank_sends_on(LINE, wire, &[]);
+    let answer = world.at_bank(BANK_A).unwrap();
+    assert_eq!(answer.wire.mti, mti(0x0810));
+    if answer.wire.code() == "00" {
+        world.bank_macs.insert(BANK_A.into(), ring.mac(name));
+    }
+    answer.wire.code()
+}
+
+#[test]
+fn rule_15_a_key_that_was_in_use_before_never_comes_back_whatever_time_its_message_states() {
+    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let carried = |name: &str| ring.carried(name, WrapForm::KeyBlock);
+    for (stan, name) in [("000001", "mac-1"), ("000002", "mac-2")] {
+        let wire = key_change("1123233015", stan, &carried(name));
+        assert_eq!(bank_changes(&mut world, &ring, name, &wire), "00");
+    }
+    for crash in [false, true] {
+        if crash {
+            world.crash();
+        }
+        // Caught on the line, and sent once more by somebody without keys.
+        let macs = std::mem::take(&mut world.bank_macs);
+        for wire in [
+            key_change("1123235915", "000077", &carried("mac-1")),
+            key_change("1123233015", "000001", &carried("mac-1")).without(7),
+            key_change("1123233015", "000001", &carried("mac-9")).without(7),
+        ] {
+            assert_eq!(bank_changes(&mut world, &ring, "mac-1", &wire), "94", "crash: {crash}, {wire:?}");
+        }
+        world.bank_macs = macs;
+        assert_eq!(epoch(&world, KeyUse::Mac), 2);
+        let terminal = world.terminal();
+        pays_under(&mut world, terminal, &ring.mac("mac-2"));
+    }
+    balanced(&world);
+}
+
+#[test]
+fn rule_15_an_answer_to_an_offer_counts_under_a_mac_alone() {
+    for code in ["00", "A0"] {
+        let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+        let terminal = world.terminal();
+        let offer = offered(&mut world, KeyUse::Mac);
+        let macs = std::mem::take(&mut world.bank_macs);
+        world.bank_answers(&offer, code);
+        assert_eq!(world.driver.counts.lines.bad_mac, 1, "{code}");
+        assert_eq!(epoch(&world, KeyUse::Mac), 0, "{code}");
+        world.bank_macs = macs;
+        pays_under(&mut world, terminal, &ring.mac("mac-0"));
+        world.advance(RETRY_MS);
+        let again = world.at_bank(BANK_A).unwrap();
+        assert_eq!(again.wire, offer.wire, "the offer still stands");
+    }
+}
+
+#[test]
+fn rule_15_of_two_changes_that_cross_the_one_that_was_on_its_way_first_is_made() {
+    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let terminal = world.terminal();
+    let carried = ring.carried("mac-2", WrapForm::KeyBlock);
+    let offer = offered(&mut world, KeyUse::Mac);
+    let own = key_change("1123233016", "000002", &carried);
+    assert_eq!(bank_changes(&mut world, &ring, "mac-2", &own), "96", "ours is on its way");
+    let fresh = ring.taken_mac(&offer.wire.text(48), KEK_AES);
+    world.bank_answers(&offer, "00");
+    pays_under(&mut world, terminal, &fresh);
+    let own = key_change("1123233017", "000003", &carried);
+    assert_eq!(bank_changes(&mut world, &ring, "mac-2", &own), "00", "the bank's comes after it");
+    pays_under(&mut world, terminal, &ring.mac("mac-2"));
+    // An offer that stays unanswered does not keep the bank from its change.
+    offered(&mut world, KeyUse::Mac);
+    world.advance(4 * RETRY_MS);
+    while world.at_bank(BANK_A).is_some() {}
+    let own = key_change("1123233050", "000004", &ring.carried("mac-3", WrapForm::KeyBlock));
+    assert_eq!(bank_changes(&mut world, &ring, "mac-3", &own), "00");
+    world.advance(60_000);
+    while let Some(request) = world.at_bank(BANK_A) {
+        assert_ne!(request.wire.text(70), "101", "the offer is withdrawn");
+    }
+    pays_under(&mut world, terminal, &ring.mac("mac-3"));
+    balanced(&world);
+}
+
+#[test]
+fn rule_15_a_bank_that_refuses_keys_for_their_age_is_asked_once_an_hour() {
+    let (mut world, _) = world_of("mac-0", KEK_AES, Some(43_200));
+    for hour in 0..2 {
+        let mut offers = 0;
+        for _ in 0..(60 * 60 - 5) {
+            while let Some(request) = world.at_bank(BANK_A) {
+                let offer = request.wire.text(70) == "101";
+                offers += usize::from(offer);
+                world.bank_answers(&request, if offer { "40" } else { "00" });
+            }
+            world.advance(1_000);
+        }
+        assert_eq!(offers, 2, "hour {hour}: one MAC key and one PIN key");
+        world.advance(5_000);
+    }
+    assert_eq!(epoch(&world, KeyUse::Mac), 0);
+}

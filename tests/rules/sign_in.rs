@@ -146,9 +146,10 @@ fn rule_15_a_lost_answer_to_a_sign_in_leaves_the_keys_before_for_as_long_as_it_t
     let bank = ring.pin("pin-b");
     let old = usual_keys(&ring, &signs_in(&mut world, terminal, "000001"));
     assert_eq!(pays(&mut world, terminal, &old, &bank), "00");
-    // Two sign-ins whose answers never came.
-    signs_in(&mut world, terminal, "000003");
-    signs_in(&mut world, terminal, "000004");
+    // Two sign-ins whose answers never came, with more than a minute between them.
+    let lost = signs_in(&mut world, terminal, "000003");
+    world.advance(OVERLAP_MS);
+    assert_ne!(signs_in(&mut world, terminal, "000004"), lost);
     for crash in [false, true] {
         world.advance(2 * OVERLAP_MS);
         let terminal = if crash {
@@ -181,9 +182,12 @@ fn rule_15_a_sign_in_that_comes_twice_gets_the_same_keys() {
     world.crash();
     let terminal = world.terminal_at(1);
     assert_eq!(signs_in(&mut world, terminal, "000001"), first, "also after a crash");
+    assert_eq!(signs_in(&mut world, terminal, "000008"), first, "nobody has used them, whoever asks");
     let keys = usual_keys(&ring, &first);
     assert_eq!(pays(&mut world, terminal, &keys, &ring.pin("pin-b")), "00");
-    assert_ne!(signs_in(&mut world, terminal, "000009"), first, "another sign-in gets others");
+    let second = signs_in(&mut world, terminal, "000009");
+    assert_ne!(second, first, "they are in use: another sign-in gets others");
+    assert_eq!(pays(&mut world, terminal, &keys, &ring.pin("pin-b")), "00", "and the terminal keeps its own");
     world.advance(OVERLAP_MS);
     assert_ne!(
         signs_in(&mut world, terminal, "000001"),

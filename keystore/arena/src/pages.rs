@@ -54,15 +54,19 @@ pub(crate) fn chunk(kind: ArenaKind) -> Result<Slot, Refused> {
 
 /// Whether the kernel has `memfd_secret`, and lets us use it.
 pub(crate) fn has_secret() -> bool {
-    secret::memfd_secret().is_ok()
+    // Also under a limit of file sizes (ulimit -f), which counts for these pages too.
+    secret::memfd_secret().is_ok_and(|file| ftruncate(&file, secret_bytes()).is_ok())
+}
+
+fn secret_bytes() -> u64 {
+    (CHUNK_BYTES + 2 * page_size()) as u64
 }
 
 /// A file descriptor would let others map the pages: none outlives this function.
 fn secret_mapping() -> Result<Mapping, Refused> {
     let file =
         secret::memfd_secret().map_err(|errno| Refused { what: "make a secret memory area", errno })?;
-    let bytes = (CHUNK_BYTES + 2 * page_size()) as u64;
-    ftruncate(&file, bytes).map_err(|errno| Refused { what: "size a secret memory area", errno })?;
+    ftruncate(&file, secret_bytes()).map_err(|errno| Refused { what: "size a secret memory area", errno })?;
     Mapping::new("map secret memory for keys", |bytes| {
         // SAFETY: as for the anonymous mapping; the file is ours alone.
         unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::empty(), MapFlags::SHARED, &file, 0) }

@@ -95,7 +95,14 @@ impl Keystore {
         let file = self.file();
         let known: Vec<String> = self.held().custodians.keys().cloned().collect();
         let needed = if known.len() < 2 && !known.iter().any(|other| other == name) { 0 } else { 2 };
-        let present: BTreeSet<&str> = by.iter().map(|present| present.name()).collect();
+        let present: BTreeSet<&str> =
+            by.iter().map(|present| present.name()).filter(|other| *other != name).collect();
+        if known.iter().any(|other| other == name) && !self.held().ceremonies.is_empty() {
+            return refuse(
+                name,
+                "passphrases stay as they are while a ceremony is under way: nobody may become another",
+            );
+        }
         if present.len() < needed {
             return refuse(
                 name,
@@ -249,7 +256,14 @@ impl Keystore {
     /// `NotFound`, or the file's errors.
     pub fn abandon_ceremony(&self, name: &str, by: &Present) -> Result<(), KeyError> {
         let file = self.file();
-        self.ceremony(name)?;
+        let ceremony = self.ceremony(name)?;
+        let takes_part = |one: &Entered| one.custodian == by.name();
+        if ceremony.officer != by.name() && !ceremony.entered.iter().any(takes_part) {
+            return refuse(
+                by.name(),
+                "takes no part in this ceremony: its officer, or who entered a component, abandons it",
+            );
+        }
         self.acts(&[by.name()]);
         let deed = self.deed("ceremony abandon", None, format!("{name:?}"));
         self.commit(file, Some(Record::Abandoned(name.to_owned())), deed)
@@ -289,8 +303,8 @@ impl Keystore {
             }
             parts.push(opened.key);
         }
-        let algorithm = ceremony.attributes()?.algorithm;
-        wiped::<COLD_STACK_BYTES, _>(|| KeyBytes::from_components(algorithm, &parts))
+        let Attributes { usage, algorithm, .. } = ceremony.attributes()?;
+        wiped::<COLD_STACK_BYTES, _>(|| KeyBytes::of_components(usage, algorithm, &parts))
     }
 }
 

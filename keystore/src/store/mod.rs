@@ -179,11 +179,7 @@ impl Keystore {
     ) -> Result<KeyInfo, KeyError> {
         let attributes = Attributes { usage, algorithm, mode, export };
         attributes.check()?;
-        let key = match usage {
-            // The derivation of transaction keys takes its parity bits as data (X9.24-1:2009 annex A).
-            Usage::DukptInitial => KeyBytes::joined(components)?,
-            _ => KeyBytes::from_components(algorithm, components)?,
-        };
+        let key = KeyBytes::of_components(usage, algorithm, components)?;
         let detail = format!("joined from {} components", components.len());
         self.add(name, attributes, &key, Origin::Components, &detail)
     }
@@ -209,7 +205,8 @@ impl Keystore {
     /// What may be told about one key.
     #[must_use]
     pub fn info(&self, name: &str) -> Option<KeyInfo> {
-        self.held().keys.get(name).map(|stored| stored.info.clone())
+        let held = self.held();
+        held.keys.get(name).filter(|_| !name.starts_with(INTERNAL)).map(|stored| stored.info.clone())
     }
 
     /// Opens a key that makes and checks MACs.
@@ -351,7 +348,9 @@ impl Keystore {
             test: self.is_test(),
         };
         let file = self.file();
-        if self.held().keys.contains_key(name) {
+        // A ceremony ends by its own key and by no other.
+        let in_ceremony = origin != Origin::Ceremony && self.held().ceremonies.contains_key(name);
+        if in_ceremony || self.held().keys.contains_key(name) {
             return Err(KeyError::NameTaken { name: name.to_owned() });
         }
         if self.held().keys.len() >= KEYS_MAX {

@@ -41,12 +41,16 @@ impl Keystore {
     /// Wraps the whole store under `next`, in its file as in memory; returns the store under it.
     ///
     /// # Errors
-    /// `Environment` when `next` is for the other world; the file's errors, after which the old file stands.
+    /// The file's errors; unless it was the last sync that failed, the old file stands.
     pub fn rewrap_under(self, next: Lmk) -> Result<Keystore, KeyError> {
         let Keystore { lmk, retired, held, file, actors, now_ms } = self;
         let next = next.in_environment(lmk.environment());
         let (old, new) = (hex(&lmk.check_value()), hex(&next.check_value()));
         let held = held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut file = file.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = &mut file {
+            file.take_over_if_old(&held, &lmk)?;
+        }
         let mut anew = rewrapped(&held, &lmk, &next)?;
         let number = retired.len() + 1;
         let name = format!("{RETIRED}{number:04}.{old}");
@@ -66,7 +70,7 @@ impl Keystore {
             actors,
             now_ms,
         };
-        if let Some(mut file) = file.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(mut file) = file {
             let detail = format!("from {old} to {new}, {} keys", store.list().len());
             file.replace(&store.held(), store.deed("change master key", None, detail), &store.lmk)?;
             *store.file() = Some(file);

@@ -314,12 +314,12 @@ pub fn run() -> ExitCode {
     panics::tell(if demo { OnPanic::Unwind } else { OnPanic::End });
     init_logs();
     leave_no_dump();
+    if let Err(error) = outlive_file_size_limit() {
+        tracing::warn!(%error, "a file-size limit (ulimit -f) may end this process without a word");
+    }
     if let Err(error) = yika_keystore::Arena::kind() {
         tracing::error!(%error, "there is no memory that keys may be in");
         return ExitCode::from(78);
-    }
-    if let Err(error) = outlive_file_size_limit() {
-        tracing::warn!(%error, "a file-size limit (ulimit -f) may end this process without a word");
     }
     let code = match panics::caught(|| carry_out(cli.command)) {
         None => ExitCode::from(panics::INTERNAL),

@@ -84,6 +84,10 @@ fn hear(
     stream.set_write_timeout(Some(SAY_TIME))?;
     let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES_MAX as usize));
     BufReader::with_capacity(1, (&stream).take(LINE_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    if line.is_empty() {
+        // Somebody asked whether anybody listens here, and said nothing.
+        return Ok(None);
+    }
     let share = match Share::parse(&line) {
         Ok(share) => share,
         Err(error) => {

@@ -210,7 +210,6 @@ fn keys(top: &Table<'_>, config: &Config, places: &Places) {
     }
 }
 
-/// Production believes nobody without a MAC: a terminal's payment and a bank's approval are both money.
 /// PIN keys are all in the HSM or all in the key file; in production they are in the HSM (PCI PIN requirement 1: a PIN is
 /// clear in a secure cryptographic device alone).
 fn hsm_keys(top: &Table<'_>, config: &Config, places: &Places) {
@@ -248,6 +247,7 @@ fn hsm_keys(top: &Table<'_>, config: &Config, places: &Places) {
     }
 }
 
+/// Production believes nobody without a MAC: a terminal's payment and a bank's approval are both money.
 fn macs(top: &Table<'_>, config: &Config, places: &Places) {
     if config.environment != Environment::Production {
         return;

@@ -91,6 +91,10 @@ pub(super) fn participant(
     let key_change = table
         .skip("key_change")
         .then(|| table.duration("key_change", seconds(1, 366 * DAY), Duration::from_secs(DAY)));
+    if let (Some(_), None) = (key_change, &kek) {
+        let rule = "a new key travels under the key-encryption key that both sides agreed: name that as kek";
+        table.fault(&table.place_of("key_change"), rule);
+    }
     let gate_keys: Vec<String> = [key("gate_key"), key("gate_key_next")].into_iter().flatten().collect();
     let link = match part {
         Some(Part::Acquirer) => {

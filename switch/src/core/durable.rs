@@ -19,7 +19,7 @@ use super::taps::Taps;
 use super::window::Window;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use yika_codec::{Code, Mti};
 
 #[derive(Serialize, Deserialize)]
@@ -78,8 +78,10 @@ pub struct Participant {
     pub keys: BTreeMap<KeyUse, KeyEpoch>,
     /// When the keys in use were sent, of those that came with a time.
     pub keys_sent: BTreeMap<KeyUse, KeySent>,
-    /// Keys of ours that the participant has not taken yet, under the master key.
-    pub offers: BTreeMap<KeyUse, String>,
+    /// Keys of ours that the participant has not taken yet.
+    pub offers: BTreeMap<KeyUse, Offer>,
+    /// Check values of keys that were in use before, the last `KEYS_PAST_MAX` of each use: none of them comes back.
+    pub keys_past: BTreeMap<KeyUse, VecDeque<String>>,
     /// None for an acquirer, which connects to us.
     pub way: Option<Way>,
 }
@@ -89,6 +91,14 @@ impl Participant {
     pub fn is_halted(&self) -> bool {
         self.signed_off || self.drained
     }
+}
+
+/// A key of ours that the participant has not taken yet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Offer {
+    /// Under the master key.
+    pub block: String,
+    pub since_ms: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -110,6 +120,8 @@ pub struct TerminalKeys {
     pub sent: KeySent,
     pub since_ms: u64,
     pub field: Vec<u8>,
+    /// The terminal has used them.
+    pub used: bool,
 }
 
 /// A transaction without an outcome.

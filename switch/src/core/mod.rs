@@ -124,10 +124,7 @@ impl Core {
                 self.offer_key(batch, participant, usage, block, ticket);
             }
             Event::TerminalUses { acquirer, terminal } => self.terminal_uses(batch, acquirer, terminal),
-            Event::ServedBy(served) => {
-                let entry = Entry::Working(Box::new(entry::WorkingKey::Served(served)));
-                batch.record(&mut self.durable, entry);
-            }
+            Event::ServedBy(served) => self.note_served(batch, served),
             Event::OfferAnswered { participant, usage, code } => {
                 self.offer_answered(now, batch, participant, usage, code);
             }

@@ -41,8 +41,8 @@ impl Core {
         let Some(signed_in) = signed_in else { return self.reply(batch, waiter, facts.kind, code) };
         match self.sign_in(batch, signed_in.clone()) {
             Ok(record) => self.reply(batch, waiter, facts.kind, Told { record, ..Told::from(code) }),
-            Err(bound) => {
-                self.counters.refusal(Refusal::Full(bound));
+            Err(why) => {
+                self.counters.refusal(why);
                 let code = self.settings.listener(facts.listener).map_or(code, |l| l.codes.overload);
                 self.reply(batch, waiter, facts.kind, code);
             }

@@ -59,8 +59,8 @@ impl Core {
             self.end_in_doubt(now, batch, tx);
         }
         for (participant, held) in &self.durable.participants {
-            for (usage, block) in &held.offers {
-                let (participant, usage, block) = (*participant, *usage, Some(block.clone()));
+            for (usage, offer) in &held.offers {
+                let (participant, usage, block) = (*participant, *usage, Some(offer.block.clone()));
                 batch.effect(Effect::OfferKey(KeyOffer { participant, usage, block }));
             }
         }

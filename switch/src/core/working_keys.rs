@@ -13,10 +13,10 @@
 use super::Core;
 use super::batch::Batch;
 use super::clock::nearest_moment;
-use super::counters::Bound;
-use super::durable::{Durable, KeyEpoch, TerminalKeys};
+use super::counters::{Bound, Refusal};
+use super::durable::{Durable, KeyEpoch, Offer, TerminalKeys};
 use super::effect::{Alarm, Effect, KeyOffer};
-use super::entry::{Entry, KeySent, KeyUse, SignedIn, WorkingKey};
+use super::entry::{Entry, KeySent, KeyUse, ServedBy, SignedIn, WorkingKey};
 use super::ids::{Now, ParticipantId};
 use super::volatile::Waiter;
 use std::collections::BTreeMap;
@@ -31,22 +31,40 @@ pub struct KeyCame {
     pub block: String,
     /// When it was sent; None where the message has no F7.
     pub sent: Option<KeySent>,
-    /// The answer to one that was sent before the key in use.
+    /// The answer to one that was sent before the key in use, or was in use before.
     pub stale: Code,
+    /// The answer to one that cannot be taken now.
+    pub later: Code,
 }
 
 impl Core {
     /// What waits for keys goes at once. The same key again changes nothing.
     pub(super) fn key_change(&mut self, now: Now, batch: &mut Batch, waiter: Waiter, came: KeyCame) {
-        let KeyCame { participant, usage, block, sent, stale } = came;
+        let KeyCame { participant, usage, block, sent, stale, later } = came;
         let Some(held) = self.durable.participants.get(&participant) else { return };
         let same = held.keys.get(&usage).is_some_and(|key| same_key(&key.block, &block));
         let last = held.keys_sent.get(&usage).copied();
-        let late = sent.zip(last).is_some_and(|(sent, last)| is_before(sent, last, batch.wall_ms));
-        let code = match (same, late) {
+        let late = match (sent, last) {
+            (Some(sent), Some(last)) => is_before(sent, last, batch.wall_ms),
+            // One that says no time, where they had one, may be any of them.
+            (None, last) => last.is_some(),
+            (Some(_), None) => false,
+        };
+        let past = held
+            .keys_past
+            .get(&usage)
+            .is_some_and(|past| stated(&block).is_some_and(|value| past.contains(&value)));
+        // Ours is on its way: took both sides each other's, they would end with two.
+        let crossing = held
+            .offers
+            .get(&usage)
+            .is_some_and(|offer| batch.wall_ms.saturating_sub(offer.since_ms) < OFFER_ALONE_MS);
+        let code = match (same, late || past) {
             (true, _) => Code::APPROVED,
             (false, true) => stale,
+            (false, false) if crossing || self.no_room().is_some() => later,
             (false, false) => {
+                self.withdraw(batch, participant, usage);
                 if let Some(at) = sent {
                     let working = WorkingKey::Sent { participant, usage, at };
                     batch.record(&mut self.durable, Entry::Working(Box::new(working)));
@@ -70,6 +88,7 @@ impl Core {
     ) {
         let waits = self.durable.participants.get(&participant).map(|held| held.offers.contains_key(&usage));
         let refused = match waits {
+            Some(false) if self.no_room().is_some() => Some("the journal has no room for it".into()),
             Some(false) => {
                 let working = WorkingKey::Offered { participant, usage, block: block.clone() };
                 batch.record(&mut self.durable, Entry::Working(Box::new(working)));
@@ -96,32 +115,54 @@ impl Core {
         code: Code,
     ) {
         let held = self.durable.participants.get(&participant);
-        let Some(block) = held.and_then(|held| held.offers.get(&usage)).cloned() else { return };
+        let Some(Offer { block, .. }) = held.and_then(|held| held.offers.get(&usage)).cloned() else {
+            return;
+        };
         if code == Code::APPROVED {
             return self.use_key(now, batch, participant, usage, block);
         }
-        let working = WorkingKey::Withdrawn { participant, usage };
-        batch.record(&mut self.durable, Entry::Working(Box::new(working)));
-        batch.effect(Effect::OfferKey(KeyOffer { participant, usage, block: None }));
+        self.withdraw(batch, participant, usage);
         let why = format!("it refused the {} key that was offered, with code {code}", usage.word());
         batch.effect(Effect::Alarm(Alarm::KeyClash { participant, why, held_back: 0 }));
     }
 
-    /// A terminal signs in where that gives it keys. The same sign-in again, within a minute, gets the same keys: the
-    /// terminal may have either answer. Err: there is no room for another terminal.
-    pub(super) fn sign_in(&mut self, batch: &mut Batch, signed_in: SignedIn) -> Result<FieldSet, Bound> {
+    /// Ends an offer without a key.
+    fn withdraw(&mut self, batch: &mut Batch, participant: ParticipantId, usage: KeyUse) {
+        let held = self.durable.participants.get(&participant);
+        if held.is_some_and(|held| held.offers.contains_key(&usage)) {
+            let working = WorkingKey::Withdrawn { participant, usage };
+            batch.record(&mut self.durable, Entry::Working(Box::new(working)));
+            batch.effect(Effect::OfferKey(KeyOffer { participant, usage, block: None }));
+        }
+    }
+
+    /// A message was served by another key than the one in force. Where there is no room, payments come first.
+    pub(super) fn note_served(&mut self, batch: &mut Batch, served: ServedBy) {
+        if self.no_room().is_none() {
+            batch.record(&mut self.durable, Entry::Working(Box::new(WorkingKey::Served(served))));
+        }
+    }
+
+    /// A terminal signs in where that gives it keys. Within a minute the same sign-in gets the same keys, and so does any
+    /// other while nobody has used them: the terminal may have either answer, and a stranger takes nothing from it. Err:
+    /// there is no room.
+    pub(super) fn sign_in(&mut self, batch: &mut Batch, signed_in: SignedIn) -> Result<FieldSet, Refusal> {
         let at = (signed_in.acquirer, signed_in.terminal);
         let held = self.durable.terminal_keys.get(&at);
         let mut record = FieldSet::new();
         let again = held.filter(|held| {
-            held.sent == signed_in.sent && batch.wall_ms.saturating_sub(held.since_ms) < REPEATED_WITHIN_MS
+            let fresh = batch.wall_ms.saturating_sub(held.since_ms) < REPEATED_WITHIN_MS;
+            fresh && (held.sent == signed_in.sent || !held.used)
         });
         if let Some(held) = again {
             record.set(62, &held.field);
             return Ok(record);
         }
+        if let Some(why) = self.no_room() {
+            return Err(why);
+        }
         if held.is_none() && self.durable.terminal_keys.len() >= self.settings.bounds.terminals_max {
-            return Err(Bound::Terminals);
+            return Err(Refusal::Full(Bound::Terminals));
         }
         record.set(62, &signed_in.field);
         let entry = Entry::Working(Box::new(WorkingKey::SignedIn(signed_in.clone())));
@@ -133,7 +174,7 @@ impl Core {
     /// A terminal proved itself by the keys of its last sign-in.
     pub(super) fn terminal_uses(&mut self, batch: &mut Batch, acquirer: ParticipantId, terminal: [u8; 8]) {
         let held = self.durable.terminal_keys.get(&(acquirer, terminal));
-        if held.is_some_and(|held| !held.before.is_empty()) {
+        if held.is_some_and(|held| !held.used) && self.no_room().is_none() {
             let entry = Entry::Working(Box::new(WorkingKey::Uses { acquirer, terminal }));
             batch.record(&mut self.durable, entry);
             batch.effect(Effect::TerminalUses { acquirer, terminal });
@@ -168,8 +209,15 @@ impl Durable {
         let since_ms = self.wall_ms;
         let held = self.known(participant).ok_or(STRANGER)?;
         let before = held.keys.remove(&usage).map(|old| old.block);
+        if let Some(value) = before.as_deref().and_then(stated) {
+            let past = held.keys_past.entry(usage).or_default();
+            past.push_back(value);
+            if past.len() > KEYS_PAST_MAX {
+                past.pop_front();
+            }
+        }
         // An offer ends by coming into use.
-        if held.offers.get(&usage) == Some(&block) {
+        if held.offers.get(&usage).is_some_and(|offer| offer.block == block) {
             held.offers.remove(&usage);
         }
         held.keys.insert(usage, KeyEpoch { epoch, block, since_ms, before });
@@ -182,7 +230,9 @@ impl Durable {
                 self.known(participant).ok_or(STRANGER)?.keys_sent.insert(usage, at);
             }
             WorkingKey::Offered { participant, usage, block } => {
-                self.known(participant).ok_or(STRANGER)?.offers.insert(usage, block);
+                let since_ms = self.wall_ms;
+                let offer = Offer { block, since_ms };
+                self.known(participant).ok_or(STRANGER)?.offers.insert(usage, offer);
             }
             WorkingKey::Withdrawn { participant, usage } => {
                 self.known(participant).ok_or(STRANGER)?.offers.remove(&usage);
@@ -191,7 +241,9 @@ impl Durable {
             WorkingKey::SignedIn(signed_in) => self.absorb_signed_in(signed_in),
             WorkingKey::Uses { acquirer, terminal } => {
                 let held = self.terminal_keys.get_mut(&(acquirer, terminal));
-                held.ok_or("a terminal without keys uses some")?.before.clear();
+                let held = held.ok_or("a terminal without keys uses some")?;
+                held.before.clear();
+                held.used = true;
             }
         }
         Ok(())
@@ -203,14 +255,26 @@ impl Durable {
         let SignedIn { acquirer, terminal, keys, sent, field } = signed_in;
         // Keys that it never used are nobody's: those that it used last stay good.
         let before = match self.terminal_keys.remove(&(acquirer, terminal)) {
-            Some(held) if held.before.is_empty() => held.keys,
+            Some(held) if held.used || held.before.is_empty() => held.keys,
             Some(held) => held.before,
             None => BTreeMap::new(),
         };
         let since_ms = self.wall_ms;
-        let fresh = TerminalKeys { keys: keys.into_iter().collect(), before, sent, since_ms, field };
+        let fresh =
+            TerminalKeys { keys: keys.into_iter().collect(), before, sent, since_ms, field, used: false };
         self.terminal_keys.insert((acquirer, terminal), fresh);
     }
+}
+
+/// As many as a busy zone has in two months; each is three bytes that nobody may bring back.
+const KEYS_PAST_MAX: usize = 128;
+
+/// While a key of ours is so young on its way, the participant's own has to wait: four tries.
+const OFFER_ALONE_MS: u64 = 20_000;
+
+/// The check value that a block states.
+fn stated(block: &str) -> Option<String> {
+    LmkBlock::try_from(block.to_owned()).ok()?.stated_check_value()
 }
 
 /// As long as a terminal waits for an answer.

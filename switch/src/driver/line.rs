@@ -109,8 +109,8 @@ pub enum Heard {
     Event(Event),
     /// A request of the participant's own (0800): its payload, and how it proved itself.
     Request(Vec<u8>, Proof),
-    /// The answer to a network message that the line did not ask itself: F11 and the code.
-    NetworkAnswer(u32, Code),
+    /// The answer to a network message that the line did not ask itself: F11, the code, and how it proved itself.
+    NetworkAnswer(u32, Code, Proof),
     /// The line is unkeyed from now on.
     Unkeyed,
 }
@@ -297,7 +297,8 @@ impl Line {
         if message.mti().is_request() {
             heard(Heard::Request(payload.to_vec(), Proof { epoch, attempt: self.attempt }));
         } else if network {
-            return self.network_answer(&message, rim, heard);
+            let proof = Proof { epoch, attempt: self.attempt };
+            return self.network_answer(&message, proof, rim, heard);
         } else if let Some(answer) = answer(&message, self.id, rim, around.tokens) {
             heard(Heard::Event(Event::Answer(proof.map(|()| answer))));
         } else {
@@ -333,13 +334,14 @@ impl Line {
     fn network_answer(
         &mut self,
         message: &Message<'_>,
+        proof: Proof,
         rim: &LineRim,
         heard: &mut impl FnMut(Heard),
     ) -> Result<(), &'static str> {
         let stan = message.number(11).and_then(|stan| u32::try_from(stan).ok());
         let code = message.digits::<2>(39).and_then(|text| Code::parse(std::str::from_utf8(&text).ok()?));
         let Some((_, kind)) = self.asked.filter(|(asked, _)| Some(*asked) == stan) else {
-            heard(Heard::NetworkAnswer(stan.unwrap_or(0), code.unwrap_or(Code::new(*b"96"))));
+            heard(Heard::NetworkAnswer(stan.unwrap_or(0), code.unwrap_or(Code::new(*b"96")), proof));
             return Ok(());
         };
         self.asked = None;

@@ -370,7 +370,7 @@ impl Driver {
             match one {
                 Heard::Event(event) => self.answers.push_back(event),
                 Heard::Request(payload, proof) => self.line_request(id, &payload, proof, now),
-                Heard::NetworkAnswer(stan, code) => self.offer_answered(id, stan, code),
+                Heard::NetworkAnswer(stan, code, proof) => self.offer_answered(id, stan, code, proof),
                 Heard::Unkeyed => {
                     let participant = self.rim.lines[id.0 as usize].participant;
                     self.outputs.push(Output::Alarm(Alarm::LineUnkeyed { participant, line: id }));

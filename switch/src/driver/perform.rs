@@ -283,6 +283,10 @@ impl Driver {
                 let Some(held_back) = self.late_approvals.may_tell(participant, now.mono_us) else { return };
                 Alarm::LateApproval { of, participant, late_ms, held_back }
             }
+            Alarm::KeyClash { participant, why, .. } => {
+                let Some(held_back) = self.keys_refused.may_tell(participant, now.mono_us) else { return };
+                Alarm::KeyClash { participant, why, held_back }
+            }
             other => other,
         };
         self.outputs.push(Output::Alarm(alarm));

@@ -119,11 +119,6 @@ impl<K> Epochs<K> {
         self.previous.as_ref().filter(|previous| now_us < previous.until_us)
     }
 
-    /// Whether this is the newest key, and the one before it waits for its first use.
-    pub fn previous_is_open(&self, epoch: u32) -> bool {
-        epoch == self.epoch && self.previous.as_ref().is_some_and(|previous| previous.until_us == u64::MAX)
-    }
-
     fn close_previous(&mut self, until_us: u64) {
         if let Some(previous) = &mut self.previous {
             previous.until_us = previous.until_us.min(until_us);
@@ -146,6 +141,8 @@ pub struct ParticipantKeys {
     pub pin: Option<Epochs<PinKey>>,
     /// Its PIN key, where an HSM holds that.
     pub pin_at_hsm: Option<KeyRef>,
+    /// Of a terminal: nothing has come yet under the keys of its last sign-in.
+    pub unused: bool,
     /// Zone keys of its gateways.
     pub gates: Vec<GateKey>,
     /// Name of the key under which its new working keys come.
@@ -222,6 +219,9 @@ impl Keys {
             for (usage, block) in held.before.iter().chain(&held.keys) {
                 keys.turn_terminal(*at, *usage, block)?;
             }
+            if let Some(terminal) = keys.terminals.get_mut(at) {
+                terminal.unused = !held.used;
+            }
         }
         for participant in &config.participants {
             let Some(id) = ids.get(&participant.name) else { continue };
@@ -284,6 +284,7 @@ impl Keys {
     pub fn terminal_uses(&mut self, acquirer: ParticipantId, terminal: [u8; 8], now_us: u64) {
         let Some(held) = self.terminals.get_mut(&(acquirer, terminal)) else { return };
         let until_us = now_us + OVERLAP_MS * 1000;
+        held.unused = false;
         held.mac.iter_mut().for_each(|epochs| epochs.close_previous(until_us));
         held.pin.iter_mut().for_each(|epochs| epochs.close_previous(until_us));
     }
@@ -297,6 +298,7 @@ impl Keys {
         let block = LmkBlock::try_from(block.to_owned())
             .map_err(|source| KeyError::Block { what: "working key of a terminal".to_owned(), source })?;
         let held = self.terminals.entry(at).or_default();
+        held.unused = true;
         match usage {
             KeyUse::Mac => turn_unused(&mut held.mac, self.store.mac_key_from_block(&block)?),
             KeyUse::Pin => turn_unused(&mut held.pin, self.store.pin_key_from_block(&block)?),

@@ -252,8 +252,10 @@ impl Session {
             return Err(None);
         }
         let codes = listener.dialect.codes();
-        let keyed = around.keys.at(listener, &message).and_then(|keys| keys.mac.as_ref());
+        let held = around.keys.at(listener, &message);
+        let keyed = held.and_then(|keys| keys.mac.as_ref());
         let (proof, verified_under) = self.prove(&message, listener, keyed, around.counts, around.now)?;
+        self.uses = self.uses.filter(|_| held.is_some_and(|keys| keys.unused));
         let read = facts(
             &message,
             listener,
@@ -319,7 +321,7 @@ impl Session {
         self.took_offer |= offered;
         let own = listener.sign_in.is_some().then(|| terminal_of(message)).flatten();
         self.served = served_by(listener.participant, own, epochs, epoch, message);
-        self.uses = own.filter(|_| epochs.previous_is_open(epoch));
+        self.uses = own.filter(|_| epoch == epochs.epoch);
         Ok((proof, Some(epoch)))
     }
 

@@ -19,6 +19,8 @@ use yika_keystore::{Algorithm, LmkBlock, Mode, Usage, WrapForm, Wrapped};
 #[derive(Default)]
 pub(super) struct Offers {
     waiting: BTreeMap<(ParticipantId, KeyUse), Offered>,
+    /// After one that was refused, or could not be made, the next by age comes not before this moment.
+    not_before_us: BTreeMap<(ParticipantId, KeyUse), u64>,
     next_stan: u32,
 }
 
@@ -37,6 +39,8 @@ const RETRY_US: u64 = 5_000_000;
 /// After so many tries an operator hears of it, and it is tried less often.
 const TRIES_QUICK: u32 = 3;
 const RETRY_SLOW_US: u64 = 60_000_000;
+/// Between two keys that are drawn for their age, when the first came to nothing.
+const AGAIN_US: u64 = 3_600_000_000;
 
 impl Driver {
     /// A working key comes into use; the offer of it, if it was ours, is over.
@@ -69,6 +73,7 @@ impl Driver {
         let KeyOffer { participant, usage, block } = offer;
         let Some(block) = block else {
             self.offers.waiting.remove(&(participant, usage));
+            self.offers.not_before_us.insert((participant, usage), now.mono_us + AGAIN_US);
             return self.keys.withdraw(participant, usage);
         };
         match self.carried(participant, usage, &block) {
@@ -101,12 +106,16 @@ impl Driver {
         let (into, algorithm) =
             keys.in_use(usage).ok_or_else(|| format!("it has no {} key", usage.word()))?;
         let block = self.keys.store().new_working_key(into, algorithm).map_err(|error| error.to_string())?;
+        // Before anything is journalled: whether it can travel at all.
+        self.wrapped(participant, &block)?;
         self.answers.push_back(Event::OfferKey { participant, usage, block: block.into(), ticket });
         Ok(())
     }
 
     /// Offers new keys in place of those that are as old as the configuration lets them become.
     pub(super) fn change_old_keys(&mut self, now: Now) {
+        // Validity is judged by the time that it is now.
+        self.keys.store().tell_time(now.wall_ms);
         let mut old = Vec::new();
         for (participant, keys) in self.keys.all() {
             let (Some(held), Some(every)) =
@@ -118,13 +127,16 @@ impl Driver {
             for usage in [KeyUse::Mac, KeyUse::Pin] {
                 let since_ms = held.keys.get(&usage).map_or(0, |key| key.since_ms);
                 let due = now.wall_ms.saturating_sub(since_ms) >= every_ms;
-                if due && keys.in_use(usage).is_some() && !held.offers.contains_key(&usage) {
+                let quiet =
+                    self.offers.not_before_us.get(&(*participant, usage)).is_some_and(|at| now.mono_us < *at);
+                if due && !quiet && keys.in_use(usage).is_some() && !held.offers.contains_key(&usage) {
                     old.push((*participant, usage));
                 }
             }
         }
         for (participant, usage) in old {
             if let Err(why) = self.draw_key(participant, usage, None) {
+                self.offers.not_before_us.insert((participant, usage), now.mono_us + AGAIN_US);
                 self.tell_key_refused(participant, &why, now);
             }
         }
@@ -133,20 +145,23 @@ impl Driver {
     /// Ready for F48, with the rim prepared to take MACs under it.
     fn carried(&mut self, participant: ParticipantId, usage: KeyUse, block: &str) -> Result<String, String> {
         let block = LmkBlock::try_from(block.to_owned()).map_err(|error| error.to_string())?;
-        let kek = self.keys.of(participant).and_then(|keys| keys.kek.clone());
-        let kek = kek.ok_or("no kek is configured for it")?;
-        let form = match self.keys.store().info(&kek).map(|info| (info.usage, info.algorithm)) {
-            Some((Usage::Kek, Algorithm::Tdes)) => WrapForm::TdesEcb,
-            _ => WrapForm::KeyBlock,
-        };
-        let wrapped =
-            self.keys.store().export_working(&block, &kek, form).map_err(|error| error.to_string())?;
+        let wrapped = self.wrapped(participant, &block)?;
         self.keys.offer(participant, usage, &block).map_err(|error| error.to_string())?;
         let key = match wrapped {
             Wrapped::KeyBlock(block) => block,
             Wrapped::TdesEcb { cryptogram, check_value } => hex(&cryptogram) + &hex(&check_value[..3]),
         };
         Ok(format!("NK{:03}{key}", key.len()))
+    }
+
+    fn wrapped(&self, participant: ParticipantId, block: &LmkBlock) -> Result<Wrapped, String> {
+        let kek = self.keys.of(participant).and_then(|keys| keys.kek.clone());
+        let kek = kek.ok_or("no kek is configured for it")?;
+        let form = match self.keys.store().info(&kek).map(|info| (info.usage, info.algorithm)) {
+            Some((Usage::Kek, Algorithm::Tdes)) => WrapForm::TdesEcb,
+            _ => WrapForm::KeyBlock,
+        };
+        self.keys.store().export_working(block, &kek, form).map_err(|error| error.to_string())
     }
 
     /// Sends what is due, each on one open line of its participant; also on one that is unkeyed, which this may mend.
@@ -194,8 +209,14 @@ impl Driver {
     }
 
     /// An answer to a network message that no line asked itself: whether it is one to an offer.
-    pub(super) fn offer_answered(&mut self, line: LineId, stan: u32, code: Code) {
+    /// From whoever has a MAC key it counts under its MAC alone: keys are durable.
+    pub(super) fn offer_answered(&mut self, line: LineId, stan: u32, code: Code, proof: Proof) {
         let participant = self.rim.lines[line.0 as usize].participant;
+        let keyed = self.keys.of(participant).is_some_and(|keys| keys.mac.is_some());
+        if keyed && proof.epoch.is_none() {
+            self.counts.lines.bad_mac += 1;
+            return;
+        }
         let asked = |offered: &Offered| offered.sent.is_some_and(|sent| sent.stan == stan);
         let found =
             self.offers.waiting.iter().find(|((of, _), offered)| *of == participant && asked(offered));
@@ -252,7 +273,7 @@ impl Driver {
         let small = |n| message.number(n).and_then(|number| u32::try_from(number).ok());
         let sent = small(7).zip(small(11)).map(|(sent_at, stan)| KeySent { sent_at, stan });
         let (participant, block) = (rim.participant, String::from(block));
-        Ok(KeyCame { participant, usage, block, sent, stale: codes.duplicate })
+        Ok(KeyCame { participant, usage, block, sent, stale: codes.duplicate, later: codes.overload })
     }
 
     /// A MAC key of single length in F96, which has no check value: the MAC of its message is made with it.

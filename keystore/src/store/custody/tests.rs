@@ -175,3 +175,40 @@ fn a_ceremony_goes_on_under_a_new_master_key() {
     store.enter_component("zmk", &unhex(TWO), &present(&store, "carol")).unwrap();
     assert_eq!(hex(&store.commit_ceremony("zmk", &present(&store, "dave")).unwrap().check_value), "866C07");
 }
+
+#[test]
+fn nobody_becomes_another_by_a_new_passphrase_and_no_key_slips_in_under_the_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_at(&folder.path().join("keys"));
+    let (alice, bob) = (present(&store, "alice"), present(&store, "bob"));
+    store.begin_ceremony("zmk", zmk(), 2, &alice).unwrap();
+    let reset = store.add_custodian("carol", &passphrase("bob"), &[&alice, &bob]);
+    assert!(refused(reset).contains("while a ceremony is under way"));
+    let made = store.generate("zmk", Usage::Pin, Algorithm::Tdes, Mode::Both, Export::N);
+    assert!(matches!(made, Err(KeyError::NameTaken { .. })));
+    assert!(refused(store.abandon_ceremony("zmk", &bob)).contains("takes no part"));
+    store.abandon_ceremony("zmk", &alice).unwrap();
+    let own = store.add_custodian("carol", &passphrase("x"), &[&alice, &present(&store, "carol")]);
+    assert!(refused(own).contains("two custodians must stand by"), "oneself is no other");
+}
+
+/// X9.24-1:2009 annex A.4: the initial key as published, whose parity bits are data.
+#[test]
+fn an_initial_key_of_dukpt_keeps_its_bits_in_a_ceremony() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store_at(&folder.path().join("keys"));
+    let attributes = Attributes {
+        usage: Usage::DukptInitial,
+        algorithm: Algorithm::Tdes,
+        mode: Mode::Both,
+        export: Export::N,
+    };
+    let whole = unhex("6AC292FAA1315B4D858AB3A3D7D5933A");
+    let one = unhex("0123456789ABCDEFFEDCBA9876543211");
+    let two: Vec<u8> = whole.iter().zip(&one).map(|(a, b)| a ^ b).collect();
+    store.begin_ceremony("ik", attributes, 2, &present(&store, "alice")).unwrap();
+    store.enter_component("ik", &one, &present(&store, "bob")).unwrap();
+    store.enter_component("ik", &two, &present(&store, "carol")).unwrap();
+    store.commit_ceremony("ik", &present(&store, "dave")).unwrap();
+    assert_eq!(store.open_named("ik").unwrap().key.as_slice(), whole);
+}

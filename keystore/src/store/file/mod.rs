@@ -79,7 +79,11 @@ impl KeyFile {
     /// Reads and proves the whole file. The master key comes back as that of the file's environment.
     pub(super) fn open(path: &Path, lmk: Lmk) -> Result<(KeyFile, Held, Lmk), KeyError> {
         let io = |what| move |source| io_error(what, path, source);
+        // A link is followed once, here: what is written anew takes the place of the file itself.
+        let path = &std::fs::canonicalize(path).map_err(io("open the key file"))?;
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(io("open the key file"))?;
+        // File and log are read as one.
+        file.lock_shared().map_err(io("lock the key file"))?;
         let mut key_file = KeyFile::over(path, file, &lmk)?;
         let length = key_file.file.metadata().map_err(io("measure the key file"))?.len();
         if length > FILE_BYTES_MAX {
@@ -92,6 +96,7 @@ impl KeyFile {
             true => (v1::read(&mut key_file, &content, &lmk)?, lmk),
             false => key_file.read(&content, lmk)?,
         };
+        let _ = key_file.file.unlock();
         Ok((key_file, held, lmk))
     }
 
@@ -150,15 +155,35 @@ impl KeyFile {
         self.file.lock().map_err(|source| io_error("lock the key file", &path, source))?;
         let locked = self.file.try_clone().map_err(|source| io_error("lock the key file", &path, source))?;
         let written = match self.is_unchanged() {
-            Ok(true) => write(self),
+            Ok(true) => self.mend().and_then(|()| write(self)),
             Ok(false) => stale("another process changed it"),
             Err(source) => Err(io_error("read the key file", &path, source)),
         };
-        // Whether the deed is durable is decided above; a lock that stays ends with the process.
+        // Whether the deed is durable is decided above; a lock that stays ends with the process. Of a file that was
+        // written anew both are held: the old one, for whom others wait, and the new one.
         let _ = locked.unlock();
+        let _ = self.file.unlock();
         // A stale file is untouched; after an I/O error nobody knows what is on disk.
         self.failed |= matches!(written, Err(KeyError::Io { .. }));
         written
+    }
+
+    /// A deed that was broken off left its line in the log, and nothing in the file: the header counts the line now, so
+    /// that there is never more than one, and another line says what became of it.
+    fn mend(&mut self) -> Result<(), KeyError> {
+        if !self.audit.as_mut().is_some_and(AuditLog::take_broken_off) {
+            return Ok(());
+        }
+        let head = self.audit.as_ref().map_or(AuditHead::EMPTY, AuditLog::head);
+        let header = self.seals.header(self.records, self.bytes, head, &self.last_seal);
+        self.write_at(0, header.as_bytes())
+            .map_err(|source| io_error("write the key file", &self.path, source))?;
+        self.header = header;
+        let deed = by_yika(
+            "broken off",
+            "the deed before was broken off: the key file is as it was before it".to_owned(),
+        );
+        self.write_deed(None, deed).map_err(|source| io_error("write the key file", &self.path, source))
     }
 
     fn is_unchanged(&mut self) -> io::Result<bool> {
@@ -223,37 +248,47 @@ impl KeyFile {
         // What an earlier try left.
         let _ = std::fs::remove_file(&beside);
         let mut anew = KeyFile::over(&path, create_new(&beside, &path)?, lmk)?;
+        // It stays whose it was, and as open or closed to others.
+        let before = self.file.metadata().map_err(io_on(&path, "look at the key file"))?;
+        std::os::unix::fs::fchown(&anew.file, Some(before.uid()), Some(before.gid()))
+            .and_then(|()| anew.file.set_permissions(before.permissions()))
+            .map_err(io_on(&path, "give its owner and mode to the key file"))?;
         anew.file.lock().map_err(io_on(&path, "lock the key file"))?;
         anew.audit = self.audit.take();
         anew.write_anew(held, deed).map_err(io_on(&path, "write the key file"))?;
         std::fs::rename(&beside, &path).map_err(io_on(&path, "put in place the key file"))?;
         sync_directory(&path).map_err(io_on(&path, "make durable the directory of"))?;
         // Whoever waits for the old file's lock finds that the path names another one.
-        let _ = anew.file.unlock();
         *self = anew;
         Ok(())
     }
 
     /// Writes a file of version 1 anew, with an audit log that begins here.
     fn take_over(&mut self, held: &Held, lmk: &Lmk) -> Result<(), KeyError> {
-        // One that is there already was not begun for this file, or its taking over was broken off: it is kept aside.
+        // One that is there already is of a taking over that was broken off, or this is an old copy of the file.
         let log = crate::audit::audit_path(&self.path);
-        if log.exists() {
-            let aside = log.with_extension("audit.aside");
-            std::fs::rename(&log, aside)
-                .map_err(|source| io_error("put aside the audit log of", &self.path, source))?;
+        if let Ok(text) = std::fs::read(&log) {
+            let lines = text.iter().filter(|&&byte| byte == b'\n').count();
+            let begun = lines == 0 || String::from_utf8_lossy(&text).contains("\"action\":\"take-over\"");
+            if lines > 1 || !begun {
+                let reason = "a key file of version 1 beside an audit log that goes on: an older copy was put in its place";
+                return Err(self.damaged(
+                    1,
+                    reason.to_owned(),
+                    "put the key file back that belongs to the log",
+                ));
+            }
+            std::fs::remove_file(&log)
+                .map_err(|source| io_error("begin anew the audit log of", &self.path, source))?;
         }
         self.audit = Some(AuditLog::create(&self.path, lmk)?);
-        let deed = AuditRecord {
-            seq: 0,
-            at_ms: 0,
-            actors: vec!["yika".to_owned()],
-            action: "take-over".to_owned(),
-            key: None,
-            check_value: None,
-            detail: format!("{} keys of a key file of version 1, which had no audit log", held.keys.len()),
-        };
-        self.write_beside(held, deed, lmk)
+        let detail = format!("{} keys of a key file of version 1, which had no audit log", held.keys.len());
+        self.write_beside(held, by_yika("take-over", detail), lmk)
+    }
+
+    /// A file of version 1 is taken over under its own master key, before another comes.
+    pub(super) fn take_over_if_old(&mut self, held: &Held, lmk: &Lmk) -> Result<(), KeyError> {
+        self.guarded(|this| if this.audit.is_none() { this.take_over(held, lmk) } else { Ok(()) })
     }
 
     fn over(path: &Path, file: File, lmk: &Lmk) -> Result<KeyFile, KeyError> {
@@ -368,6 +403,19 @@ impl KeyFile {
 
     fn damaged(&self, line: usize, reason: String, remedy: &'static str) -> KeyError {
         KeyError::Damaged { path: self.path.clone(), line, reason, remedy }
+    }
+}
+
+/// A line of the log that nobody asked for.
+fn by_yika(action: &str, detail: String) -> AuditRecord {
+    AuditRecord {
+        seq: 0,
+        at_ms: 0,
+        actors: vec!["yika".to_owned()],
+        action: action.to_owned(),
+        key: None,
+        check_value: None,
+        detail,
     }
 }
 

@@ -364,3 +364,87 @@ fn only_the_owner_may_read_it() {
     let (_dir, path) = new_file(0);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+/// The key file as it was before a deed, beside the log after it: what a crash between the two leaves.
+fn broken_off(path: &Path, deed: impl FnOnce(&Keystore)) {
+    let before = fs::read(path).unwrap();
+    deed(&Keystore::open(path, Lmk::test()).unwrap());
+    fs::write(path, before).unwrap();
+}
+
+fn actions(store: &Keystore) -> Vec<String> {
+    let (log, head) = store.audit_head().unwrap();
+    let mut actions = Vec::new();
+    let tell = |record: &AuditRecord| actions.push(record.action.clone());
+    crate::verify_audit(&log, &store.audit_public_key().unwrap(), Some(head), tell).unwrap();
+    actions
+}
+
+#[test]
+fn deeds_that_are_broken_off_one_after_another_lock_nobody_out_and_are_told_of() {
+    let (_dir, path) = new_file(1);
+    for round in 0..3 {
+        broken_off(&path, |store| drop(store.set_state("zak.0", KeyState::Suspended, "a try").unwrap()));
+        let store = Keystore::open(&path, Lmk::test()).unwrap();
+        store.note("start", None, "goes on").unwrap();
+        assert_eq!(store.info("zak.0").unwrap().state, KeyState::Active, "round {round}");
+        let told = actions(&store);
+        assert_eq!(told[told.len() - 2..], ["broken off", "start"], "{told:?}");
+    }
+}
+
+#[test]
+fn a_line_that_nobody_signed_is_not_taken_up() {
+    let (_dir, path) = new_file(1);
+    let log = crate::audit_path(&path);
+    broken_off(&path, |store| store.note("export", None, "true").unwrap());
+    let text = fs::read_to_string(&log).unwrap();
+    let at = text.rfind("\"signature\":\"").unwrap() + 13;
+    fs::write(&log, format!("{}{}\"}}\n", &text[..at], "0".repeat(128))).unwrap();
+    let error = Keystore::open(&path, Lmk::test()).err().unwrap().to_string();
+    assert!(error.contains("nobody signed"), "{error}");
+}
+
+#[test]
+fn a_file_of_the_first_release_may_begin_with_a_change_of_its_master_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.jsonl");
+    fs::write(&path, include_str!("golden_v1.jsonl")).unwrap();
+    let next = || Lmk::from_components(&[[1; 32], [2; 32]]).unwrap().in_environment(Environment::Test);
+    drop(Keystore::open(&path, Lmk::test()).unwrap().rewrap_under(next()).unwrap());
+    let store = Keystore::open(&path, next()).unwrap();
+    assert_eq!(actions(&store), ["take-over", "change master key"]);
+}
+
+#[test]
+fn an_old_copy_of_the_first_release_beside_a_log_that_goes_on_is_not_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("keys.jsonl");
+    fs::write(&path, include_str!("golden_v1.jsonl")).unwrap();
+    Keystore::open(&path, Lmk::test()).unwrap().destroy("zpk.a", "over").unwrap();
+    fs::write(&path, include_str!("golden_v1.jsonl")).unwrap();
+    let error = add(&Keystore::open(&path, Lmk::test()).unwrap(), 1).unwrap_err().to_string();
+    assert!(error.contains("an older copy was put in its place"), "{error}");
+}
+
+#[test]
+fn what_is_destroyed_is_gone_behind_a_link_too_and_the_file_stays_as_open_as_it_was() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (dir, path) = new_file(2);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let link = dir.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    Keystore::open(&link, Lmk::test()).unwrap().destroy("zak.0", "over").unwrap();
+    assert!(link.is_symlink());
+    assert_eq!(Keystore::open(&path, Lmk::test()).unwrap().info("zak.0").unwrap().state, KeyState::Destroyed);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+#[test]
+fn what_the_store_keeps_for_itself_cannot_be_named() {
+    let (_dir, path) = new_file(1);
+    let next = Lmk::from_components(&[[1; 32], [2; 32]]).unwrap();
+    let store = Keystore::open(&path, Lmk::test()).unwrap().rewrap_under(next).unwrap();
+    let own = store.held().keys.keys().find(|name| name.starts_with('*')).unwrap().clone();
+    assert!(matches!(store.destroy(&own, "by hand"), Err(KeyError::NotFound { .. })), "{own}");
+}

@@ -164,12 +164,13 @@ fn commit(out: &mut impl Write, step: &Step, check_value: &str) -> Result<(), Cl
     let (store, officer) = step.begin()?;
     let value = hex(&store.ceremony_check_value(&step.name).map_err(key_error)?);
     if !value.eq_ignore_ascii_case(check_value) {
+        // Whoever says a wrong one does not learn the right one here: it comes from the sender of the components.
         let detail =
-            format!("ceremony {:?}: the whole has check value {value}, not the one that was said", step.name);
+            format!("ceremony {:?}: the whole has another check value than the one that was said", step.name);
         store.note("refused", None, &detail).map_err(key_error)?;
         let what = format!(
-            "together the components make a key with check value {value}, not {check_value}: one was entered wrongly, or is of another key. \
-             Nothing was made; `yika keys ceremony abandon` ends it"
+            "together the components make a key with another check value than {check_value}: one was entered wrongly, or is of another \
+             key, or the sender's value was misread. Nothing was made; `yika keys ceremony abandon` ends it"
         );
         return Err(CliError::Key(what));
     }

@@ -1,6 +1,7 @@
 //! A key's way through its states.
 
 use super::{CliError, Which, key_error, open};
+use crate::admin::check_reason;
 use crate::core::clock::{date_begins_ms, rfc3339};
 use crate::core::ids::BusinessDate;
 use clap::Args;
@@ -41,8 +42,13 @@ fn day(text: &str) -> Result<u64, String> {
     day.ok_or_else(|| "it is no day such as 20270131".to_owned())
 }
 
+/// It stays in the audit log for good, in clear.
+fn reason(args: &LifeArgs) -> Result<&str, CliError> {
+    check_reason(&args.reason).map_err(|why| CliError::Usage(format!("--reason: {why}")))
+}
+
 pub(super) fn set(out: &mut impl Write, args: &LifeArgs, state: KeyState) -> Result<(), CliError> {
-    let info = open(&args.which)?.set_state(&args.name, state, &args.reason).map_err(key_error)?;
+    let info = open(&args.which)?.set_state(&args.name, state, reason(args)?).map_err(key_error)?;
     Ok(writeln!(out, "{}: {}; a switch that runs sees it at its next start", info.name, info.state)?)
 }
 
@@ -54,7 +60,7 @@ pub(super) fn destroy(out: &mut impl Write, args: &LifeArgs, yes: bool) -> Resul
         );
         return Err(CliError::Usage(what));
     }
-    let info = open(&args.which)?.destroy(&args.name, &args.reason).map_err(key_error)?;
+    let info = open(&args.which)?.destroy(&args.name, reason(args)?).map_err(key_error)?;
     Ok(writeln!(out, "{}: destroyed; copies of the key file made before still hold it", info.name)?)
 }
 

@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use yika_keystore::{Environment, Lmk};
+use yika_keystore::{Environment, Lmk, Share};
 
 #[derive(Subcommand)]
 pub(in crate::cli) enum MasterKeyCommand {
@@ -46,9 +46,14 @@ pub(super) fn init_drawn(
     of: (u8, u8),
     into: &Path,
 ) -> Result<(), CliError> {
+    if which.file.exists() {
+        let what = format!("{} is already there: name another key file", which.file.display());
+        return Err(CliError::Input(what));
+    }
     let lmk = Lmk::random().in_environment(environment);
     // A master key whose shares could not be written is lost: first they, then the file.
-    write_shares(out, &lmk, of, into)?;
+    let split = lmk.split(of.0, of.1).map_err(key_error)?;
+    write_shares(out, &split, of, into)?;
     create(out, which, lmk).map(drop)
 }
 
@@ -56,9 +61,17 @@ pub(super) fn carry_out(out: &mut impl Write, command: MasterKeyCommand) -> Resu
     match command {
         MasterKeyCommand::Split { which, shares, into } => {
             let store = open(&which)?;
+            let lmk = lmk(which.test_master_key)?;
+            if lmk.check_value() != store.lmk_check_value() {
+                let what =
+                    "the master key changed since the key file was opened: its shares would open nothing";
+                return Err(CliError::Key(what.to_owned()));
+            }
+            let split = lmk.split(shares.0, shares.1).map_err(key_error)?;
+            // Before they are there: no share may exist that the log does not tell of.
             let detail = format!("any {} of {}", shares.0, shares.1);
             store.note("split master key", None, &detail).map_err(key_error)?;
-            write_shares(out, &lmk(which.test_master_key)?, shares, &into)
+            write_shares(out, &split, shares, &into)
         }
         MasterKeyCommand::Change { which, new } => {
             let store = open(&which)?;
@@ -79,11 +92,15 @@ pub(super) fn carry_out(out: &mut impl Write, command: MasterKeyCommand) -> Resu
     }
 }
 
-fn write_shares(out: &mut impl Write, lmk: &Lmk, (k, n): (u8, u8), into: &Path) -> Result<(), CliError> {
-    let shares = lmk.split(k, n).map_err(key_error)?;
+fn write_shares(
+    out: &mut impl Write,
+    shares: &[Share],
+    (k, n): (u8, u8),
+    into: &Path,
+) -> Result<(), CliError> {
     std::fs::create_dir_all(into)
         .map_err(|e| CliError::Input(format!("cannot make {}: {e}", into.display())))?;
-    for share in &shares {
+    for share in shares {
         let path = into.join(format!("share-{}", share.index()));
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(&path);
