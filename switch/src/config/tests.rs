@@ -92,6 +92,11 @@ fn each_kind_of_fault_says_what_was_expected() {
         ("role = \"issuer\"", "role = \"issuer\"\nmac_key = \"zak\"", "which no [[test_key]] gives"),
         ("[switch]", "[switch]\nenvironment = \"production\"", "production needs key_file"),
         ("[switch]", "[switch]\nunlock = \"custodians\"", "unlock = \"custodians\" needs key_file"),
+        (
+            "role = \"issuer\"",
+            "role = \"issuer\"\nkey_change = \"12h\"",
+            "participant[2].key_change: a new key travels under",
+        ),
         ("name = \"bank-a\"", "name = \"city\"", "is already there"),
         ("[switch]", "[switch", "test.toml:"),
         (
