@@ -75,10 +75,21 @@ impl AuditHead {
     pub(crate) const EMPTY: AuditHead = AuditHead { count: 0, hash: [0; 32] };
 }
 
+/// What a line says of the one before it, whose deed never came to be.
+pub(crate) const BROKEN_OFF: &str = "broken off";
+
+/// What an interrupted deed left in the log.
+#[derive(Default, Clone, Copy)]
+pub(crate) struct Uncounted {
+    pub lines: usize,
+    /// When the last of them was written.
+    pub at_ms: u64,
+}
+
 /// The log of an open key file.
 pub(crate) struct AuditLog {
-    /// Its last line is of a deed that was broken off before the key file had it.
-    broken_off: bool,
+    /// Its last lines that the key file does not count: one of a deed that was broken off, and the one that says so.
+    uncounted: Uncounted,
     file: File,
     bytes: u64,
     head: AuditHead,
@@ -101,11 +112,17 @@ impl AuditLog {
         options.read(true).write(true).create_new(true);
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&path).map_err(|source| io_error("create the audit log", &path, source))?;
-        Ok(AuditLog { broken_off: false, file, bytes: 0, head: AuditHead::EMPTY, signer: signer(lmk)? })
+        Ok(AuditLog {
+            uncounted: Uncounted::default(),
+            file,
+            bytes: 0,
+            head: AuditHead::EMPTY,
+            signer: signer(lmk)?,
+        })
     }
 
-    /// Opens a log and proves its chain up to `counted`. Behind it there may be what one interrupted deed left: a
-    /// whole line that is signed is taken up, a torn one goes when the next deed is written.
+    /// Opens a log and proves its chain up to `counted`. Behind it there may be what one interrupted deed left: its line,
+    /// and the one that says so. Whole lines that are signed are taken up, a torn one goes when the next is written.
     pub(crate) fn open(key_file: &Path, lmk: &Lmk, counted: AuditHead) -> Result<AuditLog, KeyError> {
         let path = audit_path(key_file);
         let options = OpenOptions::new().read(true).write(true).open(&path);
@@ -121,31 +138,18 @@ impl AuditLog {
         if walk.head != counted {
             return Err(walk.damaged("the last hash is not that of the key file's header".to_owned()));
         }
-        let extra = walk.rest().iter().filter(|&&byte| byte == b'\n').count();
-        if extra > 1 || (extra == 1 && !walk.rest().ends_with(b"\n")) {
-            return Err(walk.damaged("lines that the key file does not count".to_owned()));
-        }
         let signer = signer(lmk)?;
-        if extra == 1 {
-            let signature = walk.step()?.map(|(_, signature)| signature).unwrap_or_default();
-            let verifier = UnparsedPublicKey::new(&ED25519, public_key(&signer));
-            if verifier.verify(&walk.head.hash, &signature).is_err() {
-                walk.line -= 1;
-                return Err(
-                    walk.damaged("a line that the key file does not count, and nobody signed".to_owned())
-                );
-            }
-        }
-        Ok(AuditLog { broken_off: extra == 1, head: walk.head, bytes: walk.at as u64, file, signer })
+        let uncounted = walk.uncounted(&public_key(&signer))?;
+        Ok(AuditLog { uncounted, head: walk.head, bytes: walk.at as u64, file, signer })
     }
 
     pub(crate) fn head(&self) -> AuditHead {
         self.head
     }
 
-    /// Whether the last line is of a deed that was broken off; asked once.
-    pub(crate) fn take_broken_off(&mut self) -> bool {
-        std::mem::take(&mut self.broken_off)
+    /// The lines that the key file does not count; asked once.
+    pub(crate) fn take_uncounted(&mut self) -> Uncounted {
+        std::mem::take(&mut self.uncounted)
     }
 
     /// The key that checks the signatures.
@@ -221,6 +225,26 @@ impl<'a> Walk<'a> {
 
     fn rest(&self) -> &'a [u8] {
         &self.content[self.at..]
+    }
+
+    /// Takes up the lines that the key file does not count.
+    fn uncounted(&mut self, key: &[u8; 32]) -> Result<Uncounted, KeyError> {
+        let verifier = UnparsedPublicKey::new(&ED25519, key);
+        let mut taken = Uncounted::default();
+        while self.rest().contains(&b'\n') {
+            let Some((record, signature)) = self.step()? else { break };
+            let wrong = if verifier.verify(&self.head.hash, &signature).is_err() {
+                "a line that the key file does not count, and nobody signed"
+            } else if taken.lines > 1 || (taken.lines == 1 && record.action != BROKEN_OFF) {
+                "lines that the key file does not count"
+            } else {
+                taken = Uncounted { lines: taken.lines + 1, at_ms: record.at_ms };
+                continue;
+            };
+            self.line -= 1;
+            return Err(self.damaged(wrong.to_owned()));
+        }
+        Ok(taken)
     }
 
     /// The next deed and its signature; none at the end.

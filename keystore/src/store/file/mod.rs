@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use super::record::{Held, Record};
 use super::rewrap;
-use crate::audit::{AuditHead, AuditLog, AuditRecord};
+use crate::audit::{AuditHead, AuditLog, AuditRecord, BROKEN_OFF};
 use crate::error::KeyError;
 use crate::lmk::Lmk;
 use crate::secret::hex;
@@ -168,22 +168,29 @@ impl KeyFile {
         written
     }
 
-    /// A deed that was broken off left its line in the log, and nothing in the file: the header counts the line now, so
-    /// that there is never more than one, and another line says what became of it.
+    /// A deed that was broken off left its line in the log, and nothing in the file. Another line says so, and the header
+    /// then counts both, so that there are never more.
     fn mend(&mut self) -> Result<(), KeyError> {
-        if !self.audit.as_mut().is_some_and(AuditLog::take_broken_off) {
-            return Ok(());
-        }
+        let left = self.audit.as_mut().map(AuditLog::take_uncounted).unwrap_or_default();
+        let written = match left.lines {
+            0 => return Ok(()),
+            1 => {
+                let what = "the deed before was broken off: the key file is as it was before it";
+                let deed = AuditRecord { at_ms: left.at_ms, ..by_yika(BROKEN_OFF, what.to_owned()) };
+                self.write_deed(None, deed)
+            }
+            _ => self.count_log(),
+        };
+        written.map_err(|source| io_error("write the key file", &self.path, source))
+    }
+
+    /// The header of the same records, with the log as it is.
+    fn count_log(&mut self) -> io::Result<()> {
         let head = self.audit.as_ref().map_or(AuditHead::EMPTY, AuditLog::head);
         let header = self.seals.header(self.records, self.bytes, head, &self.last_seal);
-        self.write_at(0, header.as_bytes())
-            .map_err(|source| io_error("write the key file", &self.path, source))?;
+        self.write_at(0, header.as_bytes())?;
         self.header = header;
-        let deed = by_yika(
-            "broken off",
-            "the deed before was broken off: the key file is as it was before it".to_owned(),
-        );
-        self.write_deed(None, deed).map_err(|source| io_error("write the key file", &self.path, source))
+        Ok(())
     }
 
     fn is_unchanged(&mut self) -> io::Result<bool> {

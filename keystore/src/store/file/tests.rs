@@ -394,6 +394,36 @@ fn deeds_that_are_broken_off_one_after_another_lock_nobody_out_and_are_told_of()
 }
 
 #[test]
+fn what_says_that_a_deed_was_broken_off_may_be_broken_off_itself() {
+    for torn in [false, true] {
+        let (_dir, path) = new_file(1);
+        let (before, log) = (fs::read(&path).unwrap(), crate::audit_path(&path));
+        broken_off(&path, |store| {
+            store.tell_time(5_000);
+            store.set_state("zak.0", KeyState::Suspended, "a try").unwrap();
+        });
+        Keystore::open(&path, Lmk::test()).unwrap().note("start", None, "lost").unwrap();
+        // Back to where the line that says so is there, whole or in part, and the header counts neither.
+        let text = fs::read_to_string(&log).unwrap();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let kept = lines[..lines.len() - 1].concat();
+        fs::write(&log, &kept[..kept.len() - if torn { 40 } else { 0 }]).unwrap();
+        fs::write(&path, before).unwrap();
+        let store = Keystore::open(&path, Lmk::test()).unwrap();
+        store.note("start", None, "goes on").unwrap();
+        let told = actions(&store);
+        assert_eq!(told[told.len() - 3..], ["suspend", "broken off", "start"], "torn: {torn}");
+        assert_eq!(store.info("zak.0").unwrap().state, KeyState::Active);
+        let (log, head) = store.audit_head().unwrap();
+        let mut times = Vec::new();
+        let tell = |record: &AuditRecord| times.push((record.action.clone(), record.at_ms));
+        crate::verify_audit(&log, &store.audit_public_key().unwrap(), Some(head), tell).unwrap();
+        let at = times.iter().position(|(action, _)| action == "broken off").unwrap();
+        assert_eq!(times[at].1, 5_000, "the time of the deed that it tells of");
+    }
+}
+
+#[test]
 fn a_line_that_nobody_signed_is_not_taken_up() {
     let (_dir, path) = new_file(1);
     let log = crate::audit_path(&path);
