@@ -98,8 +98,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `NotAllowed` or `State`.
     pub fn data_encrypt_key(&self, name: &str) -> Result<DataEncryptKey, KeyError> {
-        let opened = self.open_named(name)?;
-        ENCRYPT.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &ENCRYPT)?;
         let algorithm = opened.attributes.algorithm;
         let cipher = Encipher::new(algorithm, opened.key.as_slice())?;
         Ok(DataEncryptKey { cipher, block_bytes: algorithm.block_bytes(), check_value: opened.check_value })
@@ -110,8 +109,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `NotAllowed` or `State`.
     pub fn data_decrypt_key(&self, name: &str) -> Result<DataDecryptKey, KeyError> {
-        let opened = self.open_named(name)?;
-        DECRYPT.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &DECRYPT)?;
         let algorithm = opened.attributes.algorithm;
         let cipher = Decipher::new(algorithm, opened.key.as_slice())?;
         Ok(DataDecryptKey { cipher, block_bytes: algorithm.block_bytes(), check_value: opened.check_value })

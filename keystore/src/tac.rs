@@ -73,8 +73,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `NotAllowed` or `State`.
     pub fn tac_master_key(&self, name: &str) -> Result<TacMasterKey, KeyError> {
-        let opened = self.open_named(name)?;
-        NEED.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &NEED)?;
         let algorithm = opened.attributes.algorithm;
         let cipher = Encipher::new(algorithm, opened.key.as_slice())?;
         Ok(TacMasterKey { cipher, algorithm, check_value: opened.check_value })

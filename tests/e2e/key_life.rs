@@ -63,6 +63,11 @@ fn a_key_lives_from_its_making_to_its_end_and_all_of_it_is_in_the_log() {
     done(folder, "validity keys zak.2 --from 20260101 --until 20300101");
     assert!(done(folder, "show keys zak.2").contains("from 2026-01-01 to 2030-01-01"));
     done(folder, "compromise keys zak --reason found-on-a-desk");
+    // The log keeps a reason in clear for good, and shows it a line at a time.
+    for reason in ["4111111111111111", "one\u{1b}[2Jtwo", ""] {
+        let (code, _, err) = run(folder, &format!("suspend keys zak.2 --reason={reason}"));
+        assert!(code == 2 && err.contains("--reason: "), "{reason:?}: {code} {err}");
+    }
     let (code, _, err) = run(folder, "destroy keys zak --reason over");
     assert!(code == 2 && err.contains("--yes"), "{err}");
     done(folder, "destroy keys zak --reason over --yes");

@@ -1,7 +1,7 @@
 //! Rule 15 under load: working keys that change every second, in either direction, while 0800s come twice, late or never and
 //! the bank hangs up in the middle. No message is declined, and none dropped, because two sides had different keys.
 //!
-//! Five seconds in each direction; `YIKA_ROTATION_SECONDS` makes it minutes.
+//! Ten seconds in each direction; `YIKA_ROTATION_SECONDS` makes it minutes.
 
 use crate::city::{BANK_MAC, BANK_PIN, City, Settings, mac};
 use std::collections::VecDeque;
@@ -31,7 +31,7 @@ const KEK: &str = "zone";
 const KEYS_KEPT: usize = 4;
 
 fn seconds() -> u64 {
-    std::env::var("YIKA_ROTATION_SECONDS").map_or(5, |text| text.parse().expect("a number of seconds"))
+    std::env::var("YIKA_ROTATION_SECONDS").map_or(10, |text| text.parse().expect("a number of seconds"))
 }
 
 /// A bank that answers every payment with 00 and keeps its keys through whatever happens to its lines.

@@ -2,13 +2,14 @@
 //! and no key that was sent earlier, or comes twice, ever pushes a newer one out.
 
 use crate::balanced;
-use std::collections::BTreeMap;
+use crate::keys::{asked, epoch, world_of, world_that_changes};
+use std::time::Duration;
 use yika_keystore::{MacKey, PinFormat, WrapForm, encrypt_test_pin, matches_test_pin};
 use yika_switch::core::effect::Alarm;
 use yika_switch::core::entry::KeyUse;
 use yika_switch::core::ids::LineId;
 use yika_tests::keys::{KEK_AES, KEK_DES};
-use yika_tests::setup::{ACQUIRER, BANK_A, config};
+use yika_tests::setup::BANK_A;
 use yika_tests::world::mti;
 use yika_tests::{BankRequest, KeyRing, Terminal, Wire, World, purchase};
 
@@ -16,27 +17,6 @@ const LINE: LineId = LineId(0);
 const PAN: &[u8] = b"4111111111111111";
 /// An offer is repeated so often, and after three of them once a minute.
 const RETRY_MS: u64 = 5_000;
-
-/// Bank A, whose keys may change, with a period if one is given.
-fn world_of(mac: &str, kek: &str, every_s: Option<u64>) -> (World, KeyRing) {
-    let (ring, keys) = KeyRing::agreed(&[mac, "pin-0", "pin-a"]);
-    let mut settings = config();
-    for held in &mut settings.participants {
-        match held.name.as_str() {
-            BANK_A => {
-                held.mac_key = Some(mac.into());
-                held.pin_key = Some("pin-0".into());
-                held.kek = Some(kek.into());
-                held.key_change = every_s.map(std::time::Duration::from_secs);
-            }
-            ACQUIRER => held.pin_key = Some("pin-a".into()),
-            _ => {}
-        }
-    }
-    let mut world = World::with_keys(settings, keys);
-    world.bank_macs = BTreeMap::from([(BANK_A.to_owned(), ring.mac(mac))]);
-    (world, ring)
-}
 
 /// An operator asks for a new key; what the bank then hears.
 fn offered(world: &mut World, usage: KeyUse) -> BankRequest {
@@ -53,11 +33,6 @@ fn is_offer(request: &BankRequest, usage: KeyUse) {
     assert_eq!(request.wire.text(53), format!("{which:0<16}"));
 }
 
-fn asked(world: &mut World, terminal: Terminal) -> BankRequest {
-    world.sends(terminal, &purchase(100));
-    world.at_bank(BANK_A).unwrap()
-}
-
 /// The next payment goes out under this key, and the answer under it counts.
 fn pays_under(world: &mut World, terminal: Terminal, key: &MacKey) {
     let request = asked(world, terminal);
@@ -67,16 +42,10 @@ fn pays_under(world: &mut World, terminal: Terminal, key: &MacKey) {
     assert_eq!(world.answer(terminal).unwrap().code(), "00");
 }
 
-fn epoch(world: &World, usage: KeyUse) -> u32 {
-    let durable = &world.driver.core.durable;
-    let bank = durable.participants.values().find(|held| held.name == BANK_A).unwrap();
-    bank.keys.get(&usage).map_or(0, |key| key.epoch)
-}
-
 #[test]
 fn rule_15_a_mac_key_of_ours_is_in_use_when_the_bank_took_it_and_not_before() {
     for (mac, kek) in [("mac-0", KEK_AES), ("retail-0", KEK_DES)] {
-        let (mut world, ring) = world_of(mac, kek, None);
+        let (mut world, ring) = world_of(mac, kek);
         let terminal = world.terminal();
         let offer = offered(&mut world, KeyUse::Mac);
         let fresh = ring.taken_mac(&offer.wire.text(48), kek);
@@ -96,7 +65,7 @@ fn rule_15_a_mac_key_of_ours_is_in_use_when_the_bank_took_it_and_not_before() {
 
 #[test]
 fn rule_15_a_pin_key_of_ours_carries_the_next_pin_when_the_bank_took_it() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let (mut world, ring) = world_of("mac-0", KEK_AES);
     let terminal = world.terminal();
     let offer = offered(&mut world, KeyUse::Pin);
     let fresh = ring.taken_pin(&offer.wire.text(48), KEK_AES);
@@ -117,7 +86,7 @@ fn rule_15_a_pin_key_of_ours_carries_the_next_pin_when_the_bank_took_it() {
 
 #[test]
 fn rule_15_an_offer_is_repeated_as_it_was_until_it_is_answered() {
-    let (mut world, _) = world_of("mac-0", KEK_AES, None);
+    let (mut world, _) = world_of("mac-0", KEK_AES);
     let first = offered(&mut world, KeyUse::Mac);
     for try_no in 2..=4 {
         world.advance(RETRY_MS);
@@ -138,7 +107,7 @@ fn rule_15_an_offer_is_repeated_as_it_was_until_it_is_answered() {
 
 #[test]
 fn rule_15_whoever_uses_an_offered_key_has_taken_it() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let (mut world, ring) = world_of("mac-0", KEK_AES);
     let terminal = world.terminal();
     let request = asked(&mut world, terminal);
     let offer = offered(&mut world, KeyUse::Mac);
@@ -156,7 +125,7 @@ fn rule_15_whoever_uses_an_offered_key_has_taken_it() {
 
 #[test]
 fn rule_15_a_refused_offer_leaves_the_key_in_use_and_is_told() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let (mut world, ring) = world_of("mac-0", KEK_AES);
     let terminal = world.terminal();
     let offer = offered(&mut world, KeyUse::Mac);
     world.bank_answers(&offer, "A0");
@@ -173,7 +142,7 @@ fn rule_15_a_refused_offer_leaves_the_key_in_use_and_is_told() {
 
 #[test]
 fn rule_15_an_offer_survives_a_crash_also_one_that_was_taken_meanwhile() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let (mut world, ring) = world_of("mac-0", KEK_AES);
     let offer = offered(&mut world, KeyUse::Mac);
     let fresh = ring.taken_mac(&offer.wire.text(48), KEK_AES);
     world.crash();
@@ -196,7 +165,7 @@ fn rule_15_an_offer_survives_a_crash_also_one_that_was_taken_meanwhile() {
 
 #[test]
 fn rule_15_keys_that_are_as_old_as_they_may_become_are_replaced() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, Some(3600));
+    let (mut world, ring) = world_that_changes("mac-0", KEK_AES, Some(Duration::from_secs(3600)));
     let mut seen = Vec::new();
     for round in 0..3 {
         let (first, waited_ms) = next_offer(&mut world);
@@ -240,7 +209,7 @@ fn key_change(at: &str, stan: &str, carried: &str) -> Wire {
 
 #[test]
 fn rule_15_a_key_that_was_sent_earlier_and_comes_later_changes_nothing() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let (mut world, ring) = world_of("mac-0", KEK_AES);
     let carried = |name: &str| ring.carried(name, WrapForm::KeyBlock);
     let send = |world: &mut World, at: &str, stan: &str, name: &str| {
         world.bank_sends_on(LINE, &key_change(at, stan, &carried(name)), &[]);
@@ -281,7 +250,7 @@ fn rule_15_a_key_that_was_sent_earlier_and_comes_later_changes_nothing() {
 
 #[test]
 fn rule_15_a_key_of_single_length_comes_in_f96_and_is_proven_by_the_mac_made_with_it() {
-    let (mut world, ring) = world_of("cbc-0", KEK_DES, None);
+    let (mut world, ring) = world_of("cbc-0", KEK_DES);
     let terminal = world.terminal();
     let change = |name: &str, stan: &str| {
         Wire::new(0x0800)
@@ -327,7 +296,7 @@ fn bank_changes(world: &mut World, ring: &KeyRing, name: &str, wire: &Wire) -> S
 
 #[test]
 fn rule_15_a_key_that_was_in_use_before_never_comes_back_whatever_time_its_message_states() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let (mut world, ring) = world_of("mac-0", KEK_AES);
     let carried = |name: &str| ring.carried(name, WrapForm::KeyBlock);
     for (stan, name) in [("000001", "mac-1"), ("000002", "mac-2")] {
         let wire = key_change("1123233015", stan, &carried(name));
@@ -357,7 +326,7 @@ fn rule_15_a_key_that_was_in_use_before_never_comes_back_whatever_time_its_messa
 #[test]
 fn rule_15_an_answer_to_an_offer_counts_under_a_mac_alone() {
     for code in ["00", "A0"] {
-        let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+        let (mut world, ring) = world_of("mac-0", KEK_AES);
         let terminal = world.terminal();
         let offer = offered(&mut world, KeyUse::Mac);
         let macs = std::mem::take(&mut world.bank_macs);
@@ -374,7 +343,7 @@ fn rule_15_an_answer_to_an_offer_counts_under_a_mac_alone() {
 
 #[test]
 fn rule_15_of_two_changes_that_cross_the_one_that_was_on_its_way_first_is_made() {
-    let (mut world, ring) = world_of("mac-0", KEK_AES, None);
+    let (mut world, ring) = world_of("mac-0", KEK_AES);
     let terminal = world.terminal();
     let carried = ring.carried("mac-2", WrapForm::KeyBlock);
     let offer = offered(&mut world, KeyUse::Mac);
@@ -402,7 +371,7 @@ fn rule_15_of_two_changes_that_cross_the_one_that_was_on_its_way_first_is_made()
 
 #[test]
 fn rule_15_a_bank_that_refuses_keys_for_their_age_is_asked_once_an_hour() {
-    let (mut world, _) = world_of("mac-0", KEK_AES, Some(43_200));
+    let (mut world, _) = world_that_changes("mac-0", KEK_AES, Some(Duration::from_secs(43_200)));
     for hour in 0..2 {
         let mut offers = 0;
         for _ in 0..(60 * 60 - 5) {

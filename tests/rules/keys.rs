@@ -26,7 +26,12 @@ fn key_change(which: &str, carried: &str) -> Wire {
 }
 
 /// Bank A with these keys, which the switch has too: (MAC, PIN), and the acquirer's PIN key.
-fn world_of(mac: &str, kek: &str) -> (World, KeyRing) {
+pub(crate) fn world_of(mac: &str, kek: &str) -> (World, KeyRing) {
+    world_that_changes(mac, kek, None)
+}
+
+/// The same; bank A is offered new keys when its own are as old as `every`.
+pub(crate) fn world_that_changes(mac: &str, kek: &str, every: Option<Duration>) -> (World, KeyRing) {
     let (ring, keys) = KeyRing::agreed(&[mac, "pin-0", "pin-a"]);
     let mut settings = config();
     for held in &mut settings.participants {
@@ -35,6 +40,7 @@ fn world_of(mac: &str, kek: &str) -> (World, KeyRing) {
                 held.mac_key = Some(mac.into());
                 held.pin_key = Some("pin-0".into());
                 held.kek = Some(kek.into());
+                held.key_change = every;
             }
             ACQUIRER => held.pin_key = Some("pin-a".into()),
             _ => {}
@@ -50,7 +56,7 @@ fn keyed() -> (World, KeyRing) {
 }
 
 /// A purchase on its way at the bank.
-fn asked(world: &mut World, terminal: Terminal) -> BankRequest {
+pub(crate) fn asked(world: &mut World, terminal: Terminal) -> BankRequest {
     world.sends(terminal, &purchase(100));
     world.at_bank(BANK_A).unwrap()
 }
@@ -81,7 +87,7 @@ fn is_under(world: &World, request: &BankRequest, key: &MacKey) -> bool {
     request.frame.is_under(key, &world.line_dialect(request.line))
 }
 
-fn epoch(world: &World, usage: KeyUse) -> u32 {
+pub(crate) fn epoch(world: &World, usage: KeyUse) -> u32 {
     let durable = &world.driver.core.durable;
     let bank = durable.participants.values().find(|held| held.name == BANK_A).unwrap();
     bank.keys.get(&usage).map_or(0, |key| key.epoch)

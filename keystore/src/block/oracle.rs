@@ -2,7 +2,8 @@
 //! text and bytes in, nothing expanded or kept. It shares no code with the product.
 
 use aes::cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
-use cmac::Mac as _;
+
+use crate::mac;
 
 /// What differs between the versions.
 struct Kind {
@@ -110,24 +111,12 @@ fn keys(version: char, kbpk: &[u8]) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn cmac_of(version: char, key: &[u8], data: &[u8]) -> Vec<u8> {
-    macro_rules! with {
-        ($cipher:ty) => {
-            cmac::Cmac::<$cipher>::new_from_slice(key)
-                .unwrap()
-                .chain_update(data)
-                .finalize()
-                .into_bytes()
-                .to_vec()
-        };
-    }
-    match (version, key.len()) {
-        ('4', _) => with!(sm4::Sm4),
-        ('D', 16) => with!(aes::Aes128),
-        ('D', 24) => with!(aes::Aes192),
-        ('D', _) => with!(aes::Aes256),
-        (_, 16) => with!(des::TdesEde2),
-        _ => with!(des::TdesEde3),
-    }
+    let cipher = match version {
+        'D' => 'A',
+        '4' => '4',
+        _ => 'T',
+    };
+    mac::oracle::cmac(cipher, key, data)
 }
 
 fn encrypt(version: char, key: &[u8], iv: &[u8], data: &[u8]) -> Vec<u8> {

@@ -78,8 +78,7 @@ impl Keystore {
     }
 
     fn cvk(&self, name: &str, need: &Need) -> Result<Arc<DerivedRetail>, KeyError> {
-        let opened = self.open_named(name)?;
-        need.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, need)?;
         DerivedRetail::from_slice(opened.key.as_slice()).map(Arc::new)
     }
 }

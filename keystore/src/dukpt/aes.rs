@@ -70,8 +70,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is an AES key of use B0.
     pub fn dukpt_aes_base_key(&self, name: &str) -> Result<DukptAesBaseKey, KeyError> {
-        let opened = self.open_named(name)?;
-        BASE.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &BASE)?;
         let key = opened.key.as_slice();
         let cipher = Encipher::new(Algorithm::Aes, key)?;
         Ok(DukptAesBaseKey { cipher, key_bytes: key.len(), check_value: opened.check_value })
@@ -86,8 +85,7 @@ impl Keystore {
         name: &str,
         device: DukptAesDevice,
     ) -> Result<DukptAesInitialKey, KeyError> {
-        let opened = self.open_named(name)?;
-        INITIAL.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &INITIAL)?;
         DukptAesInitialKey::of_key(&opened.key, device)
     }
 }

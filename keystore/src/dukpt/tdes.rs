@@ -78,8 +78,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is a TDES key of use B0.
     pub fn dukpt_tdes_base_key(&self, name: &str) -> Result<DukptTdesBaseKey, KeyError> {
-        let opened = self.open_named(name)?;
-        BASE.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &BASE)?;
         DukptTdesBaseKey::expand(two_parts(&opened)?, opened.check_value)
     }
 
@@ -92,8 +91,7 @@ impl Keystore {
         name: &str,
         device: DukptTdesDevice,
     ) -> Result<DukptTdesInitialKey, KeyError> {
-        let opened = self.open_named(name)?;
-        INITIAL.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &INITIAL)?;
         let key = two_parts(&opened)?;
         let key = Held::new_with(Stay::Lasting, |bytes: &mut [u8; 16]| bytes.copy_from_slice(key))?;
         Ok(DukptTdesInitialKey { key, device })

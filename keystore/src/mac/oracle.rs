@@ -65,7 +65,7 @@ pub(super) fn retail(cipher: char, method: u8, key: &[u8], data: &[u8]) -> Vec<u
 }
 
 /// Algorithm 5.
-pub(super) fn cmac(cipher: char, key: &[u8], data: &[u8]) -> Vec<u8> {
+pub(crate) fn cmac(cipher: char, key: &[u8], data: &[u8]) -> Vec<u8> {
     macro_rules! with {
         ($cipher:ty) => {
             cmac::Cmac::<$cipher>::new_from_slice(key)

@@ -65,7 +65,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is a V1 key of mode V, C or N.
     pub fn ibm3624_verify_key(&self, name: &str) -> Result<Ibm3624VerifyKey, KeyError> {
-        self.pin_generation_key(name, &VERIFY).map(Ibm3624VerifyKey)
+        self.cipher_for(name, &VERIFY).map(Ibm3624VerifyKey)
     }
 
     /// Opens a key that makes IBM 3624 offsets.
@@ -73,13 +73,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is a V1 key of mode G, C or N.
     pub fn ibm3624_generate_key(&self, name: &str) -> Result<Ibm3624GenerateKey, KeyError> {
-        self.pin_generation_key(name, &GENERATE).map(Ibm3624GenerateKey)
-    }
-
-    fn pin_generation_key(&self, name: &str, need: &Need) -> Result<Arc<Encipher>, KeyError> {
-        let opened = self.open_named(name)?;
-        need.check(name, &opened.attributes, opened.state)?;
-        Ok(Arc::new(Encipher::new(opened.attributes.algorithm, opened.key.as_slice())?))
+        self.cipher_for(name, &GENERATE).map(Ibm3624GenerateKey)
     }
 }
 

@@ -245,8 +245,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is a PIN key of mode D, B or N.
     pub fn pin_decrypt_key(&self, name: &str) -> Result<PinDecryptKey, KeyError> {
-        let opened = self.open_named(name)?;
-        DECRYPT.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &DECRYPT)?;
         PinDecryptKey::expand(&opened)
     }
 
@@ -255,8 +254,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is a PIN key of mode E, B or N.
     pub fn pin_encrypt_key(&self, name: &str) -> Result<PinEncryptKey, KeyError> {
-        let opened = self.open_named(name)?;
-        ENCRYPT.check(name, &opened.attributes, opened.state)?;
+        let opened = self.open_for(name, &ENCRYPT)?;
         PinEncryptKey::expand(&opened)
     }
 }

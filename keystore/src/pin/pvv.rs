@@ -59,7 +59,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is a V2 key of mode V, C or N.
     pub fn pvv_verify_key(&self, name: &str) -> Result<PvvVerifyKey, KeyError> {
-        self.pvk(name, &VERIFY).map(PvvVerifyKey)
+        self.cipher_for(name, &VERIFY).map(PvvVerifyKey)
     }
 
     /// Opens a key that makes PVVs.
@@ -67,13 +67,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is a V2 key of mode G, C or N.
     pub fn pvv_generate_key(&self, name: &str) -> Result<PvvGenerateKey, KeyError> {
-        self.pvk(name, &GENERATE).map(PvvGenerateKey)
-    }
-
-    fn pvk(&self, name: &str, need: &Need) -> Result<Arc<Encipher>, KeyError> {
-        let opened = self.open_named(name)?;
-        need.check(name, &opened.attributes, opened.state)?;
-        Ok(Arc::new(Encipher::new(opened.attributes.algorithm, opened.key.as_slice())?))
+        self.cipher_for(name, &GENERATE).map(PvvGenerateKey)
     }
 }
 

@@ -139,7 +139,7 @@ impl Keystore {
         attributes.check()?;
         attributes.check_length(bytes)?;
         let key = KeyBytes::random(algorithm, bytes);
-        let kek_key = self.open_kek(kek, &WRAP_ECB)?;
+        let kek_key = self.open_for(kek, &WRAP_ECB)?;
         check_strength(kek, &kek_key, algorithm, &key)?;
         let cryptogram = cryptogram(&kek_key, &key)?;
         let check_value = key.check_value_full(algorithm)?;
@@ -170,7 +170,7 @@ impl Keystore {
             WrapForm::VariantKeyBlock => &WRAP_VARIANT,
             WrapForm::TdesEcb => &WRAP_ECB,
         };
-        let kek_key = self.open_kek(kek, need)?;
+        let kek_key = self.open_for(kek, need)?;
         check_strength(kek, &kek_key, opened.attributes.algorithm, &opened.key)?;
         match form {
             WrapForm::KeyBlock | WrapForm::VariantKeyBlock => {
@@ -217,7 +217,7 @@ impl Keystore {
     ) -> Result<LmkBlock, KeyError> {
         let attributes = Attributes { usage, algorithm, mode: Mode::Both, export: Export::N };
         attributes.check()?;
-        let kek_key = self.open_kek(kek, &UNWRAP_ECB)?;
+        let kek_key = self.open_for(kek, &UNWRAP_ECB)?;
         let key = open_cryptogram(&kek_key, cryptogram, algorithm)?;
         check_strength(kek, &kek_key, algorithm, &key)?;
         attributes.check_length(key.as_slice().len())?;
@@ -246,7 +246,7 @@ impl Keystore {
                 (key, attributes)
             }
             Wrapped::TdesEcb { cryptogram, check_value } => {
-                let kek_key = self.open_kek(kek, &UNWRAP_ECB)?;
+                let kek_key = self.open_for(kek, &UNWRAP_ECB)?;
                 let key = open_cryptogram(&kek_key, cryptogram, algorithm)?;
                 check_check_value(kek, &key, check_value, algorithm)?;
                 check_strength(kek, &kek_key, algorithm, &key)?;
@@ -260,14 +260,7 @@ impl Keystore {
     /// Opens the key-encryption key for a key block; the deprecated versions ask more of it.
     fn open_kek_of(&self, kek: &str, block: &str) -> Result<Opened, KeyError> {
         let variant = Version::variant_of(block).is_some();
-        self.open_kek(kek, if variant { &UNWRAP_VARIANT } else { &UNWRAP_BLOCK })
-    }
-
-    /// Opens a key-encryption key for one form and direction: use, algorithm, mode and state are checked here.
-    fn open_kek(&self, kek: &str, need: &Need) -> Result<Opened, KeyError> {
-        let opened = self.open_named(kek)?;
-        need.check(kek, &opened.attributes, opened.state)?;
-        Ok(opened)
+        self.open_for(kek, if variant { &UNWRAP_VARIANT } else { &UNWRAP_BLOCK })
     }
 }
 

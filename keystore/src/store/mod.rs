@@ -14,6 +14,7 @@ mod rewrap;
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -22,12 +23,14 @@ pub use exchange::{WrapForm, Wrapped};
 
 use crate::attributes::{Algorithm, Attributes, Export, Mode, Usage};
 use crate::audit::AuditRecord;
+use crate::cipher::Encipher;
 use crate::error::KeyError;
 use crate::gate::GateKey;
 use crate::info::{Environment, KeyInfo, Origin, Validity};
 use crate::lmk::{INTERNAL, Lmk, LmkBlock, Opened};
 use crate::mac::{MacGenerateKey, MacKey, MacVerifyKey};
 use crate::pin::PinKey;
+use crate::policy::Need;
 use crate::random;
 use crate::seal::{DATA_KEY_WRAPPED_BYTES, SealKey};
 use crate::secret::{KeyBytes, hex};
@@ -417,6 +420,19 @@ impl Keystore {
             return Err(KeyError::NotValid { name: name.to_owned(), operation: "be opened", validity });
         }
         self.lmk.unwrap(block).map(|opened| Opened { state, ..opened })
+    }
+
+    /// Opens a key for one operation: use, algorithm, mode and state are checked here.
+    pub(crate) fn open_for(&self, name: &str, need: &Need) -> Result<Opened, KeyError> {
+        let opened = self.open_named(name)?;
+        need.check(name, &opened.attributes, opened.state)?;
+        Ok(opened)
+    }
+
+    /// The same for a key of which the operation needs the cipher alone, forwards.
+    pub(crate) fn cipher_for(&self, name: &str, need: &Need) -> Result<Arc<Encipher>, KeyError> {
+        let opened = self.open_for(name, need)?;
+        Ok(Arc::new(Encipher::new(opened.attributes.algorithm, opened.key.as_slice())?))
     }
 
     /// Opens a block that rests outside of the store, under this master key or one that it took the place of.

@@ -270,7 +270,8 @@ pub fn log_alarm(alarm: &Alarm, participant: &str) {
             participant,
             why,
             held_back,
-            "a new working key was refused (cryptogram or check value); the old key stays in use. Ask the participant to send it again"
+            "a new working key was refused; the old key stays in use. Compare the check values of the key-encryption key on both sides, \
+             then have the key sent or offered again"
         ),
         Alarm::LineUnkeyed { line, .. } => tracing::error!(
             participant,

@@ -18,7 +18,7 @@ use super::messages::Proof;
 use super::rim::{Keys, LineRim, Rim};
 use super::session::{Verified, served_by, took_offer, verified};
 use super::wire::{RECORD, Towards, write_network};
-use super::working_keys::brings_single_key;
+use super::working_keys::{OFFER_STANS, brings_single_key};
 use crate::config::SignOn;
 use crate::core::effect::{Answer, Event};
 use crate::core::ids::{CardToken, Currency, LineId, Now};
@@ -373,7 +373,7 @@ impl Line {
 
     fn send_network(&mut self, kind: Kind, rim: &LineRim, around: &mut LineAround<'_>) {
         let stan = self.next_stan;
-        self.next_stan = if stan >= 999_999 { 1 } else { stan + 1 };
+        self.next_stan = stan_after(stan);
         let to = Towards::line(rim, around.rim, around.keys, around.now);
         if write_network(kind, stan, &to, self.out.tail()) {
             self.asked = Some((stan, kind));
@@ -426,4 +426,21 @@ fn answer(message: &Message<'_>, line: LineId, rim: &LineRim, tokens: &Tokenizer
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The next F11 of a line's own sign-ons and echo tests; those of key offers are others, so that no answer is taken for
+/// one to the other.
+fn stan_after(stan: u32) -> u32 {
+    if stan + 1 < *OFFER_STANS.start() { stan + 1 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_line_asks_and_what_is_offered_never_share_a_number() {
+        assert_eq!((stan_after(1), stan_after(899_998), stan_after(899_999)), (2, 899_999, 1));
+        assert!([1, 899_999].iter().all(|stan| !OFFER_STANS.contains(stan)));
+    }
 }

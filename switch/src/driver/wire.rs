@@ -209,25 +209,7 @@ fn write_bare_refusal(
 
 /// Appends a network message of our own (0800): sign-on, sign-off, echo. False when the dialect has none.
 pub fn write_network(kind: Kind, stan: u32, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
-    let Some(row) = to.dialect.kind_row(kind) else { return false };
-    let (mut moment, mut trace, mut private) = ([0; 10], [0; 6], *b"00000000000");
-    write_digits(u64::from(sent_at(to)), &mut moment);
-    write_digits(u64::from(stan), &mut trace);
-    let mut draft = Draft::new(row.mti);
-    draft.header(to.dialect.default_header());
-    if to.dialect.knows(7) {
-        draft.set(7, &moment);
-    }
-    draft.set(11, &trace);
-    if let Some(code) = &row.f70 {
-        draft.set(70, code);
-    }
-    if let Some(code) = &row.f60_3 {
-        private[..2].copy_from_slice(row.f60_1.as_ref().unwrap_or(b"00"));
-        private[8..].copy_from_slice(code);
-        draft.set(60, &private);
-    }
-    frame(&mut draft, to, out).is_ok()
+    write_own(kind, KeySent { sent_at: sent_at(to), stan }, &[], to, out)
 }
 
 /// A key change of our own (0800).
@@ -245,24 +227,35 @@ pub fn sent_at(to: &Towards<'_>) -> u32 {
 
 /// Appends a key change: F53 says which key, F48 holds it. False when the dialect has none.
 pub fn write_key_change(change: &KeyChange<'_>, to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
-    let Some(row) = to.dialect.kind_row(Kind::KeyChange) else { return false };
-    let (mut moment, mut trace, mut which) = ([0; 10], [0; 6], *b"0000000000000000");
-    write_digits(u64::from(change.sent.sent_at), &mut moment);
-    write_digits(u64::from(change.sent.stan), &mut trace);
+    let mut which = *b"0000000000000000";
     which[0] = match change.usage {
         KeyUse::Pin => b'1',
         KeyUse::Mac => b'2',
     };
+    let carried: [(u8, &[u8]); 2] = [(48, change.key.as_bytes()), (53, &which)];
+    write_own(Kind::KeyChange, change.sent, &carried, to, out)
+}
+
+/// Appends a network message of our own with these fields beside what its kind says. False when the dialect has none.
+fn write_own(kind: Kind, sent: KeySent, fields: &[(u8, &[u8])], to: &Towards<'_>, out: &mut Vec<u8>) -> bool {
+    let Some(row) = to.dialect.kind_row(kind) else { return false };
+    let (mut moment, mut trace, mut private) = ([0; 10], [0; 6], *b"00000000000");
+    write_digits(u64::from(sent.sent_at), &mut moment);
+    write_digits(u64::from(sent.stan), &mut trace);
     let mut draft = Draft::new(row.mti);
     draft.header(to.dialect.default_header());
     if to.dialect.knows(7) {
         draft.set(7, &moment);
     }
     draft.set(11, &trace);
-    draft.set(48, change.key.as_bytes());
-    draft.set(53, &which);
+    fields.iter().for_each(|&(no, value)| draft.set(no, value));
     if let Some(code) = &row.f70 {
         draft.set(70, code);
+    }
+    if let Some(code) = &row.f60_3 {
+        private[..2].copy_from_slice(row.f60_1.as_ref().unwrap_or(b"00"));
+        private[8..].copy_from_slice(code);
+        draft.set(60, &private);
     }
     frame(&mut draft, to, out).is_ok()
 }

@@ -34,7 +34,7 @@ struct Offered {
 }
 
 /// F11 of offers, beyond those that a line gives to its sign-ons and echo tests.
-const STANS: std::ops::RangeInclusive<u32> = 900_000..=999_999;
+pub(super) const OFFER_STANS: std::ops::RangeInclusive<u32> = 900_000..=999_999;
 const RETRY_US: u64 = 5_000_000;
 /// After so many tries an operator hears of it, and it is tried less often.
 const TRIES_QUICK: u32 = 3;
@@ -188,7 +188,7 @@ impl Driver {
         let to = Towards::line(rim, &self.rim, &self.keys, now);
         let sent = *offered.sent.get_or_insert_with(|| {
             let next = self.offers.next_stan;
-            let stan = if STANS.contains(&next) { next } else { *STANS.start() };
+            let stan = if OFFER_STANS.contains(&next) { next } else { *OFFER_STANS.start() };
             self.offers.next_stan = stan + 1;
             KeySent { sent_at: sent_at(&to), stan }
         });

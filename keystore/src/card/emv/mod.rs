@@ -143,7 +143,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is an E0 key.
     pub fn emv_cryptogram_key(&self, name: &str) -> Result<EmvCryptogramKey, KeyError> {
-        self.issuer_master_key(name, &CRYPTOGRAMS).map(EmvCryptogramKey)
+        self.cipher_for(name, &CRYPTOGRAMS).map(EmvCryptogramKey)
     }
 
     /// Opens an issuer master key that verifies CVC3; one that is retiring still does.
@@ -151,13 +151,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is an E4 key.
     pub fn emv_dynamic_number_key(&self, name: &str) -> Result<EmvDynamicNumberKey, KeyError> {
-        self.issuer_master_key(name, &DYNAMIC_NUMBERS).map(EmvDynamicNumberKey)
-    }
-
-    fn issuer_master_key(&self, name: &str, need: &Need) -> Result<Arc<Encipher>, KeyError> {
-        let opened = self.open_named(name)?;
-        need.check(name, &opened.attributes, opened.state)?;
-        Ok(Arc::new(Encipher::new(opened.attributes.algorithm, opened.key.as_slice())?))
+        self.cipher_for(name, &DYNAMIC_NUMBERS).map(EmvDynamicNumberKey)
     }
 }
 

@@ -70,7 +70,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is an E2 key.
     pub fn emv_integrity_key(&self, name: &str) -> Result<EmvIntegrityKey, KeyError> {
-        self.issuer_master_key(name, &MACS).map(EmvIntegrityKey)
+        self.cipher_for(name, &MACS).map(EmvIntegrityKey)
     }
 
     /// Opens an issuer master key that encrypts the data of scripts.
@@ -78,7 +78,7 @@ impl Keystore {
     /// # Errors
     /// `NotFound`, `State`, or `NotAllowed` unless it is an E1 key.
     pub fn emv_confidentiality_key(&self, name: &str) -> Result<EmvConfidentialityKey, KeyError> {
-        self.issuer_master_key(name, &ENCRYPTS).map(EmvConfidentialityKey)
+        self.cipher_for(name, &ENCRYPTS).map(EmvConfidentialityKey)
     }
 }
 
